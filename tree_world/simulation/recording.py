@@ -1,0 +1,80 @@
+"""What is written down while a world runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A stretch of a life, as arrays.
+
+    Row 0 of `positions`, `headings` and `healths` is the state before the first step, row s the
+    state after step s.
+
+    Attributes
+    ----------
+    positions : numpy.ndarray of shape (num_steps + 1, dim)
+        In metres.
+    headings : numpy.ndarray of shape (num_steps + 1, dim)
+        Unit vectors.
+    healths : numpy.ndarray of shape (num_steps + 1,)
+        In health points.
+    meal_steps : numpy.ndarray of shape (num_meals,)
+        The step (from 1) in which each meal was eaten.
+    meal_trees : numpy.ndarray of shape (num_meals,)
+        Index of the tree it came from.
+    meal_healths : numpy.ndarray of shape (num_meals,)
+        What the fruit was worth, in health points, before the cap at the maximum.
+    """
+
+    positions: np.ndarray
+    headings: np.ndarray
+    healths: np.ndarray
+    meal_steps: np.ndarray
+    meal_trees: np.ndarray
+    meal_healths: np.ndarray
+
+    @property
+    def num_steps(self) -> int:
+        """Steps lived: fewer than asked for if the agent died."""
+        return len(self.healths) - 1
+
+    @property
+    def died(self) -> bool:
+        """Whether the agent's health reached zero."""
+        return bool(self.healths[-1] <= 0)
+
+
+@dataclass
+class Recorder:
+    """Collects states and meals, and makes a `Recording` of them."""
+
+    positions: list[np.ndarray] = field(default_factory=list)
+    headings: list[np.ndarray] = field(default_factory=list)
+    healths: list[float] = field(default_factory=list)
+    meals: list[tuple[int, int, float]] = field(default_factory=list)
+
+    def add_state(self, position: torch.Tensor, heading: torch.Tensor, health: float) -> None:
+        """Append one row."""
+        self.positions.append(position.numpy().copy())
+        self.headings.append(heading.numpy().copy())
+        self.healths.append(health)
+
+    def add_meal(self, tree_index: int, health: float) -> None:
+        """Note a meal in the step that is under way."""
+        self.meals.append((len(self.healths), tree_index, health))
+
+    def finish(self) -> Recording:
+        """Turn what was collected into arrays."""
+        return Recording(
+            positions=np.stack(self.positions),
+            headings=np.stack(self.headings),
+            healths=np.array(self.healths, dtype=np.float64),
+            meal_steps=np.array([meal[0] for meal in self.meals], dtype=np.int64),
+            meal_trees=np.array([meal[1] for meal in self.meals], dtype=np.int64),
+            meal_healths=np.array([meal[2] for meal in self.meals], dtype=np.float64),
+        )
