@@ -1,3 +1,3 @@
-"""Tree World: a plane of fruit trees that smell like words, and an agent that must remember them."""
+"""Tree World: fruit trees that smell like words, and an agent that must remember them."""
 
 __version__ = "0.1.0"

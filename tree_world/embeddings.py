@@ -154,7 +154,9 @@ def _model_identity(model_name: str) -> str:
     folder = Path(model_name)
     if folder.is_dir():
         files = sorted(file for file in folder.rglob("*") if file.is_file())
-        stamps = [(str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files]
+        stamps = [
+            (str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files
+        ]
         return json.dumps([str(folder.resolve()), stamps])
     return model_name
 
@@ -188,7 +190,8 @@ def _encode(texts: list[str], model_name: str) -> torch.Tensor:
             f"The embedding model {model_name!r} could not be loaded: {error}\n"
             "If it is a folder, check its path and that it holds a complete sentence-transformers "
             "model. If it is a name on the hub, connect once so that it can be fetched, and see "
-            f"that HF_HUB_OFFLINE is not set. Without a connection use the default, {DEFAULT_MODEL!r}."
+            "that HF_HUB_OFFLINE is not set. Without a connection use the default, "
+            f"{DEFAULT_MODEL!r}."
         ) from error
 
     vectors = torch.stack(
@@ -209,12 +212,12 @@ def _no_loading_bar(if_folder: str) -> Iterator[None]:
 
     hide = Path(if_folder).is_dir() and logging.is_progress_bar_enabled()
     if hide:
-        logging.disable_progress_bar()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         if hide:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 # --- the vocabulary on disk ----------------------------------------------------------------------

@@ -99,7 +99,7 @@ def as_unit_vectors(vectors: PointsLike, dim: int, name: str = "heading") -> tor
     Raises
     ------
     ValueError
-        If the shape is wrong, an entry is not finite, or a length differs from 1 by more than 0.001.
+        If the shape is wrong, an entry is not finite, or a length is not 1 to within 0.001.
     """
     tensor = as_points(vectors, dim, name)
     lengths = torch.linalg.vector_norm(tensor, dim=-1)

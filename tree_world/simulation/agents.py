@@ -66,7 +66,7 @@ class ExploringModel:
     ----------
     max_step_length : float, default=10.0
         Longest step L, in metres.
-    turn_sd : float, default=0.3
+    turn_sd : float, default=0.5
         Standard deviation s of the noise on each component of the heading.
     uses_sight : bool, default=True
         Whether to heed what is perceived. False gives a wanderer, for comparison.
@@ -89,7 +89,7 @@ class ExploringModel:
     """
 
     def __init__(
-        self, max_step_length: float = 10.0, turn_sd: float = 0.3, uses_sight: bool = True
+        self, max_step_length: float = 10.0, turn_sd: float = 0.5, uses_sight: bool = True
     ) -> None:
         if not 0 < max_step_length < float("inf"):
             raise ValueError(f"max_step_length must be positive metres, not {max_step_length}.")

@@ -34,9 +34,9 @@ class SimpleSensor:
         \qquad t = \frac{M^2}{2 \ln(1/a)}
 
     where :math:`\ell_i` is the place of tree i and :math:`z_i(x)` its embedding, to which that of
-    its amount of fruit is added within `can_see_fruit_distance`. The kernel solves the heat equation
-    :math:`\partial_t u = \frac12 \Delta u` up to its amplitude; :math:`\sqrt t` is its standard
-    deviation in metres.
+    its amount of fruit is added within `can_see_fruit_distance`. The kernel solves the heat
+    equation :math:`\partial_t u = \frac12 \Delta u` up to its amplitude; :math:`\sqrt t` is its
+    standard deviation in metres.
 
     Parameters
     ----------
@@ -152,8 +152,8 @@ class DirectionalSensor:
     r"""Sight: the nearest tree within reach and within a cone around the heading.
 
     Tree i is seen from x under heading h if :math:`\lVert \ell_i - x \rVert \le M` and
-    :math:`h \cdot (\ell_i - x) / \lVert \ell_i - x \rVert >` `heading_tolerance`. A tree at the very
-    place of the agent is seen.
+    :math:`h \cdot (\ell_i - x) / \lVert \ell_i - x \rVert >` `heading_tolerance`. A tree at the
+    very place of the agent is seen.
 
     Parameters
     ----------
@@ -278,9 +278,7 @@ def distances_to_trees(places: torch.Tensor, world: TreeWorld) -> torch.Tensor:
         product loses all digits far from the origin.
     """
     flat = places.reshape(-1, world.dim)
-    distances = torch.cdist(
-        flat, world.locations, compute_mode="donot_use_mm_for_euclid_dist"
-    )
+    distances = torch.cdist(flat, world.locations, compute_mode="donot_use_mm_for_euclid_dist")
     return distances.reshape(*places.shape[:-1], len(world.locations))
 
 

@@ -58,8 +58,8 @@ class Tree:
 class TreeWorld:
     """Trees with scents and fruit, and at most one agent, in steps of discrete time.
 
-    In each step the trees whose time has come regrow their fruit; then the agent perceives, eats one
-    fruit if a bearing tree is within reach, chooses, and moves or rests.
+    In each step the trees whose time has come regrow their fruit; then the agent perceives, eats
+    one fruit if a bearing tree is within reach, chooses, and moves or rests.
 
     Parameters
     ----------
@@ -135,7 +135,9 @@ class TreeWorld:
         self.trees = tuple(
             Tree(index, tree_id, kind, location, embedding, bool(is_poisonous))
             for index, (tree_id, kind, location, embedding, is_poisonous) in enumerate(
-                zip(tree_ids, kinds, self.locations, self.embeddings, self.is_poisonous, strict=True)
+                zip(
+                    tree_ids, kinds, self.locations, self.embeddings, self.is_poisonous, strict=True
+                )
             )
         )
         self._tree_array = as_tree_array(self.trees)
@@ -191,9 +193,7 @@ class TreeWorld:
             kinds.append(choices[int(share * len(choices))])
         order = torch.randperm(len(config.tree_ids), generator=generator)[: config.num_trees]
         tree_ids = [config.tree_ids[index] for index in order.tolist()]
-        return cls(
-            config, locations, kinds, tree_ids, model=model, sensor=sensor, seed=generator
-        )
+        return cls(config, locations, kinds, tree_ids, model=model, sensor=sensor, seed=generator)
 
     # --- trees and fruit -------------------------------------------------------------------------
 
@@ -277,7 +277,7 @@ class TreeWorld:
         self._regrow()
         distance, embedding = agent.perceive(self)
         meal = self._eat()
-        if not agent.is_alive:
+        if agent.health <= 0:  # a last, poisonous meal
             return meal
         step, heading = agent.model.get_action(
             distance,
@@ -292,7 +292,9 @@ class TreeWorld:
             step = self._check_step(step)
             agent.position = agent.position + step
         agent.heading = heading
-        agent.health = max(0.0, agent.health - (config.rest_cost if step is None else config.move_cost))
+        agent.health = max(
+            0.0, agent.health - (config.rest_cost if step is None else config.move_cost)
+        )
         return meal
 
     def run(self, num_steps: int, record: bool = True) -> Recording | None:
@@ -361,7 +363,7 @@ class TreeWorld:
 
 
 def _embed_words(config: TreeWorldConfig, tree_ids: Sequence[str]) -> dict[str, torch.Tensor]:
-    # All the words that a world of this configuration can need, so that the next one needs no model.
+    # All the words that any world of this configuration needs, so that the next one needs no model.
     words = dict.fromkeys(
         (
             *config.edible_kinds,

@@ -1,0 +1,195 @@
+"""Statistics over seeds: means with intervals, paired differences, survival."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.stats
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its confidence interval.
+
+    Attributes
+    ----------
+    mean : float
+    low, high : float
+        Ends of the interval, in the unit of the values.
+    num_values : int
+        How many values it rests on.
+    """
+
+    mean: float
+    low: float
+    high: float
+    num_values: int
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.mean:{spec}} ± {self.half_width:{spec}}"
+
+    def __str__(self) -> str:
+        return f"{self:.3g}"
+
+
+def mean_with_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
+    r"""Mean over seeds with Student's interval.
+
+    .. math:: \bar v \pm t_{n-1,\,(1+c)/2} \, \frac{s}{\sqrt n}
+
+    Parameters
+    ----------
+    values : array_like of shape (num_seeds,)
+        One value for each seed, at least two.
+    confidence : float, default=0.95
+        Probability c with which such an interval holds the true mean.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two values, one is not finite, or `confidence` is not in (0, 1).
+
+    Examples
+    --------
+    >>> print(mean_with_interval([1.0, 2.0, 3.0]))
+    2 ± 2.48
+    """
+    array = _finite_vector(values)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie strictly between 0 and 1, not {confidence}.")
+    half = scipy.stats.t.ppf((1 + confidence) / 2, len(array) - 1) * scipy.stats.sem(array)
+    mean = float(array.mean())
+    return Estimate(mean, mean - float(half), mean + float(half), len(array))
+
+
+def paired_difference(values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95) -> Estimate:
+    """Mean of the differences between two treatments of the same seeds, with its interval.
+
+    Parameters
+    ----------
+    values, baseline : array_like of shape (num_seeds,)
+        Entry s of both comes from seed s.
+    confidence : float, default=0.95
+        As for `mean_with_interval`.
+
+    Returns
+    -------
+    Estimate
+        Of ``values - baseline``.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, or as for `mean_with_interval`.
+
+    Examples
+    --------
+    >>> print(paired_difference([3.0, 5.0, 4.0], [1.0, 2.0, 3.0]))
+    2 ± 2.48
+    """
+    first, second = _finite_vector(values), _finite_vector(baseline)
+    if len(first) != len(second):
+        raise ValueError(
+            "paired values need one entry for each seed in both arrays, but "
+            f"{len(first)} and {len(second)} were given."
+        )
+    return mean_with_interval(first - second, confidence)
+
+
+@dataclass(frozen=True)
+class SurvivalCurve:
+    """Share still alive over time.
+
+    Attributes
+    ----------
+    times : numpy.ndarray of shape (num_times,)
+        Steps at which the estimate changes, 0 first.
+    share : numpy.ndarray of shape (num_times,)
+        Share alive from that step on.
+    low, high : numpy.ndarray of shape (num_times,)
+        Pointwise confidence interval.
+    """
+
+    times: np.ndarray
+    share: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def survival_curve(
+    lifetimes: ArrayLike, died: ArrayLike, confidence: float = 0.95
+) -> SurvivalCurve:
+    """Kaplan–Meier estimate of survival, with log-log Greenwood intervals, by SciPy.
+
+    Parameters
+    ----------
+    lifetimes : array_like of shape (num_lives,)
+        Steps lived.
+    died : array_like of bool of shape (num_lives,)
+        False where the life was still going on when we stopped watching.
+    confidence : float, default=0.95
+        Of the pointwise interval.
+
+    Returns
+    -------
+    SurvivalCurve
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a lifetime is negative, or `confidence` is not in (0, 1).
+    """
+    steps = _finite_vector(lifetimes)
+    ended = np.asarray(died, dtype=bool)
+    if ended.shape != steps.shape:
+        raise ValueError(
+            "lifetimes and died must have one entry for each life, but their shapes are "
+            f"{steps.shape} and {ended.shape}."
+        )
+    if (steps < 0).any():
+        raise ValueError(f"lifetimes must not be negative, but {steps.min():g} was given.")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie strictly between 0 and 1, not {confidence}.")
+    data = scipy.stats.CensoredData(uncensored=steps[ended], right=steps[~ended])
+    survival = scipy.stats.ecdf(data).sf
+    with np.errstate(all="ignore"):  # where nobody has died, or all have, the interval is a point
+        interval: Any = survival.confidence_interval(confidence, method="log-log")
+    share = survival.probabilities
+    low, high = (
+        np.where(np.isnan(edge.probabilities), share, edge.probabilities)
+        for edge in (interval.low, interval.high)
+    )
+    return SurvivalCurve(
+        times=np.concatenate([[0.0], survival.quantiles]),
+        share=np.concatenate([[1.0], share]),
+        low=np.concatenate([[1.0], low]),
+        high=np.concatenate([[1.0], high]),
+    )
+
+
+def _finite_vector(values: ArrayLike) -> np.ndarray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or len(array) < 2:
+        raise ValueError(
+            "an interval needs a vector of at least two values, one for each seed, but an array "
+            f"of shape {array.shape} was given."
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(
+            f"values must be finite, but value {int(np.argmin(np.isfinite(array)))} is not."
+        )
+    return array

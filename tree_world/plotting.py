@@ -1,0 +1,702 @@
+"""Every figure of the book: one function a kind, drawn in metres, x to the right and y up.
+
+In every map **hue says which smell, strength says how much, paper means nothing, and hatching
+means unknown**. Edible trees are green discs, poisonous ones orange crosses, so that shape and
+colour both tell.
+
+Each function draws on the axes it is given (new ones by default) and returns them.
+`use_book_style` sets type and colours for a whole notebook; it is the only function that changes
+Matplotlib's settings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Self
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from cycler import cycler
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.legend import Legend
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MultipleLocator
+from sklearn.decomposition import PCA
+
+from tree_world.evaluation import SurvivalCurve
+from tree_world.simulation import Recording, SimpleSensor, TreeWorld
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+PAPER = "#fbfaf6"
+INK = "#1f2622"
+SOFT_INK = "#5b665f"
+LINE = "#8b948e"
+LEAF = "#2a6b4c"
+CLAY = "#a8472a"
+EDIBLE = "#009E73"
+POISONOUS = "#D55E00"
+UNKNOWN_FILL = "#ebe8df"
+UNKNOWN_HATCH = "#cfcabb"
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Colours of curves, told apart by readers of every kind of colour vision."""
+
+TEXT_WIDTH = 7.4
+"""Width in inches of a figure as wide as the text; its labels then have the size of the caption."""
+
+DEFAULT_DPI = 80
+
+
+def use_book_style(dpi: float | None = None) -> None:
+    """Set type, colours and resolution for all figures that this process draws from now on.
+
+    Parameters
+    ----------
+    dpi : float, optional
+        Dots per inch; by default the environment variable ``TREE_WORLD_FIGURE_DPI``, or 80.
+
+    Raises
+    ------
+    ValueError
+        If the resolution is not a positive number.
+    """
+    given = os.environ.get("TREE_WORLD_FIGURE_DPI", DEFAULT_DPI) if dpi is None else dpi
+    try:
+        resolution = float(given)
+    except ValueError:
+        resolution = float("nan")
+    if not 0 < resolution < float("inf"):
+        raise ValueError(
+            f"The resolution must be a positive number of dots per inch, not {given!r}."
+        )
+
+    fonts = resources.files("tree_world") / "fonts"
+    known = {entry.fname for entry in font_manager.fontManager.ttflist}
+    for name in ("Inter-Regular.ttf", "Inter-SemiBold.ttf"):
+        with resources.as_file(fonts / name) as path:
+            if str(path) not in known:
+                font_manager.fontManager.addfont(path)
+
+    mpl.rcParams.update(
+        {
+            "figure.dpi": resolution,
+            "savefig.dpi": resolution,
+            "figure.facecolor": PAPER,
+            "figure.figsize": (TEXT_WIDTH, 4.2),
+            "figure.constrained_layout.use": True,
+            "axes.facecolor": PAPER,
+            "axes.edgecolor": LINE,
+            "axes.labelcolor": SOFT_INK,
+            "axes.linewidth": 0.9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlelocation": "left",
+            "axes.titlesize": 11,
+            "axes.titleweight": 600,
+            "axes.titlecolor": INK,
+            "axes.titlepad": 8,
+            "axes.labelsize": 10,
+            "axes.prop_cycle": cycler(color=SERIES),
+            "font.family": "Inter",
+            "font.size": 10,
+            "mathtext.fontset": "stix",
+            "text.color": INK,
+            "xtick.color": LINE,
+            "ytick.color": LINE,
+            "xtick.labelcolor": SOFT_INK,
+            "ytick.labelcolor": SOFT_INK,
+            "xtick.labelsize": 9,
+            "ytick.labelsize": 9,
+            "legend.frameon": False,
+            "legend.fontsize": 9.5,
+            "hatch.linewidth": 0.8,
+            "image.cmap": "cividis",
+            "svg.hashsalt": "tree-world",
+        }
+    )
+
+
+# --- maps ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MapGrid:
+    """The centres of square cells that tile a square map around the origin.
+
+    The one place that knows how a list of values becomes an upright picture.
+
+    Parameters
+    ----------
+    half_width : float, default=500.0
+        The map reaches from −half_width to +half_width on both axes, in metres.
+    cells_per_axis : int, default=100
+        Cells along each axis.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not positive.
+
+    Examples
+    --------
+    >>> grid = MapGrid(half_width=100.0, cells_per_axis=2)
+    >>> grid.points
+    tensor([[-50., -50.],
+            [ 50., -50.],
+            [-50.,  50.],
+            [ 50.,  50.]])
+    """
+
+    half_width: float = 500.0
+    cells_per_axis: int = 100
+
+    def __post_init__(self) -> None:
+        if not (0 < self.half_width < float("inf") and self.cells_per_axis >= 1):
+            raise ValueError(
+                "a map needs a positive, finite half_width in metres and at least one cell, not "
+                f"half_width={self.half_width}, cells_per_axis={self.cells_per_axis}."
+            )
+
+    @property
+    def points(self) -> torch.Tensor:
+        """Cell centres, of shape (cells², 2), row by row from the south, west to east."""
+        cell = 2 * self.half_width / self.cells_per_axis
+        centres = -self.half_width + cell * (torch.arange(self.cells_per_axis) + 0.5)
+        y, x = torch.meshgrid(centres, centres, indexing="ij")
+        return torch.stack([x, y], dim=-1).reshape(-1, 2)
+
+    def image(self, values: torch.Tensor | np.ndarray) -> np.ndarray:
+        """Arrange one value for each point as an image whose first row is the south.
+
+        Parameters
+        ----------
+        values : array of shape (cells², ...)
+            In the order of `points`.
+
+        Returns
+        -------
+        numpy.ndarray of shape (cells, cells, ...)
+            For ``imshow(..., origin="lower", extent=grid.extent)``.
+
+        Raises
+        ------
+        ValueError
+            If there is not one value for each point.
+        """
+        array = np.asarray(values)
+        expected = self.cells_per_axis**2
+        if array.ndim == 0 or len(array) != expected:
+            raise ValueError(
+                f"a map of {self.cells_per_axis} × {self.cells_per_axis} cells needs {expected} "
+                f"values, but an array of shape {array.shape} was given. Ask for the values at "
+                "grid.points."
+            )
+        return array.reshape(self.cells_per_axis, self.cells_per_axis, *array.shape[1:])
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """West, east, south and north edge, in metres."""
+        return (-self.half_width, self.half_width, -self.half_width, self.half_width)
+
+
+def map_panels(num_panels: int = 1) -> tuple[Figure, list[Axes]]:
+    """Make a figure for one map, or for several side by side.
+
+    Parameters
+    ----------
+    num_panels : int, default=1
+        How many maps.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    axes : list of matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If there is no panel to make.
+    """
+    if num_panels < 1:
+        raise ValueError(f"a figure needs at least one map, but num_panels is {num_panels}.")
+    width = TEXT_WIDTH if num_panels > 1 else 0.8 * TEXT_WIDTH
+    figure, axes = plt.subplots(
+        1, num_panels, figsize=(width, width / num_panels + 0.45), sharey=True,
+        squeeze=False, layout=ConstrainedLayoutEngine(compress=True, wspace=0.06),
+    )  # fmt: skip
+    return figure, list(axes[0])
+
+
+def _map_axes(ax: Axes | None, half_width: float, title: str | None) -> Axes:
+    if ax is None:
+        ax = map_panels()[1][0]
+    ax.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width), aspect="equal")
+    ax.xaxis.set_major_locator(MultipleLocator(half_width / 2))
+    ax.yaxis.set_major_locator(MultipleLocator(half_width / 2))
+    ax.set_xlabel("x (m)")
+    place = ax.get_subplotspec()
+    if place is None or place.is_first_col():
+        ax.set_ylabel("y (m)")
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
+def plot_world(
+    world: TreeWorld,
+    ax: Axes | None = None,
+    *,
+    half_width: float = 500.0,
+    label_kinds: bool = False,
+    legend: bool = True,
+    title: str | None = None,
+) -> Axes:
+    """Draw the trees: green discs for edible, orange crosses for poisonous.
+
+    Parameters
+    ----------
+    world : TreeWorld
+        A world of two dimensions.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    half_width : float, default=500.0
+        The map shows −half_width to +half_width on both axes, in metres.
+    label_kinds : bool, default=False
+        Whether to write the kind of each tree beside it.
+    legend : bool, default=True
+        Whether to put a legend under the map.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the world has not two dimensions.
+    """
+    if world.dim != 2:
+        raise ValueError(f"a map shows a world of 2 dimensions, but this one has {world.dim}.")
+    ax = _map_axes(ax, half_width, title)
+    for poisonous, marker, color, label, size in (
+        (False, "o", EDIBLE, "edible", 46),
+        (True, "X", POISONOUS, "poisonous", 56),
+    ):
+        places = world.locations[world.is_poisonous == poisonous].numpy()
+        ax.scatter(
+            places[:, 0], places[:, 1], s=size, marker=marker, color=color, edgecolor="white",
+            linewidth=0.9, label=label, zorder=4,
+        )  # fmt: skip
+    if label_kinds:
+        _label_trees(ax, world, half_width)
+    if legend:
+        legend_below(ax)
+    return ax
+
+
+def _label_trees(ax: Axes, world: TreeWorld, half_width: float) -> None:
+    # A label goes to the side of its tree with more room, away from the nearest neighbour.
+    places = world.locations.numpy()
+    for index, (tree, place) in enumerate(zip(world.trees, places, strict=True)):
+        if np.abs(place).max() > half_width:
+            continue
+        offsets = np.delete(places, index, axis=0) - place
+        close = offsets[np.abs(offsets[:, 1]) < 0.05 * half_width]
+        room = {
+            side: np.abs(beside[:, 0]).min() if len(beside) else np.inf
+            for side, beside in (
+                ("right", close[close[:, 0] > 0]),
+                ("left", close[close[:, 0] <= 0]),
+            )
+        }
+        to_the_right = room["right"] >= room["left"] and place[0] < 0.75 * half_width
+        ax.annotate(
+            tree.name,
+            place,
+            xytext=(6 if to_the_right else -6, 0),
+            textcoords="offset points",
+            ha="left" if to_the_right else "right",
+            va="center",
+            fontsize=7.5,
+            color=SOFT_INK,
+            zorder=5,
+            annotation_clip=True,
+        )
+
+
+def legend_below(ax: Axes, **options: object) -> Legend:
+    """Put the legend of some axes under them, in one row.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    **options
+        Passed on to ``Axes.legend``.
+
+    Returns
+    -------
+    matplotlib.legend.Legend
+    """
+    handles, _ = ax.get_legend_handles_labels()
+    chosen: dict[str, object] = {
+        "loc": "upper center",
+        "bbox_to_anchor": (0.5, -0.12),
+        "ncols": max(1, len(handles)),
+        "handletextpad": 0.3,
+        "columnspacing": 1.6,
+    }
+    return ax.legend(**(chosen | options))
+
+
+class ScentPalette:
+    r"""Colours for scents: hue and chroma say which, nearness to the paper says how little.
+
+    The directions :math:`z / \lVert z \rVert` of the given scents span a plane of greatest variance
+    (two principal components). That plane is laid onto the plane of colours of equal lightness in
+    OKLab [1]_, so that similar scents get similar colours, and a mixture of two scents a colour
+    between theirs, grey at the middle. The strength :math:`1 - e^{-1.5 \lVert z \rVert / z_0}`,
+    with :math:`z_0` the mean norm of the given scents, blends the colour into the paper.
+
+    Parameters
+    ----------
+    scents : array_like of shape (n_scents, embed_dim)
+        What to tell apart, at full strength.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three scents, or one is zero or not finite.
+
+    References
+    ----------
+    .. [1] B. Ottosson, "A perceptual color space for image processing", 2020.
+    """
+
+    _LIGHTNESS = 0.68
+    _CHROMA = 0.17
+
+    def __init__(self, scents: ArrayLike | torch.Tensor) -> None:
+        array = np.asarray(scents, dtype=np.float64)
+        if array.ndim != 2 or len(array) < 3:
+            raise ValueError(
+                "a palette needs a matrix of at least three scents, but an array of shape "
+                f"{array.shape} was given."
+            )
+        norms = np.linalg.norm(array, axis=-1)
+        if not np.isfinite(array).all() or (norms == 0).any():
+            raise ValueError("scents must be finite and not zero: nothing has no direction.")
+        self.full_strength = float(norms.mean())
+        self._pca = PCA(n_components=2, svd_solver="full").fit(array / norms[:, None])
+        plane = self._pca.transform(array / norms[:, None])
+        self._radius = float(np.median(np.linalg.norm(plane, axis=-1)))
+
+    @classmethod
+    def from_world(cls, world: TreeWorld) -> Self:
+        """Palette for the scents of a world's trees, each with its present amount of fruit."""
+        amounts = world.fruit_amount_embeddings[world.fruit_amount_indices]
+        return cls(world.embeddings + amounts)
+
+    def strength(self, values: ArrayLike | torch.Tensor) -> np.ndarray:
+        """Strength of each scent, from 0 for nothing, by 0.78 for a tree at hand, towards 1.
+
+        Parameters
+        ----------
+        values : array_like of shape (n, embed_dim)
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+        """
+        norms = np.linalg.norm(np.asarray(values, dtype=np.float64), axis=-1)
+        # Saturates gently, so that the sum of many scents shows no edge where a clip would set in.
+        return np.asarray(1.0 - np.exp(-1.5 * norms / self.full_strength))
+
+    def colors(self, values: ArrayLike | torch.Tensor) -> np.ndarray:
+        """Colour of each scent, blended into the paper by its strength.
+
+        Parameters
+        ----------
+        values : array_like of shape (n, embed_dim)
+
+        Returns
+        -------
+        numpy.ndarray of shape (n, 3)
+            sRGB from 0 to 1.
+        """
+        array = np.asarray(values, dtype=np.float64)
+        norms = np.linalg.norm(array, axis=-1, keepdims=True)
+        plane = self._pca.transform(array / np.where(norms > 0, norms, 1.0))
+        radius = np.linalg.norm(plane, axis=-1, keepdims=True)
+        chroma = self._CHROMA * np.tanh(radius / self._radius)
+        hue_plane = chroma * plane / np.where(radius > 0, radius, 1.0)
+        full = np.concatenate([np.full_like(radius, self._LIGHTNESS), hue_plane], axis=-1)
+        paper = _srgb_to_oklab(np.array(mpl.colors.to_rgb(PAPER)))
+        strength = self.strength(array)[:, None]
+        return _oklab_to_srgb(paper + strength * (full - paper))
+
+
+# Matrices of the OKLab colour space: from linear sRGB to cone responses, and from their cube roots
+# to lightness, green-red and blue-yellow.
+_RGB_TO_CONES = np.array(
+    [
+        [0.4122214708, 0.5363325363, 0.0514459929],
+        [0.2119034982, 0.6806995451, 0.1073969566],
+        [0.0883024619, 0.2817188376, 0.6299787005],
+    ]
+)
+_CONES_TO_LAB = np.array(
+    [
+        [0.2104542553, 0.7936177850, -0.0040720468],
+        [1.9779984951, -2.4285922050, 0.4505937099],
+        [0.0259040371, 0.7827717662, -0.8086757660],
+    ]
+)
+
+
+def _srgb_to_oklab(srgb: np.ndarray) -> np.ndarray:
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    return np.asarray(np.cbrt(linear @ _RGB_TO_CONES.T) @ _CONES_TO_LAB.T)
+
+
+def _oklab_to_srgb(lab: np.ndarray) -> np.ndarray:
+    cones = (lab @ np.linalg.inv(_CONES_TO_LAB).T) ** 3
+    linear = np.clip(cones @ np.linalg.inv(_RGB_TO_CONES).T, 0.0, 1.0)
+    gamma = 1.055 * linear ** (1 / 2.4) - 0.055
+    return np.asarray(np.where(linear <= 0.0031308, 12.92 * linear, gamma))
+
+
+def plot_scent_field(
+    values: torch.Tensor,
+    grid: MapGrid,
+    palette: ScentPalette,
+    ax: Axes | None = None,
+    *,
+    known: torch.Tensor | np.ndarray | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Draw what is smelled on a grid; hatched where it is not known.
+
+    Parameters
+    ----------
+    values : torch.Tensor of shape (cells², embed_dim)
+        Scents at ``grid.points``.
+    grid : MapGrid
+    palette : ScentPalette
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    known : array of bool of shape (cells²,), optional
+        Where anything is known at all; everywhere by default. A known nothing is paper, the
+        unknown is hatched.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If there is not one value for each cell.
+    """
+    ax = _map_axes(ax, grid.half_width, title)
+    colors = grid.image(palette.colors(values))
+    opaque = np.ones(grid.cells_per_axis**2) if known is None else np.asarray(known, dtype=float)
+    if known is not None:
+        ax.add_patch(
+            Rectangle(
+                (-grid.half_width, -grid.half_width), 2 * grid.half_width, 2 * grid.half_width,
+                facecolor=UNKNOWN_FILL, edgecolor=UNKNOWN_HATCH, hatch="////", linewidth=0,
+                zorder=0,
+            )
+        )  # fmt: skip
+    image = np.concatenate([colors, grid.image(opaque)[..., None]], axis=-1)
+    ax.imshow(image, origin="lower", extent=grid.extent, interpolation="nearest", zorder=1)
+    return ax
+
+
+def unknown_patch() -> Patch:
+    """Legend entry for the hatching that means unknown."""
+    return Patch(facecolor=UNKNOWN_FILL, edgecolor=UNKNOWN_HATCH, hatch="////", label="unknown")
+
+
+# --- a life --------------------------------------------------------------------------------------
+
+
+def plot_trajectory(
+    recording: Recording,
+    world: TreeWorld,
+    ax: Axes | None = None,
+    *,
+    half_width: float = 500.0,
+    colorbar: bool = True,
+    title: str | None = None,
+) -> Axes:
+    """Draw a walk over the trees, coloured by health.
+
+    Parameters
+    ----------
+    recording : Recording
+    world : TreeWorld
+        The world that was walked.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    half_width : float, default=500.0
+        The map shows −half_width to +half_width on both axes, in metres.
+    colorbar : bool, default=True
+        Whether to explain the colours beside the map.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = _map_axes(ax, half_width, title)
+    segments = np.stack([recording.positions[:-1], recording.positions[1:]], axis=1)
+    health = Normalize(0, world.config.max_health)
+    walk = LineCollection(
+        list(segments), array=recording.healths[1:], norm=health, linewidth=1.7, zorder=3,
+        capstyle="round",
+    )  # fmt: skip
+    # Bright colours would fade into the paper without an edge.
+    ax.plot(*recording.positions.T, color=SOFT_INK, linewidth=2.9, solid_capstyle="round", zorder=2)
+    ax.add_collection(walk)
+    for row, marker, label in ((0, "s", "start"), (-1, "D", "end")):
+        ax.plot(
+            *recording.positions[row], marker, markersize=6.5, color=INK, markeredgecolor="white",
+            markeredgewidth=0.9, label=label, zorder=6,
+        )  # fmt: skip
+    plot_world(world, ax, half_width=half_width, legend=True)
+    if colorbar:
+        bar = ax.figure.colorbar(walk, ax=ax, shrink=0.7, aspect=28, pad=0.03)
+        bar.set_label("health (points)")
+        bar.outline.set_visible(False)
+    return ax
+
+
+def plot_health(recording: Recording, ax: Axes | None = None, *, title: str | None = None) -> Axes:
+    """Draw health over time, with a mark for every meal.
+
+    Parameters
+    ----------
+    recording : Recording
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(TEXT_WIDTH, 2.9))
+    ax.plot(np.arange(len(recording.healths)), recording.healths, color=INK, linewidth=1.4)
+    for sign, marker, color, label in (
+        (1, "o", EDIBLE, "edible fruit"),
+        (-1, "X", POISONOUS, "poisonous fruit"),
+    ):
+        steps = recording.meal_steps[np.sign(recording.meal_healths) == sign]
+        ax.scatter(
+            steps, recording.healths[steps], s=34, marker=marker, color=color, edgecolor="white",
+            linewidth=0.7, label=label, zorder=3,
+        )  # fmt: skip
+    ax.set(xlabel="time (steps)", ylabel="health (points)", ylim=(0, None), xlim=(0, None))
+    ax.legend(loc="lower left")
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
+# --- curves --------------------------------------------------------------------------------------
+
+
+def plot_kernel_profile(
+    sensor: SimpleSensor, ax: Axes | None = None, *, title: str | None = None
+) -> Axes:
+    """Draw the strength of a scent against distance, with its deviation and its reach marked.
+
+    Parameters
+    ----------
+    sensor : SimpleSensor
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.1))
+    reach = sensor.max_sense_distance
+    distances = torch.linspace(0, 1.6 * reach, 400)
+    ax.plot(distances.numpy(), sensor.strength(distances).numpy(), color=LEAF, linewidth=2)
+    deviation = sensor.diffusion_time**0.5
+    for distance, text in (
+        (deviation, rf"$\sqrt{{t}}$ = {deviation:.1f} m"),
+        (reach, f"M = {reach:g} m"),
+    ):
+        height = float(sensor.strength(torch.tensor(distance)))
+        ax.plot([distance, distance], [0, height], color=LINE, linewidth=0.9, linestyle=(0, (3, 3)))
+        ax.plot([0, distance], [height, height], color=LINE, linewidth=0.9, linestyle=(0, (3, 3)))
+        ax.plot(distance, height, "o", color=LEAF, markersize=6, markeredgecolor=PAPER)
+        ax.annotate(
+            f"{text}, strength {height:.2f}", (distance, height), xytext=(9, 5),
+            textcoords="offset points", color=INK, fontsize=9.5,
+        )  # fmt: skip
+    ax.set(xlim=(0, 1.6 * reach), ylim=(0, 1.04))
+    ax.set(xlabel="distance from the tree (m)", ylabel="strength")
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
+def plot_survival(
+    curves: Mapping[str, SurvivalCurve],
+    until: float,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+) -> Axes:
+    """Draw shares still alive over time, with their confidence bands.
+
+    Parameters
+    ----------
+    curves : mapping of str to SurvivalCurve
+        What to call each curve, and the curve.
+    until : float
+        Last step to show.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.4))
+    for style, color, (label, curve) in zip(
+        ("-", (0, (5, 1.5)), (0, (1, 1))), SERIES, curves.items(), strict=False
+    ):
+        times = np.append(curve.times, until)
+        low, high = (np.append(edge, edge[-1]) for edge in (curve.low, curve.high))
+        ax.fill_between(times, low, high, step="post", color=color, alpha=0.16, linewidth=0)
+        share = np.append(curve.share, curve.share[-1])
+        ax.step(times, share, where="post", color=color, linestyle=style, linewidth=2, label=label)
+    ax.set(xlim=(0, until), ylim=(0, 1.04), xlabel="time (steps)", ylabel="share alive")
+    legend_below(ax, bbox_to_anchor=(0.5, -0.2))
+    if title is not None:
+        ax.set_title(title)
+    return ax
