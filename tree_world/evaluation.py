@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -121,7 +122,8 @@ class SurvivalCurve:
     share : numpy.ndarray of shape (num_times,)
         Share alive from that step on.
     low, high : numpy.ndarray of shape (num_times,)
-        Pointwise confidence interval.
+        Pointwise confidence interval. Where everybody is still alive, or nobody, the formula has
+        no value and the interval is the point itself.
     """
 
     times: np.ndarray
@@ -166,7 +168,9 @@ def survival_curve(
         raise ValueError(f"confidence must lie strictly between 0 and 1, not {confidence}.")
     data = scipy.stats.CensoredData(uncensored=steps[ended], right=steps[~ended])
     survival = scipy.stats.ecdf(data).sf
-    with np.errstate(all="ignore"):  # where nobody has died, or all have, the interval is a point
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        # Where nobody has died, or all have, the formula has no value: the interval is a point.
+        warnings.simplefilter("ignore", RuntimeWarning)
         interval: Any = survival.confidence_interval(confidence, method="log-log")
     share = survival.probabilities
     low, high = (

@@ -11,8 +11,9 @@ Matplotlib's settings.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Self
@@ -29,12 +30,13 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
-from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import MultipleLocator
+from matplotlib.patches import Patch, Rectangle, Wedge
+from matplotlib.ticker import MaxNLocator
 from sklearn.decomposition import PCA
 
 from tree_world.evaluation import SurvivalCurve
-from tree_world.simulation import Recording, SimpleSensor, TreeWorld
+from tree_world.simulation import DirectionalSensor, Recording, SimpleSensor, TreeWorld
+from tree_world.validation import PointsLike, as_points, as_unit_vectors
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -242,8 +244,8 @@ def _map_axes(ax: Axes | None, half_width: float, title: str | None) -> Axes:
     if ax is None:
         ax = map_panels()[1][0]
     ax.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width), aspect="equal")
-    ax.xaxis.set_major_locator(MultipleLocator(half_width / 2))
-    ax.yaxis.set_major_locator(MultipleLocator(half_width / 2))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
     ax.set_xlabel("x (m)")
     place = ax.get_subplotspec()
     if place is None or place.is_first_col():
@@ -531,6 +533,49 @@ def unknown_patch() -> Patch:
     return Patch(facecolor=UNKNOWN_FILL, edgecolor=UNKNOWN_HATCH, hatch="////", label="unknown")
 
 
+def plot_sight(
+    sensor: DirectionalSensor,
+    position: PointsLike,
+    heading: PointsLike,
+    ax: Axes,
+) -> Axes:
+    """Draw the cone of sight of a sensor onto a map.
+
+    Parameters
+    ----------
+    sensor : DirectionalSensor
+    position : array_like of shape (2,)
+        Where the eye is, in metres.
+    heading : array_like of shape (2,)
+        Where it looks, a unit vector.
+    ax : matplotlib.axes.Axes
+        The map to draw on.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the place or the heading is not one vector of the plane.
+    """
+    x, y = as_points(position, 2, "position").tolist()
+    direction = math.degrees(math.atan2(*reversed(as_unit_vectors(heading, 2).tolist())))
+    half_angle = math.degrees(math.acos(sensor.heading_tolerance))
+    ax.add_patch(
+        Wedge(
+            (x, y), sensor.max_sense_distance, direction - half_angle, direction + half_angle,
+            facecolor=LEAF, edgecolor=LEAF, alpha=0.22, linewidth=1, zorder=2, label="in sight",
+        )
+    )  # fmt: skip
+    ax.plot(
+        x, y, "s", markersize=6.5, color=INK, markeredgecolor="white", markeredgewidth=0.9,
+        label="agent", zorder=6,
+    )  # fmt: skip
+    return ax
+
+
 # --- a life --------------------------------------------------------------------------------------
 
 
@@ -613,6 +658,66 @@ def plot_health(recording: Recording, ax: Axes | None = None, *, title: str | No
         )  # fmt: skip
     ax.set(xlabel="time (steps)", ylabel="health (points)", ylim=(0, None), xlim=(0, None))
     ax.legend(loc="lower left")
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
+# --- words ---------------------------------------------------------------------------------------
+
+
+def plot_similarity(
+    words: Sequence[str],
+    embeddings: torch.Tensor,
+    ax: Axes | None = None,
+    *,
+    emphasis: Collection[str] = (),
+    title: str | None = None,
+) -> Axes:
+    """Draw the cosines between the embeddings of words as a matrix.
+
+    Parameters
+    ----------
+    words : sequence of str
+    embeddings : torch.Tensor of shape (n_words, embed_dim)
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    emphasis : collection of str, optional
+        Words to write in the colour of poison.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If there is not one embedding for each word.
+    """
+    if embeddings.ndim != 2 or len(embeddings) != len(words):
+        raise ValueError(
+            "a matrix of similarities needs one embedding for each word, but "
+            f"{len(words)} words and embeddings of shape {tuple(embeddings.shape)} were given."
+        )
+    if ax is None:
+        _, ax = plt.subplots(figsize=(0.86 * TEXT_WIDTH, 0.74 * TEXT_WIDTH))
+    unit = torch.nn.functional.normalize(embeddings, dim=-1)
+    cosines = (unit @ unit.T).numpy()
+    between = cosines[~np.eye(len(words), dtype=bool)]
+    # The ones on the diagonal say nothing: leave them to the paper and the range to the rest.
+    shown = np.where(np.eye(len(words), dtype=bool), np.nan, cosines)
+    image = ax.imshow(shown, vmin=min(0.0, between.min()), vmax=between.max())
+    ax.set_xticks(range(len(words)), words, rotation=90)
+    ax.set_yticks(range(len(words)), words)
+    for label in (*ax.get_xticklabels(), *ax.get_yticklabels()):
+        if label.get_text() in emphasis:
+            label.set(color=POISONOUS, weight=600)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.7, aspect=28, pad=0.03)
+    bar.set_label("cosine")
+    bar.outline.set_visible(False)
     if title is not None:
         ax.set_title(title)
     return ax
