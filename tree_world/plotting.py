@@ -244,8 +244,8 @@ def _map_axes(ax: Axes | None, half_width: float, title: str | None) -> Axes:
     if ax is None:
         ax = map_panels()[1][0]
     ax.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width), aspect="equal")
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
-    ax.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 2.5, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2.5, 5, 10]))
+    ax.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2.5, 5, 10]))
     ax.set_xlabel("x (m)")
     place = ax.get_subplotspec()
     if place is None or place.is_first_col():
@@ -323,7 +323,8 @@ def _label_trees(ax: Axes, world: TreeWorld, half_width: float) -> None:
                 ("left", close[close[:, 0] <= 0]),
             )
         }
-        to_the_right = room["right"] >= room["left"] and place[0] < 0.75 * half_width
+        at_the_edge = abs(place[0]) > 0.75 * half_width
+        to_the_right = place[0] < 0 if at_the_edge else room["right"] >= room["left"]
         ax.annotate(
             tree.name,
             place,

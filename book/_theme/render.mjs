@@ -1,0 +1,352 @@
+// From the engine's syntax tree to HTML: one function for each kind of node.
+// A function takes (node, context) and returns hast: an element, a list, or nothing.
+import { fromHtml } from "hast-util-from-html";
+import { defaultSchema, sanitize } from "hast-util-sanitize";
+import { h } from "hastscript";
+import { highlight, languageName } from "./highlight.mjs";
+
+/** A node that the theme does not know. The message names its kind and its place in the source. */
+export class UnknownNode extends Error {
+  constructor(node, context) {
+    const line = node.position?.start?.line;
+    super(`no function in render.mjs for a node of kind "${node.type}" (${context.source}${line ? `, line ${line}` : ""})`);
+    this.name = "UnknownNode";
+  }
+}
+
+export function render(node, context) {
+  const kind = kinds[node.type];
+  if (!kind) throw new UnknownNode(node, context);
+  return kind(node, context);
+}
+
+const children = (node, context) => (node.children ?? []).flatMap((child) => render(child, context) ?? []);
+const wrap = (tag, properties) => (node, context) => h(tag, properties ?? {}, children(node, context));
+const raw = (value) => ({ type: "raw", value });
+const text = (node) => node.value ?? (node.children ?? []).map(text).join("");
+const hasClass = (node, name) => (node.class ?? "").split(/\s+/).includes(name);
+const anchor = (node) => node.html_id ?? node.identifier;
+
+// --- addresses: every one is relative to the page ------------------------------------------------
+
+export const pageAddress = (slug, context) => `${context.prefix}${slug === "index" ? "" : `${slug}/`}index.html`;
+
+function internalAddress(url, context) {
+  const [where, fragment] = url.split("#");
+  const slug = where.replace(/^\/|\/$/g, "") || "index";
+  return pageAddress(slug, context) + (fragment ? `#${fragment}` : "");
+}
+
+const fileAddress = (url, context) => `${context.prefix}build${url}`;
+
+function link(node, context) {
+  if (node.internal) return h("a", { href: internalAddress(node.url, context) }, children(node, context));
+  if (node.static) return h("a", { href: fileAddress(node.url, context), download: true }, children(node, context));
+  const external = /^[a-z]+:/i.test(node.url ?? "");
+  return h("a", { href: node.url, rel: external ? "noreferrer" : undefined }, children(node, context));
+}
+
+function crossReference(node, context) {
+  const target = anchor(node);
+  const elsewhere = node.url ? internalAddress(node.url, context) : "";
+  return h("a", { class: "reference", href: `${elsewhere}${target ? `#${target}` : ""}` }, children(node, context));
+}
+
+// --- headings, mathematics -----------------------------------------------------------------------
+
+function heading(node, context) {
+  const id = anchor(node);
+  const number = node.enumerator ? h("span.number", node.enumerator) : null;
+  // In a sentence the number needs a space; to the eye the stylesheet sets the distance.
+  return h(`h${Math.min(node.depth, 6)}`, { id }, number, number ? " " : null, children(node, context),
+    id ? h("a.anchor", { href: `#${id}`, ariaLabel: "Link to this section" }, "#") : null);
+}
+
+function math(node) {
+  const id = anchor(node);
+  return h("div.equation", { id },
+    h("div.formula", { tabIndex: 0, role: "group", ariaLabel: `Equation ${node.enumerator ?? ""}`.trim() }, raw(node.html ?? "")),
+    node.enumerator ? h("a.number", { href: `#${id}`, ariaLabel: `Link to equation ${node.enumerator}` }, `(${node.enumerator})`) : null);
+}
+
+// --- code cells and what they print --------------------------------------------------------------
+
+function source(node) {
+  return h("pre", { tabIndex: 0 }, highlight(node.value ?? "", node.lang));
+}
+
+function frame(parts, lang, folded) {
+  const name = languageName(lang);
+  if (folded) return h("details.cell.folded", h("summary", folded), parts);
+  return h("div.cell", name ? h("div.cell-head", h("span", name)) : null, parts);
+}
+
+function code(node) {
+  return frame([source(node)], node.lang);
+}
+
+/** A code cell: the engine gives a block that holds a `code` and an `outputs` node. */
+function codeCell(node, context) {
+  const input = node.children.find((child) => child.type === "code");
+  const output = node.children.find((child) => child.type === "outputs");
+  const figures = node.children.filter((child) => child !== input && child !== output);
+  context = { ...context, alt: node.data?.alt };
+  const hidden = (part) => (part?.visibility ?? "show") === "hide";
+  const removed = (part) => !part || part.visibility === "remove" || node.visibility === "remove";
+  const printed = removed(output) ? [] : children(output, context);
+  const images = printed.filter((part) => part.tagName === "img");
+  const texts = printed.filter((part) => part.tagName !== "img");
+  const shownTexts = texts.length === 0 ? [] : [h("div.outputs", texts)];
+  const foldedTexts = hidden(output) && texts.length ? [h("details", h("summary", "Output"), shownTexts)] : shownTexts;
+  const cell = [];
+  if (removed(input)) cell.push(...foldedTexts.map((part) => h("div.cell", part)));
+  else if (hidden(input) || node.visibility === "hide") cell.push(frame([source(input)], input.lang, "Show code"), ...foldedTexts.map((part) => h("div.cell.alone", part)));
+  else cell.push(frame([source(input), ...foldedTexts], input.lang));
+  return [...cell, ...images.map((image) => h("figure", image)), ...figures.flatMap((child) => render(child, context))];
+}
+
+function outputs(node, context) {
+  return children(node, context);
+}
+
+// Notebook output is not trusted: no script, no handlers, no frames.
+const outputSchema = {
+  ...defaultSchema,
+  attributes: { ...defaultSchema.attributes, "*": [...(defaultSchema.attributes["*"] ?? []), "className", "style", "scope"] },
+};
+const safeStyle = (tree) => {
+  const visit = (node) => {
+    if (/url\s*\(|expression|@import|position\s*:/i.test(node.properties?.style ?? "")) delete node.properties.style;
+    node.children?.forEach(visit);
+  };
+  visit(tree);
+  return tree;
+};
+export const sanitizeHtml = (html) => safeStyle(sanitize(fromHtml(html, { fragment: true }), outputSchema)).children;
+
+const withoutColors = (string) => string.replace(/\u001b\[[0-9;]*[A-Za-z]/g, "");
+const joined = (value) => (Array.isArray(value) ? value.join("") : value ?? "");
+
+function output(node, context) {
+  const data = node.jupyter_data ?? {};
+  if (data.output_type === "stream") {
+    const pre = h("pre", { class: data.name === "stderr" ? "stderr" : "stdout", tabIndex: 0 }, withoutColors(joined(data.text)));
+    return data.name === "stderr" ? [h("p.stream-name", "standard error"), pre] : pre;
+  }
+  if (data.output_type === "error") {
+    return h("pre.traceback", { tabIndex: 0 }, withoutColors((data.traceback ?? []).join("\n") || `${data.ename}: ${data.evalue}`));
+  }
+  const bundle = data.data ?? {};
+  const image = Object.keys(bundle).find((type) => type.startsWith("image/"));
+  if (image) return picture(bundle[image].path, { alt: context.alt ?? "", class: "plot" }, context);
+  const content = (type) => joined(bundle[type].content ?? context.files.get(bundle[type].path)?.text);
+  if (bundle["text/html"]) return h("div.html", { tabIndex: 0 }, sanitizeHtml(content("text/html")));
+  if (bundle["text/plain"]) return h("pre.result", { tabIndex: 0 }, withoutColors(content("text/plain")));
+  return null;
+}
+
+function inlineExpression(node, context) {
+  return children(node, context);
+}
+
+// --- pictures, figures, tables -------------------------------------------------------------------
+
+/** An image with its size, so that the text below does not jump when it arrives. */
+function picture(url, properties, context) {
+  const local = url?.startsWith("/");
+  const file = context.files.get(url);
+  const size = file?.width ? { width: file.width, height: file.height } : {};
+  const style = file?.inches ? `--inches:${file.inches.toFixed(2)}` : undefined;
+  return h("img", { src: local ? fileAddress(url, context) : url, loading: "lazy", decoding: "async", ...size, style, ...properties });
+}
+
+function image(node, context) {
+  const style = node.width ? `width:${node.width}` : undefined;
+  return picture(node.url, { alt: node.alt ?? "", ...(style ? { style } : {}) }, context);
+}
+
+function container(node, context) {
+  const id = anchor(node);
+  const captions = node.children.filter((child) => child.type === "caption" || child.type === "legend");
+  const input = node.children.find((child) => child.type === "code" && child.executable);
+  const body = node.children.filter((child) => !captions.includes(child) && child !== input);
+  const caption = h("figcaption", captions.flatMap((child) => render(child, context)),
+    input ? h("details.figure-code", h("summary", "Code"), h("div.cell", source(input))) : null);
+  const parts = body.flatMap((child) => render(child, context) ?? []);
+  const first = node.kind === "table" ? [caption, parts] : [parts, caption];
+  return h("figure", { id, class: [node.kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean) }, first);
+}
+
+function captionNumber(node, context) {
+  return [h("span.number", text(node).replace(/:$/, "").concat(".")), " "];
+}
+
+function table(node, context) {
+  const rows = node.children ?? [];
+  const isHeader = (row) => row.children.length > 0 && row.children.every((cell) => cell.header);
+  const body = rows.findIndex((row) => !isHeader(row));
+  const cut = body === -1 ? rows.length : body;
+  const row = (cellScope) => (line) => h("tr", line.children.map((cell) => tableCell(cell, context, cellScope)));
+  return h("div.table-scroll", { tabIndex: 0, role: "group", ariaLabel: "Table" },
+    h("table", cut ? h("thead", rows.slice(0, cut).map(row("col"))) : null, h("tbody", rows.slice(cut).map(row("row")))));
+}
+
+function tableCell(cell, context, scope) {
+  const empty = (cell.children ?? []).length === 0;
+  const isHeader = cell.header && !empty;
+  return h(isHeader ? "th" : "td", {
+    scope: isHeader ? scope : undefined, class: cell.align ? `align-${cell.align}` : undefined,
+    colSpan: cell.colspan, rowSpan: cell.rowspan,
+  }, children(cell, context));
+}
+
+// --- lists, notes, exercises ---------------------------------------------------------------------
+
+function list(node, context) {
+  return h(node.ordered ? "ol" : "ul", { start: node.ordered && node.start > 1 ? node.start : undefined, class: node.spread ? undefined : "tight" }, children(node, context));
+}
+
+function listItem(node, context) {
+  const box = typeof node.checked === "boolean" ? [h("input", { type: "checkbox", checked: node.checked, disabled: true, ariaLabel: node.checked ? "done" : "to do" }), " "] : null;
+  // A paragraph that is all there is to an item needs no element of its own.
+  const only = node.children?.length === 1 && node.children[0].type === "paragraph" ? node.children[0] : node;
+  return h("li", box, children(only, context));
+}
+
+function titled(node, defaultTitle, context) {
+  const title = node.children?.find((child) => child.type === "admonitionTitle" || child.type === "summary");
+  const rest = (node.children ?? []).filter((child) => child !== title);
+  return { title: title ? children(title, context) : [defaultTitle], body: rest.flatMap((child) => render(child, context) ?? []) };
+}
+
+function admonition(node, context) {
+  const kind = node.kind ?? "note";
+  const { title, body } = titled(node, kind[0].toUpperCase() + kind.slice(1), context);
+  const classes = ["admonition", kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean);
+  if (hasClass(node, "dropdown")) return h("details", { class: classes, open: node.open }, h("summary", title), body);
+  return h("aside", { class: classes, ariaLabel: kind }, node.simple ? null : h("p.title", title), body);
+}
+
+function details(node, context) {
+  const { title, body } = titled(node, "More", context);
+  return h("details.dropdown", { open: node.open }, h("summary", title), body);
+}
+
+function exercise(node, context) {
+  const { title, body } = titled(node, "", context);
+  const number = node.enumerator ? `Exercise ${node.enumerator}` : "Exercise";
+  return h("div.exercise", { id: anchor(node) }, h("p.title", number, title[0] ? [" · ", title] : null), body);
+}
+
+function solution(node, context) {
+  const { body } = titled(node, "", context);
+  return h("details.solution", { id: anchor(node) }, h("summary", "Solution"), body);
+}
+
+function proof(node, context) {
+  const { title, body } = titled(node, "", context);
+  const kind = node.kind ?? "proof";
+  const number = `${kind[0].toUpperCase()}${kind.slice(1)}${node.enumerator ? ` ${node.enumerator}` : ""}`;
+  return h("div", { class: ["proof", kind], id: anchor(node) }, h("p.title", number, title[0] ? [" · ", title] : null), body);
+}
+
+// --- citations, footnotes ------------------------------------------------------------------------
+
+function cite(node, context) {
+  return h("a.citation", { href: `#ref-${node.identifier}` }, children(node, context));
+}
+
+function citeGroup(node, context) {
+  const narrative = node.kind === "narrative";
+  const parts = (node.children ?? []).flatMap((child, index) => [index ? (narrative ? ", " : "; ") : "", render(child, context)]);
+  return narrative ? parts : ["(", ...parts, ")"].flat();
+}
+
+function footnoteReference(node, context) {
+  const number = node.enumerator ?? node.identifier;
+  const count = context.footnoteUses.get(node.identifier) ?? 0;
+  context.footnoteUses.set(node.identifier, count + 1);
+  return h("sup.footnote", h("a", { id: `fnref-${node.identifier}${count ? `-${count + 1}` : ""}`, href: `#fn-${node.identifier}`, ariaLabel: `Footnote ${number}` }, number));
+}
+
+function footnoteDefinition(node, context) {
+  context.footnotes.push({ id: node.identifier, number: node.enumerator, body: children(node, context) });
+  return null;
+}
+
+// --- tabs, cards ---------------------------------------------------------------------------------
+
+function tabSet(node, context) {
+  // Shown one below the other: readable without a script, on paper, and to the ear.
+  return h("div.tabs", children(node, context));
+}
+
+function tabItem(node, context) {
+  return h("section.tab", h("p.title", node.title ?? ""), children(node, context));
+}
+
+function card(node, context) {
+  const inner = children(node, context);
+  return h("div.card", node.url ? h("a", { href: internalOrNot(node.url, context) }, inner) : inner);
+}
+
+const internalOrNot = (url, context) => (url.startsWith("/") ? internalAddress(url, context) : url);
+
+function iframe(node) {
+  return h("iframe", { src: node.src, title: node.title ?? "Embedded page", loading: "lazy", sandbox: "allow-scripts" });
+}
+
+// --- the table of kinds --------------------------------------------------------------------------
+
+export const kinds = {
+  // flow
+  root: children,
+  block: (node, context) => (node.kind === "notebook-code" || node.children?.some((c) => c.type === "outputs") ? codeCell(node, context) : children(node, context)),
+  paragraph: wrap("p"),
+  heading, math, code, outputs, output, container, image, table, list, listItem, admonition, details, exercise, solution, proof,
+  mathGroup: children,
+  caption: children,
+  legend: wrap("div.legend"),
+  captionNumber,
+  blockquote: wrap("blockquote"),
+  thematicBreak: () => h("hr"),
+  aside: wrap("aside.note"),
+  definitionList: wrap("dl"),
+  definitionTerm: wrap("dt"),
+  definitionDescription: wrap("dd"),
+  glossary: wrap("div.glossary"),
+  footnoteDefinition, footnoteReference,
+  tabSet, tabItem, card, iframe,
+  grid: wrap("div.grid"),
+  cardTitle: wrap("p.title"),
+  header: wrap("div.card-header"),
+  footer: wrap("div.card-footer"),
+  linkBlock: (node, context) => h("p", h("a", { href: internalOrNot(node.url, context) }, node.title ?? children(node, context))),
+  mermaid: (node) => h("pre.mermaid", { tabIndex: 0 }, node.value),
+  html: (node) => sanitizeHtml(node.value ?? ""),
+  div: wrap("div"),
+  embed: children,
+  include: children,
+  mystTarget: () => null,
+  comment: () => null,
+  bibliography: () => null,
+  // phrasing
+  text: (node) => ({ type: "text", value: node.value }),
+  emphasis: wrap("em"),
+  strong: wrap("strong"),
+  inlineCode: (node) => h("code", node.value),
+  inlineMath: (node) => raw(node.html ?? ""),
+  inlineExpression, link, crossReference, cite, citeGroup,
+  break: () => h("br"),
+  subscript: wrap("sub"),
+  superscript: wrap("sup"),
+  delete: wrap("del"),
+  underline: wrap("u"),
+  smallcaps: wrap("span.smallcaps"),
+  keyboard: wrap("kbd"),
+  abbreviation: (node, context) => h("abbr", { title: node.title }, children(node, context)),
+  span: wrap("span"),
+  si: (node) => `${node.number ?? ""}\u202f${node.unit ?? ""}`,
+  mystDirective: children,
+  mystRole: children,
+};
