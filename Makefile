@@ -1,0 +1,58 @@
+# Everything runs in .venv, which the first command that needs it creates.
+PYTHON ?= python3
+BIN := .venv/bin
+THEME := book/_theme
+# The newest PyTorch that the book is tested with; see "PyTorch without CUDA" in the README.
+TORCH := 2.13.0
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test notebooks live lab format lock clean distclean
+
+help: ## print this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: .venv/.ready $(THEME)/node_modules/.ready ## install everything the other commands need
+
+build: setup ## run the chapters and make the website in _build/html
+	@$(BIN)/python -m tools.build
+
+test: setup ## check style, types, library, notebooks and site
+	@$(BIN)/python -m tools.run_tests $(if $(FORCE),--force)
+
+notebooks: setup ## run what changed into the reference notebooks in book/notebooks
+	@$(BIN)/python -m tools.notebooks
+
+live: setup ## serve the book and reload it while chapters are edited
+	@$(BIN)/python -m tools.live
+
+lab: setup ## open the chapters as notebooks in JupyterLab
+	@$(BIN)/python -m tools.lab
+
+format: setup ## format the Python sources
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
+
+lock: setup ## choose newer versions and write requirements.lock
+	@$(BIN)/python -m tools.lock $(TORCH)
+
+clean: ## remove what was built, keep what was installed
+	@rm -rf _build .cache tests/artifacts $(THEME)/public .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+distclean: clean ## remove what was installed, too
+	@rm -rf .venv $(THEME)/node_modules *.egg-info
+
+# A stamp is written last, so that an interrupted installation is taken up again.
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
+	@echo "Installing Python packages into .venv (some minutes the first time) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -qq -r requirements.lock
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(THEME)/node_modules/.ready: .venv/.ready $(THEME)/package-lock.json
+	@echo "Installing the theme's packages ..."
+	@npm ci --silent --prefix $(THEME)
+	@touch $@

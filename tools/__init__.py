@@ -1,0 +1,1 @@
+"""What builds and checks the book. The Makefile runs these modules; readers never need them."""

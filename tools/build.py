@@ -1,0 +1,162 @@
+"""Make the website: run the engine, tidy what it leaves, check the result.
+
+Usage: ``python -m tools.build``
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tools import check_site, settings
+
+ENGINE = ["jupyter", "book", "build", "--html", "--execute", "--strict"]
+
+# The engine reports these and may still exit with 0.
+_COMPLAINT = re.compile(r"⛔|🛑|⚠️|Cannot render|Traceback|ECONNREFUSED|Error:")
+
+
+class BuildError(Exception):
+    """The book could not be built. The message says why, and what the engine printed."""
+
+
+def main() -> int:
+    """Build and check the site, and say what was made."""
+    started = time.monotonic()
+    with _only_build():
+        shutil.rmtree(settings.SITE, ignore_errors=True)
+        try:
+            executed = run_engine()
+            tidy()
+            findings, summary = check_site.check_book()
+            if findings:
+                raise BuildError("\n".join(["The site has faults:", *map(str, findings)]))
+        except BaseException as error:
+            # A site that failed must not be taken for one that did not.
+            shutil.rmtree(settings.SITE, ignore_errors=True)
+            if isinstance(error, BuildError):
+                print(f"{error}\nThe book was not built.", file=sys.stderr)
+                return 1
+            raise
+    seconds = time.monotonic() - started
+    index = (settings.SITE / "index.html").relative_to(settings.ROOT)
+    print(f"Built {summary}, {executed} executed anew, in {seconds:.0f} s: {index}")
+    return 0
+
+
+@contextmanager
+def _only_build() -> Iterator[None]:
+    settings.CACHE.mkdir(exist_ok=True)
+    with (settings.CACHE / "build.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("Another build of this folder is under way. Wait for it, or stop it.")
+        yield
+
+
+def theme_assets() -> None:
+    """Fill the theme's ``public`` folder."""
+    subprocess.run(
+        ["npm", "run", "--silent", "assets"],
+        cwd=settings.THEME,
+        env=settings.kernel_environment(),
+        check=True,
+    )
+
+
+def run_engine() -> int:
+    """Run the engine, with progress, under a time limit.
+
+    Returns
+    -------
+    int
+        How many chapters were executed rather than taken from the cache.
+
+    Raises
+    ------
+    BuildError
+        If the engine fails, complains, or takes too long.
+    """
+    theme_assets()
+    environment = settings.kernel_environment()
+    environment["TREE_WORLD_FIGURE_DPI"] = str(settings.SITE_DPI)
+    engine = subprocess.Popen(
+        ENGINE,
+        cwd=settings.ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # so that its servers and kernels can be ended with it
+    )
+    assert engine.stdout is not None
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        end_group(engine.pid)
+
+    watchdog = threading.Timer(settings.BUILD_TIMEOUT_SECONDS, stop)
+    watchdog.start()
+    printed: list[str] = []
+    executed = 0
+    try:
+        for line in engine.stdout:
+            printed.append(line.rstrip())
+            if "Executing notebook" in line:
+                executed += 1
+                print(f"Executing {_between(line, '(', ')')} ...", flush=True)
+            elif "📖 Built" in line:
+                print(line.replace("📖", "").strip(), flush=True)
+        code = engine.wait()
+    finally:
+        watchdog.cancel()
+        end_group(engine.pid)
+    output = "\n".join(line for line in printed if line.strip())
+    if late.is_set():
+        raise BuildError(
+            f"{output}\nThe engine did not finish within {settings.BUILD_TIMEOUT_SECONDS} seconds."
+        )
+    if code != 0:
+        raise BuildError(f"{output}\nThe engine failed with exit status {code}.")
+    complaints = [line for line in printed if _COMPLAINT.search(line)]
+    if complaints:
+        raise BuildError("\n".join([output, "The engine complained:", *complaints]))
+    if not (settings.SITE / "index.html").exists():
+        raise BuildError(f"{output}\nThe engine made no index.html.")
+    return executed
+
+
+def _between(line: str, left: str, right: str) -> str:
+    return line.partition(left)[2].partition(right)[0]
+
+
+def end_group(leader: int) -> None:
+    """End a process that was started in a session of its own, with all that it started."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(leader, sign)
+        except ProcessLookupError:
+            return
+        time.sleep(0.3)
+
+
+def tidy() -> None:
+    """Remove what the engine leaves in the site for its own use, absolute paths among it."""
+    for path in settings.SITE.rglob("*"):
+        if path.suffix == ".json" and path.name != "myst.xref.json":
+            path.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

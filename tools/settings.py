@@ -1,0 +1,86 @@
+"""Paths, limits and the environment in which chapters run: the one place for each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "book"
+NOTEBOOKS = BOOK / "notebooks"
+THEME = BOOK / "_theme"
+BUILD = ROOT / "_build"
+SITE = BUILD / "html"
+CONTENT = BUILD / "site"
+CACHE = ROOT / ".cache"
+
+_limits = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["tree-world"]
+CELL_TIMEOUT_SECONDS = int(_limits["cell-timeout-seconds"])
+BUILD_TIMEOUT_SECONDS = int(_limits["build-timeout-seconds"])
+
+SITE_DPI = 160
+"""Resolution of the figures on the site; in the reference notebooks it is the library's default."""
+
+
+def chapters(book: Path = BOOK) -> list[Path]:
+    """Markdown files of the book that have code cells, in order."""
+    return [path for path in sorted(book.glob("*.md")) if "```{code-cell}" in path.read_text()]
+
+
+def library_digest(root: Path = ROOT) -> str:
+    """Digest of all that the outputs of a chapter depend on, beside its own code.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The folder that holds ``tree_world`` and ``requirements.lock``.
+
+    Returns
+    -------
+    str
+        Changes when a file of the library or the lock changes, and with nothing else.
+    """
+    digest = hashlib.sha256()
+    files = sorted(
+        path
+        for path in (root / "tree_world").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    )
+    for path in [*files, root / "requirements.lock"]:
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def kernel_environment() -> dict[str, str]:
+    """Environment for programs that run chapters: this virtual environment, offline, time limits.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    jupyter = CACHE / "jupyter"
+    ipython = CACHE / "ipython"
+    startup = ipython / "profile_default" / "startup"
+    for folder in (jupyter, startup):
+        folder.mkdir(parents=True, exist_ok=True)
+    # A server that runs as root, as in containers, refuses to start unless told otherwise.
+    as_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    server = {"ServerApp": {"allow_root": as_root}}
+    (jupyter / "jupyter_server_config.json").write_text(json.dumps(server))
+    limit = Path(__file__).with_name("cell_time_limit.py").read_text()
+    (startup / "cell_time_limit.py").write_text(limit)
+    environment = {
+        **os.environ,
+        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+        "JUPYTER_CONFIG_PATH": str(jupyter),
+        "IPYTHONDIR": str(ipython),
+        "NO_COLOR": "1",
+        "TREE_WORLD_CELL_TIMEOUT": str(CELL_TIMEOUT_SECONDS),
+        "TREE_WORLD_DIGEST": library_digest(),
+    }
+    environment.setdefault("HF_HUB_OFFLINE", "1")
+    return environment
