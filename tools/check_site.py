@@ -66,7 +66,8 @@ def check_book() -> tuple[list[Finding], str]:
     trees = {
         page["slug"]: page
         for page in (
-            json.loads(path.read_text()) for path in sorted((settings.CONTENT / "content").glob("*.json"))
+            json.loads(path.read_text())
+            for path in sorted((settings.CONTENT / "content").glob("*.json"))
         )
     }
     config = json.loads((settings.CONTENT / "config.json").read_text())
@@ -160,7 +161,9 @@ def check_tree(page: Node, expected: list[bool] | None) -> list[Finding]:
         if expected is not None and index < len(expected) and expected[index] and not outputs:
             add(cell, f"code cell {index} has no output, but its reference notebook has")
     if expected is not None and len(expected) != len(cells):
-        add(page["mdast"], f"{len(cells)} code cells, but {len(expected)} in the reference notebook")
+        add(
+            page["mdast"], f"{len(cells)} code cells, but {len(expected)} in the reference notebook"
+        )
     if cells:
         known = (page["frontmatter"].get("execute") or {}).get("depends_on_env") or []
         missing = {"TREE_WORLD_DIGEST", "TREE_WORLD_FIGURE_DPI"} - set(known)
@@ -259,9 +262,9 @@ def _check_page(
                 yield found(address, f"<{tag}> loads from another host")
             elif address and not address.startswith("data:"):
                 yield from _check_address(site, path, address, anchors, found)
-        if tag == "a" and (href := element.get("href")) is not None:
-            if not urlsplit(href).scheme and not href.startswith("//"):
-                yield from _check_address(site, path, href, anchors, found)
+        href = element.get("href") if tag == "a" else None
+        if href is not None and not urlsplit(href).scheme and not href.startswith("//"):
+            yield from _check_address(site, path, href, anchors, found)
         styles = [element.get("style") or "", _text(element) if tag == "style" else ""]
         for address in (match for style in styles for match in _CSS_ADDRESS.findall(style)):
             yield found(address, "a style loads from another host")

@@ -120,7 +120,7 @@ def from_chapter(source: Path) -> Notebook:
 
 
 def code_of(notebook: Notebook) -> list[str]:
-    """Sources of the code cells."""
+    """List the sources of the code cells."""
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
@@ -148,7 +148,9 @@ def first_difference(source: Path, path: Path) -> str | None:
     new, old = from_chapter(source), nbformat.read(path, as_version=4)
     for number, (ours, theirs) in enumerate(zip(new.cells, old.cells, strict=False)):
         if (ours.cell_type, ours.source) != (theirs.cell_type, theirs.source):
-            return f"cell {number} of {path.name} is not that of {source.name}: {theirs.source[:80]!r}"
+            return (
+                f"cell {number} of {path.name} is not that of {source.name}: {theirs.source[:80]!r}"
+            )
         if ours.metadata != theirs.metadata:
             return f"cell {number} of {path.name} has other options than in {source.name}"
     if len(new.cells) != len(old.cells):

@@ -1,0 +1,39 @@
+"""Open the chapters as notebooks in JupyterLab.
+
+Usage: ``python -m tools.lab [options of jupyter lab]``
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from tools import settings
+
+
+def main() -> int:
+    """Run JupyterLab until it is stopped. Its settings stay in this folder, not in the home."""
+    environment = settings.kernel_environment()
+    environment.pop("NO_COLOR")
+    environment.pop("TREE_WORLD_CELL_TIMEOUT")  # whoever sits before it can stop a cell
+    overrides = settings.CACHE / "jupyter" / "labconfig" / "default_setting_overrides.json"
+    overrides.parent.mkdir(parents=True, exist_ok=True)
+    viewers = {"markdown": "Jupytext Notebook", "myst": "Jupytext Notebook"}
+    overrides.write_text(
+        json.dumps({"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": viewers}})
+    )
+    environment["JUPYTERLAB_SETTINGS_DIR"] = str(settings.CACHE / "lab" / "settings")
+    environment["JUPYTERLAB_WORKSPACES_DIR"] = str(settings.CACHE / "lab" / "workspaces")
+    command = [
+        *("jupyter", "lab", f"--ServerApp.root_dir={settings.ROOT}"),
+        *("--LabApp.default_url=/lab/tree/book", *sys.argv[1:]),
+    ]
+    try:
+        return subprocess.run(command, cwd=settings.ROOT, env=environment, check=False).returncode
+    except KeyboardInterrupt:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Choose versions for everything that pyproject.toml names, and write requirements.lock.
+
+Usage: ``python -m tools.lock TORCH_VERSION``
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tools import settings
+
+HEADER = "# Exact versions of everything that build and test install. Written by: make lock\n"
+
+
+def main() -> int:
+    """Resolve with pip-tools and replace the lock."""
+    print("Choosing versions ...", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "requirements.txt"
+        options = "--strip-extras --allow-unsafe --no-header --no-annotate --quiet"
+        options += " --no-emit-index-url --no-emit-find-links --no-emit-trusted-host"
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "piptools", "compile", "pyproject.toml"),
+                *("--extra", "book", "--extra", "test", *options.split()),
+                # A newer PyTorch may come as a build with CUDA, which is gigabytes larger.
+                *("--upgrade-package", f"torch=={sys.argv[1]}", "--output-file", str(output)),
+            ],
+            cwd=settings.ROOT,
+            check=True,
+        )
+        pins = output.read_text()
+    # Builds for the CPU alone carry a local version that other indexes do not have.
+    lock = settings.ROOT / "requirements.lock"
+    lock.write_text(HEADER + re.sub(r"\+cpu$", "", pins, flags=re.MULTILINE))
+    print(f"{len(pins.split())} versions are in requirements.lock.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Run everything that checks the project.
+
+Usage: ``python -m tools.run_tests [--force]``
+
+When nothing has changed since the last green run, there is nothing to do; ``--force`` or the
+environment variable ``CI`` runs everything all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from tools import settings
+
+REPORT = settings.CACHE / "pytest.xml"
+STAMP = settings.CACHE / "tested"
+
+PYTEST = [
+    *(sys.executable, "-m", "pytest", "--no-header", f"--junitxml={REPORT}"),
+    *("-p", "tools.nbval_tolerance", "--nbval"),
+    *(f"--nbval-cell-timeout={settings.CELL_TIMEOUT_SECONDS}", "tests", "book/notebooks"),
+]
+STEPS = {
+    "format": ["ruff", "format", "--check", "--quiet", "."],
+    "lint": ["ruff", "check", "--quiet", "."],
+    "types": ["mypy", "--no-error-summary"],
+    "book": [sys.executable, "-m", "tools.build"],
+    "tests": PYTEST,
+}
+
+
+def main() -> int:
+    """Run all steps, and say in one line what came of it."""
+    started = time.monotonic()
+    state = project_digest()
+    forced = "--force" in sys.argv or bool(os.environ.get("CI"))
+    if not forced and state and STAMP.exists() and STAMP.read_text() == state:
+        print("Nothing has changed since the last green run. To run it again: make test FORCE=1")
+        return 0
+    STAMP.unlink(missing_ok=True)
+    REPORT.unlink(missing_ok=True)
+    failed = []
+    environment = settings.kernel_environment()
+    for name, command in STEPS.items():
+        print(f"Checking {name} ...", flush=True)
+        if subprocess.run(command, cwd=settings.ROOT, env=environment, check=False).returncode != 0:
+            failed.append(name)
+    seconds = time.monotonic() - started
+    if failed:
+        print(f"Failed: {', '.join(failed)} ({count_tests()}, {seconds:.0f} s).", file=sys.stderr)
+        return 1
+    if state == project_digest():  # else somebody edited while we were busy
+        STAMP.write_text(state)
+    print(f"Tested: style, types, book, {count_tests()} in {seconds:.0f} s; site in _build/html")
+    return 0
+
+
+def count_tests() -> str:
+    """Say how many tests were run, by pytest's report."""
+    if not REPORT.exists():
+        return "no tests run"
+    suites = list(ElementTree.parse(REPORT).getroot().iter("testsuite"))
+    total, failures, errors, skipped = (
+        sum(int(suite.get(key, 0)) for suite in suites)
+        for key in ("tests", "failures", "errors", "skipped")
+    )
+    text = f"{total - failures - errors - skipped} tests passed"
+    if failures + errors:
+        text += f", {failures + errors} failed"
+    return text + (f", {skipped} skipped" if skipped else "")
+
+
+def project_digest() -> str:
+    """Digest of every file of the project that git does not ignore; empty outside a checkout."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=settings.ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if listing.returncode != 0:
+        return ""
+    digest = hashlib.sha256()
+    for name in sorted(set(listing.stdout.decode().split("\0"))):
+        path = settings.ROOT / Path(name)
+        if path.is_file():
+            digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
