@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -122,6 +122,12 @@ class TreeWorldConfig(BaseModel):
                 f"holds {len(self.tree_ids)} names. Plant fewer trees or give more names."
             )
         return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Pydantic checks fields against each other only after it has stored the new value. Try it
+        # on a copy, so that a refused value leaves the old one.
+        type(self).model_validate(self.model_dump() | {name: value})
+        super().__setattr__(name, value)
 
     @property
     def sensory_embedding_dim(self) -> int:

@@ -1,0 +1,37 @@
+"""Fixtures that all tests share."""
+
+import pytest
+
+from tree_world.simulation import TreeWorld, TreeWorldConfig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def vocabulary_folder(tmp_path_factory):
+    """Keep the tests out of the user's own vocabulary files."""
+    folder = tmp_path_factory.mktemp("vocabulary")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TREE_WORLD_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def make_world():
+    """Plant trees at chosen places: ``make_world([[x, y], ...], kinds=[...], **choices)``."""
+
+    def make(locations, kinds=None, *, model=None, sensor=None, seed=0, **choices):
+        config = TreeWorldConfig(dim=len(locations[0]), **choices)
+        kinds = ["apple"] * len(locations) if kinds is None else kinds
+        names = config.tree_ids[: len(locations)]
+        return TreeWorld(config, locations, kinds, names, model=model, sensor=sensor, seed=seed)
+
+    return make
+
+
+@pytest.fixture
+def random_world():
+    """Draw a world: ``random_world(seed, **choices)``."""
+
+    def draw(seed=0, *, model=None, **choices):
+        return TreeWorld.random_from_config(TreeWorldConfig(**choices), seed=seed, model=model)
+
+    return draw
