@@ -45,7 +45,7 @@ def public_functions():
                         yield f"{name}.{key}.{method_name}", method
 
 
-@pytest.mark.parametrize(("name", "function"), public_functions())
+@pytest.mark.parametrize(("name", "function"), list(public_functions()))
 def test_parameters_are_documented(name, function):
     documentation = inspect.getdoc(function)
     assert documentation, f"{name} has no docstring"

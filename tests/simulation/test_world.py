@@ -102,12 +102,12 @@ def test_worlds_of_other_dimensions_run(random_world, dim):
 
 
 def test_nothing_touches_the_global_generators(random_world):
-    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     world = random_world(5)
     world.run(50)
     SimpleSensor().sense(world, [0.0, 0.0])
     assert torch.equal(torch.get_rng_state(), before[0])
-    assert np.array_equal(np.random.get_state()[1], before[1])
+    assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     assert random.getstate() == before[2]
 
 

@@ -1,0 +1,497 @@
+"""What the figures show must be where, and as strong, as the data say."""
+
+import io
+import warnings
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from tree_world import plotting
+from tree_world.evaluation import survival_curve
+from tree_world.simulation import DirectionalSensor, ExploringModel, Recording, SimpleSensor
+
+
+@pytest.fixture(autouse=True)
+def clean_matplotlib():
+    """Give every test its own settings, and close what it drew."""
+    with mpl.rc_context():
+        yield
+    plt.close("all")
+
+
+def pixels(figure):
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba()).copy()
+
+
+def pixel_at(ax, place):
+    """Colour that is drawn at a place given in the units of the axes, from 0 to 1."""
+    drawn = pixels(ax.figure)
+    column, row_from_below = np.round(ax.transData.transform(place)).astype(int)
+    return drawn[drawn.shape[0] - 1 - row_from_below, column, :3] / 255
+
+
+def png(figure):
+    with io.BytesIO() as file:
+        figure.savefig(file, format="png", metadata={"Software": None})
+        return file.getvalue()
+
+
+# --- orientation: x to the right, y up -----------------------------------------------------------
+
+
+@given(
+    cells=st.integers(1, 12),
+    half_width=st.floats(1.0, 1e4),
+)
+def test_grid_points_are_the_centres_of_their_pixels(cells, half_width):
+    grid = plotting.MapGrid(half_width, cells)
+    west, east, south, north = grid.extent
+    image = grid.image(grid.points.to(torch.float64))
+    for row in range(cells):
+        for column in range(cells):
+            # The definition of imshow with origin="lower" and this extent.
+            x = west + (east - west) * (column + 0.5) / cells
+            y = south + (north - south) * (row + 0.5) / cells
+            assert image[row, column] == pytest.approx([x, y], rel=1e-5, abs=1e-5 * half_width)
+
+
+def test_a_lone_tree_and_its_scent_are_drawn_at_the_same_place(make_world):
+    world = make_world([[300.0, 100.0]])
+    grid = plotting.MapGrid(500.0, 50)
+    _, scents, _ = SimpleSensor().sense(world, grid.points)
+    palette = plotting.ScentPalette(torch.eye(3, world.config.sensory_embedding_dim))
+    ax = plotting.plot_scent_field(scents, grid, palette)
+
+    image = ax.images[0]
+    assert image.origin == "lower"
+    colors = image.get_array()
+    far_from_paper = np.abs(colors[..., :3] - mpl.colors.to_rgb(plotting.PAPER)).sum(axis=-1)
+    row, column = np.unravel_index(far_from_paper.argmax(), far_from_paper.shape)
+    west, east, south, north = image.get_extent()
+    assert west + (column + 0.5) * (east - west) / 50 == pytest.approx(300.0, abs=10.0)
+    assert south + (row + 0.5) * (north - south) / 50 == pytest.approx(100.0, abs=10.0)
+
+    plotting.plot_world(world, ax, legend=False)
+    places = np.concatenate([group.get_offsets() for group in ax.collections])
+    np.testing.assert_allclose(places, [[300.0, 100.0]])
+    # And on the screen: the marker is right of the middle and a little above it.
+    pixels(ax.figure)
+    right, up = ax.transData.transform((300.0, 100.0)) - ax.transData.transform((0.0, 0.0))
+    assert right > 0
+    assert up > 0
+    assert right / up == pytest.approx(3.0)  # equal aspect
+
+
+def test_the_marker_is_painted_where_the_tree_stands(make_world):
+    world = make_world([[300.0, 100.0]])
+    plotting.use_book_style()
+    ax = plotting.plot_world(world, legend=False)
+    assert pixel_at(ax, (300.0, 100.0)) == pytest.approx(
+        mpl.colors.to_rgb(plotting.EDIBLE), abs=0.01
+    )
+    assert pixel_at(ax, (100.0, 300.0)) == pytest.approx(
+        mpl.colors.to_rgb(plotting.PAPER), abs=0.01
+    )
+
+
+def test_food_and_poison_differ_in_shape_and_colour(make_world):
+    world = make_world([[0.0, 0.0], [100.0, 0.0]], ["apple", "manchineel"])
+    ax = plotting.plot_world(world)
+    food, poison = ax.collections
+    np.testing.assert_allclose(food.get_offsets(), [[0.0, 0.0]])
+    np.testing.assert_allclose(poison.get_offsets(), [[100.0, 0.0]])
+    assert not np.allclose(food.get_facecolor(), poison.get_facecolor())
+    assert len(food.get_paths()[0].vertices) != len(poison.get_paths()[0].vertices)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["edible", "poisonous"]
+
+
+def test_axes_are_in_metres_and_not_stretched(make_world):
+    ax = plotting.plot_world(make_world([[0.0, 0.0]]), half_width=250.0, title="A title")
+    assert ax.get_xlim() == (-250.0, 250.0)
+    assert ax.get_ylim() == (-250.0, 250.0)
+    assert ax.get_aspect() == 1.0
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x (m)", "y (m)")
+    assert ax.get_title(loc="left") + ax.get_title() == "A title"
+
+
+def test_every_tree_in_the_map_is_labelled_beside_itself(make_world):
+    world = make_world(
+        [[0.0, 0.0], [30.0, 0.0], [490.0, 0.0], [700.0, 0.0]], ["apple", "plum", "fig", "pear"]
+    )
+    ax = plotting.plot_world(world, label_kinds=True)
+    labels = {text.get_text(): text for text in ax.texts}
+    assert set(labels) == {"apple", "plum", "fig"}  # the pear stands outside
+    assert labels["apple"].get_ha() == "right"  # away from the plum
+    assert labels["plum"].get_ha() == "left"
+    assert labels["fig"].get_ha() == "right"  # into the map
+
+
+# --- what colours mean ---------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=3, max_size=3))
+def test_oklab_round_trip(color):
+    there = plotting._srgb_to_oklab(np.array([color]))
+    np.testing.assert_allclose(plotting._oklab_to_srgb(there), [color], atol=1e-6)
+
+
+def test_oklab_has_the_published_values():
+    # Ottosson's own example pairs, as XYZ-free checks: white has lightness 1 and no colour.
+    white = plotting._srgb_to_oklab(np.array([1.0, 1.0, 1.0]))
+    np.testing.assert_allclose(white, [1.0, 0.0, 0.0], atol=1e-6)
+    red = plotting._srgb_to_oklab(np.array([1.0, 0.0, 0.0]))
+    np.testing.assert_allclose(red, [0.62796, 0.22486, 0.12585], atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def scents():
+    return torch.randn(12, 16, generator=torch.Generator().manual_seed(0))
+
+
+def distance_to_paper(colors):
+    paper = plotting._srgb_to_oklab(np.array(mpl.colors.to_rgb(plotting.PAPER)))
+    return np.linalg.norm(plotting._srgb_to_oklab(colors) - paper, axis=-1)
+
+
+def test_nothing_is_paper(scents):
+    palette = plotting.ScentPalette(scents)
+    np.testing.assert_allclose(
+        palette.colors(torch.zeros(1, 16)), [mpl.colors.to_rgb(plotting.PAPER)], atol=1e-6
+    )
+
+
+def test_more_scent_is_drawn_stronger(scents):
+    palette = plotting.ScentPalette(scents)
+    amounts = torch.linspace(0, 1.2, 25)[:, None]
+    for scent in scents:
+        strengths = palette.strength(amounts * scent)
+        assert (np.diff(strengths) > 0).all()
+        assert (np.diff(distance_to_paper(palette.colors(amounts * scent))) > 0).all()
+    full = scents / scents.norm(dim=-1, keepdim=True) * palette.full_strength
+    np.testing.assert_allclose(palette.strength(full), 1 - np.exp(-1.5), rtol=1e-5)
+
+
+def test_a_mixture_has_a_colour_between_those_of_its_parts(scents):
+    palette = plotting.ScentPalette(scents)
+    unit = scents / scents.norm(dim=-1, keepdim=True)
+    first, second = unit[0], unit[1]
+    weights = torch.linspace(0, 1, 11)[:, None]
+    mixtures = (1 - weights) * first + weights * second
+    mixtures = mixtures / mixtures.norm(dim=-1, keepdim=True) * palette.full_strength
+    colors = plotting._srgb_to_oklab(palette.colors(mixtures))[:, 1:]  # hue and chroma
+    to_first = np.linalg.norm(colors - colors[0], axis=-1)
+    to_second = np.linalg.norm(colors - colors[-1], axis=-1)
+    assert (np.diff(to_first) > 0).all()
+    assert (np.diff(to_second) < 0).all()
+
+
+def test_hue_does_not_depend_on_the_amount(scents):
+    palette = plotting.ScentPalette(scents)
+    paper = plotting._srgb_to_oklab(np.array(mpl.colors.to_rgb(plotting.PAPER)))
+    faint, strong = (
+        plotting._srgb_to_oklab(palette.colors(factor * scents[:1])) - paper
+        for factor in (0.2, 1.0)
+    )
+    cosine = (faint @ strong.T) / (np.linalg.norm(faint) * np.linalg.norm(strong))
+    np.testing.assert_allclose(cosine, 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (torch.zeros(4), r"\(4,\)"),
+        (torch.ones(2, 8), "at least three"),
+        (torch.zeros(3, 8), "not zero"),
+        (torch.full((3, 8), torch.nan), "finite"),
+    ],
+)
+def test_a_palette_refuses_what_it_cannot_tell_apart(given, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.ScentPalette(given)
+
+
+def test_unknown_is_hatched_and_nothing_is_paper(scents):
+    grid = plotting.MapGrid(10.0, 2)
+    known = torch.tensor([True, False, True, False])  # the east is unknown
+    palette = plotting.ScentPalette(scents)
+    ax = plotting.plot_scent_field(torch.zeros(4, 16), grid, palette, known=known)
+    alpha = ax.images[0].get_array()[..., 3]
+    np.testing.assert_array_equal(alpha, [[1.0, 0.0], [1.0, 0.0]])
+    (hatching,) = ax.patches
+    assert hatching.get_hatch()
+    assert hatching.get_zorder() < ax.images[0].get_zorder()
+
+    ax.figure.set_dpi(100)
+    drawn = pixels(ax.figure)
+    paper = np.round(np.array(mpl.colors.to_rgb(plotting.PAPER)) * 255)
+
+    def share_of_paper(west, east):
+        (left, low), (right, high) = ax.transData.transform([(west, -9), (east, 9)]).astype(int)
+        height = drawn.shape[0]
+        region = drawn[height - high : height - low, left:right, :3]
+        return (np.abs(region - paper).max(axis=-1) <= 1).mean()
+
+    assert share_of_paper(-9, -1) == 1.0
+    assert share_of_paper(1, 9) == 0.0
+    assert plotting.unknown_patch().get_hatch() == hatching.get_hatch()
+
+
+def test_everything_is_known_unless_told_otherwise(scents):
+    grid = plotting.MapGrid(10.0, 2)
+    ax = plotting.plot_scent_field(torch.zeros(4, 16), grid, plotting.ScentPalette(scents))
+    assert not ax.patches
+    assert (ax.images[0].get_array()[..., 3] == 1).all()
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("half_width", "cells"), [(0.0, 5), (-1.0, 5), (np.nan, 5), (np.inf, 5), (5.0, 0)]
+)
+def test_a_grid_needs_a_size(half_width, cells):
+    with pytest.raises(ValueError, match="half_width"):
+        plotting.MapGrid(half_width, cells)
+
+
+@pytest.mark.parametrize("values", [torch.zeros(3), torch.tensor(1.0), torch.zeros(5, 2)])
+def test_a_grid_refuses_the_wrong_number_of_values(values):
+    with pytest.raises(ValueError, match="needs 4 values"):
+        plotting.MapGrid(10.0, 2).image(values)
+
+
+def test_maps_are_for_the_plane(make_world):
+    with pytest.raises(ValueError, match="2 dimensions, but this one has 3"):
+        plotting.plot_world(make_world([[0.0, 0.0, 0.0]]))
+
+
+def test_no_figure_without_panels():
+    with pytest.raises(ValueError, match="at least one map"):
+        plotting.map_panels(0)
+
+
+def test_a_matrix_needs_one_embedding_a_word():
+    with pytest.raises(ValueError, match="2 words and embeddings of shape"):
+        plotting.plot_similarity(["a", "b"], torch.eye(3))
+
+
+@pytest.mark.parametrize("heading", [[0.0, 0.0], [2.0, 0.0], [1.0, 0.0, 0.0]])
+def test_sight_needs_a_unit_heading(heading):
+    _, (ax,) = plotting.map_panels()
+    with pytest.raises(ValueError, match="heading"):
+        plotting.plot_sight(DirectionalSensor(), [0.0, 0.0], heading, ax)
+
+
+# --- the other figures ---------------------------------------------------------------------------
+
+
+def test_panels_are_given_in_order():
+    figure, axes = plotting.map_panels(3)
+    assert len(axes) == 3
+    assert axes == figure.axes
+    plotting.use_book_style()
+    assert plotting.map_panels(2)[0].get_figwidth() == plotting.TEXT_WIDTH
+
+
+def test_only_the_first_panel_has_a_label_for_y(make_world):
+    world = make_world([[0.0, 0.0]])
+    _, axes = plotting.map_panels(2)
+    for ax in axes:
+        plotting.plot_world(world, ax, legend=False)
+    assert [ax.get_ylabel() for ax in axes] == ["y (m)", ""]
+
+
+def test_the_cone_of_sight_is_the_cone_of_the_sensor(make_world):
+    sensor = DirectionalSensor(max_sense_distance=80.0, heading_tolerance=0.9)
+    world = make_world([[0.0, 0.0]])
+    angle = 2.2
+    heading = [np.cos(angle), np.sin(angle)]
+    ax = plotting.plot_sight(sensor, [10.0, -20.0], heading, plotting.plot_world(world))
+    (wedge,) = ax.patches
+    assert wedge.center == pytest.approx((10.0, -20.0))
+    assert wedge.r == 80.0
+    pixels(ax.figure)
+    middle = (wedge.theta1 + wedge.theta2) / 2
+    assert middle == pytest.approx(np.degrees(angle), abs=1e-3)
+    assert wedge.theta2 - wedge.theta1 == pytest.approx(2 * np.degrees(np.arccos(0.9)))
+    # A tree is seen where the cone is drawn, and nowhere else.
+    for radius, turn, seen in [
+        (75, 0.41, True),
+        (75, -0.41, True),
+        (75, 0.5, False),
+        (90, 0, False),
+    ]:
+        direction = angle + turn
+        place = [10 + radius * np.cos(direction), -20 + radius * np.sin(direction)]
+        found = sensor.sense(make_world([place]), [10.0, -20.0], heading)[2]
+        assert (found is not None) == seen
+        transformed = ax.transData.transform(place)
+        assert wedge.contains_point(transformed) == seen
+
+
+def test_a_trajectory_is_the_recording(random_world):
+    world = random_world(14, model=ExploringModel())
+    recording = world.run(200)
+    ax = plotting.plot_trajectory(recording, world)
+    walk = next(c for c in ax.collections if isinstance(c, mpl.collections.LineCollection))
+    segments = np.array(walk.get_segments())
+    np.testing.assert_array_equal(segments[:, 0], recording.positions[:-1])
+    np.testing.assert_array_equal(segments[:, 1], recording.positions[1:])
+    np.testing.assert_array_equal(walk.get_array(), recording.healths[1:])
+    assert (walk.norm.vmin, walk.norm.vmax) == (0, world.config.max_health)
+    marks = {line.get_label(): line.get_xydata()[-1] for line in ax.lines}
+    np.testing.assert_array_equal(marks["start"], recording.positions[0])
+    np.testing.assert_array_equal(marks["end"], recording.positions[-1])
+    (bar,) = (other for other in ax.figure.axes if other is not ax)
+    assert bar.get_ylabel() == "health (points)"
+
+
+def recording_with_meals():
+    healths = np.array([100.0, 98.0, 121.0, 119.0, 92.0])
+    return Recording(
+        positions=np.zeros((5, 2)),
+        headings=np.tile([1.0, 0.0], (5, 1)),
+        healths=healths,
+        meal_steps=np.array([2, 4]),
+        meal_trees=np.array([0, 1]),
+        meal_healths=np.array([25.0, -25.0]),
+    )
+
+
+def test_meals_are_marked_on_the_ledger():
+    recording = recording_with_meals()
+    ax = plotting.plot_health(recording, title="Meals")
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), recording.healths)
+    food, poison = ax.collections
+    np.testing.assert_array_equal(food.get_offsets(), [[2, 121.0]])
+    np.testing.assert_array_equal(poison.get_offsets(), [[4, 92.0]])
+
+
+def test_similarities_are_cosines():
+    vectors = torch.tensor([[2.0, 0.0], [1.0, 1.0], [0.0, 3.0]])
+    ax = plotting.plot_similarity(["east", "both", "north"], vectors, emphasis=["north"])
+    shown = ax.images[0].get_array()
+    half = 2**-0.5
+    expected = [[np.nan, half, 0], [half, np.nan, half], [0, half, np.nan]]
+    np.testing.assert_allclose(np.ma.filled(shown, np.nan), expected, atol=1e-6)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["east", "both", "north"]
+    assert ax.get_yticklabels()[2].get_color() == plotting.POISONOUS
+    assert ax.get_yticklabels()[0].get_color() != plotting.POISONOUS
+
+
+def test_the_profile_is_the_strength_of_the_sensor():
+    sensor = SimpleSensor(max_sense_distance=60.0, edge_strength=0.25)
+    ax = plotting.plot_kernel_profile(sensor)
+    distances, strengths = ax.lines[0].get_data()
+    np.testing.assert_allclose(
+        strengths, np.exp(-(distances**2) / (2 * sensor.diffusion_time)), rtol=1e-5
+    )
+    assert strengths[0] == 1.0
+    notes = " ".join(text.get_text() for text in ax.texts)
+    assert "M = 60 m, strength 0.25" in notes
+    assert "strength 0.61" in notes
+
+
+def test_survival_is_drawn_as_steps_to_the_end():
+    curve = survival_curve([100, 200, 300], [True, True, False])
+    ax = plotting.plot_survival({"some": curve}, until=400)
+    (line,) = ax.lines
+    times, shares = line.get_data()
+    assert line.get_drawstyle() == "steps-post"
+    assert times[-1] == 400
+    assert shares[0] == 1.0
+    assert shares[-1] == pytest.approx(1 / 3)
+    assert ax.get_legend().get_texts()[0].get_text() == "some"
+
+
+# --- style ---------------------------------------------------------------------------------------
+
+
+def draw_each_kind(make_world, random_world):
+    """One figure of each kind, drawn anew."""
+    world = random_world(3, model=ExploringModel())
+    recording = world.run(60)
+    grid = plotting.MapGrid(500.0, 20)
+    scents = SimpleSensor().sense(world, grid.points)[1]
+    palette = plotting.ScentPalette.from_world(world)
+    names = [tree.tree_id for tree in world.trees[:5]]
+    field = plotting.plot_scent_field(scents, grid, palette, known=scents.norm(dim=-1) > 0.1)
+    return [
+        plotting.plot_world(world, label_kinds=True).figure,
+        plotting.plot_sight(
+            DirectionalSensor(), [0.0, 0.0], [1.0, 0.0], plotting.plot_world(world)
+        ).figure,
+        field.figure,
+        plotting.plot_trajectory(recording, world, title="A walk").figure,
+        plotting.plot_health(recording).figure,
+        plotting.plot_similarity(names, world.embeddings[:5]).figure,
+        plotting.plot_kernel_profile(SimpleSensor(), title="A kernel").figure,
+        plotting.plot_survival({"a": survival_curve([5, 9], [True, True])}, until=10).figure,
+    ]
+
+
+def test_figures_are_the_same_bit_by_bit(make_world, random_world):
+    plotting.use_book_style()
+    first, second = (
+        [png(figure) for figure in draw_each_kind(make_world, random_world)] for _ in range(2)
+    )
+    assert first == second
+
+
+def test_figures_draw_without_warnings_and_leave_the_settings_alone(make_world, random_world):
+    plotting.use_book_style()
+    settings = dict(mpl.rcParams)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for figure in draw_each_kind(make_world, random_world):
+            pixels(figure)
+    assert dict(mpl.rcParams) == settings
+
+
+def test_the_style_brings_its_own_type(caplog):
+    plotting.use_book_style()
+    family = mpl.font_manager.findfont("Inter", fallback_to_default=False)
+    assert family.endswith("Inter-Regular.ttf")
+    bold = mpl.font_manager.FontProperties(family="Inter", weight=600)
+    assert mpl.font_manager.findfont(bold, fallback_to_default=False).endswith("SemiBold.ttf")
+    # Letters and signs that the captions and axes use.
+    face = mpl.font_manager.get_font(family)
+    assert all(face.get_char_index(ord(letter)) for letter in "Mm²−±°×éüß")
+    assert not caplog.records
+
+
+def test_resolution_can_be_chosen_from_outside(monkeypatch):
+    monkeypatch.delenv("TREE_WORLD_FIGURE_DPI", raising=False)
+    plotting.use_book_style()
+    assert mpl.rcParams["savefig.dpi"] == plotting.DEFAULT_DPI
+    monkeypatch.setenv("TREE_WORLD_FIGURE_DPI", "123")
+    plotting.use_book_style()
+    assert mpl.rcParams["figure.dpi"] == mpl.rcParams["savefig.dpi"] == 123
+    plotting.use_book_style(dpi=50)
+    assert mpl.rcParams["savefig.dpi"] == 50
+
+
+def test_the_resolution_is_that_of_the_file(random_world):
+    plotting.use_book_style(dpi=100)
+    figure = plotting.plot_kernel_profile(SimpleSensor()).figure
+    image = Image.open(io.BytesIO(png(figure)))
+    assert image.size == (740, 310)
+
+
+@pytest.mark.parametrize("dpi", [0, -3, float("nan"), float("inf"), "many"])
+def test_a_resolution_must_be_a_number(dpi, monkeypatch):
+    with pytest.raises(ValueError, match="dots per inch"):
+        plotting.use_book_style(dpi)
+    monkeypatch.setenv("TREE_WORLD_FIGURE_DPI", str(dpi))
+    with pytest.raises(ValueError, match="dots per inch"):
+        plotting.use_book_style()
