@@ -252,8 +252,10 @@ def _check_page(
                 yield found(str(element.get("src")), "an image without a description (alt)")
             if not element.get("src"):
                 yield found("img", "an image without a source")
-        if tag == "figure" and tree.find(".//figcaption") is None:
-            yield found(_text(element), "a figure without a caption")
+        if tag == "figure" and element.find(".//figcaption") is None:
+            image = element.find(".//img")
+            source = "figure" if image is None else str(image.get("src"))
+            yield found(_text(element) or source, "a figure without a caption")
         if "reference" in classes and _text(element) in ("", "??"):
             yield found(str(element.get("href")), "a reference without a text")
         for name, attribute in _LOADS:
