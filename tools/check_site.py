@@ -154,9 +154,8 @@ def check_tree(page: Node, expected: list[bool] | None) -> list[Finding]:
         add(cells[0], "the page has code cells but no reference notebook: run make notebooks")
     for index, cell in enumerate(cells):
         outputs = [node for node in walk(cell) if node["type"] == "output"]
-        raises = "raises-exception" in (cell.get("data") or {}).get("tags", [])
         for output in outputs:
-            if output.get("jupyter_data", {}).get("output_type") == "error" and not raises:
+            if output.get("jupyter_data", {}).get("output_type") == "error":
                 add(cell, f"code cell {index} ends in an error")
         if expected is not None and index < len(expected) and expected[index] and not outputs:
             add(cell, f"code cell {index} has no output, but its reference notebook has")

@@ -42,16 +42,18 @@ async function loadFiles(tree, load) {
 
 function contents({ config, index, data, headings, context }) {
   const project = config.projects?.[0] ?? {};
-  const pages = [{ slug: project.index ?? "index", title: index.frontmatter?.title ?? project.title, enumerator: "" }, ...(project.pages ?? []).filter((page) => page.slug)];
+  const pages = [{ slug: project.index ?? "index", title: index.frontmatter?.title ?? project.title, enumerator: "" }, ...(project.pages ?? [])];
   const entry = (page) => {
+    if (!page.slug) return h("li.part", page.title);
     const current = page.slug === data.slug;
     const sections = current && headings.length > 1
       ? h("ol.sections", headings.map((heading) => h("li", h("a", { href: `#${heading.id}` }, heading.title))))
       : null;
     return h("li", h("a", { href: pageAddress(page.slug, context), ariaCurrent: current ? "page" : undefined }, h("span.number", page.enumerator ?? ""), h("span", page.title)), sections);
   };
-  const here = pages.findIndex((page) => page.slug === data.slug);
-  return { list: h("ol.contents", pages.map(entry)), previous: pages[here - 1], next: pages[here + 1] };
+  const written = pages.filter((page) => page.slug);
+  const here = written.findIndex((page) => page.slug === data.slug);
+  return { list: h("ol.contents", pages.map(entry)), previous: written[here - 1], next: written[here + 1] };
 }
 
 function footnotes(context) {

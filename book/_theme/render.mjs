@@ -5,19 +5,22 @@ import { defaultSchema, sanitize } from "hast-util-sanitize";
 import { h } from "hastscript";
 import { highlight, languageName } from "./highlight.mjs";
 
+const place = ({ source, line }) => `(${source}${line ? `, line ${line}` : ""})`;
+
 /** A node that the theme does not know. The message names its kind and its place in the source. */
 export class UnknownNode extends Error {
   constructor(node, context) {
-    const line = node.position?.start?.line;
-    super(`no function in render.mjs for a node of kind "${node.type}" (${context.source}${line ? `, line ${line}` : ""})`);
+    super(`no function in render.mjs for a node of kind "${node.type}" ${place(context)}`);
     this.name = "UnknownNode";
   }
 }
 
 export function render(node, context) {
+  // Not every node knows its line; then that of the node around it will do.
+  const here = node.position ? { ...context, line: node.position.start.line } : context;
   const kind = kinds[node.type];
-  if (!kind) throw new UnknownNode(node, context);
-  return kind(node, context);
+  if (!kind) throw new UnknownNode(node, here);
+  return kind(node, here);
 }
 
 const children = (node, context) => (node.children ?? []).flatMap((child) => render(child, context) ?? []);
@@ -97,7 +100,7 @@ function codeCell(node, context) {
   const images = printed.filter((part) => part.tagName === "img");
   const texts = printed.filter((part) => part.tagName !== "img");
   const shownTexts = texts.length === 0 ? [] : [h("div.outputs", texts)];
-  const foldedTexts = hidden(output) && texts.length ? [h("details", h("summary", "Output"), shownTexts)] : shownTexts;
+  const foldedTexts = hidden(output) && texts.length ? [h("details.output", h("summary", "Output"), shownTexts)] : shownTexts;
   const cell = [];
   if (removed(input)) cell.push(...foldedTexts.map((part) => h("div.cell", part)));
   else if (hidden(input) || node.visibility === "hide") cell.push(frame([source(input)], input.lang, "Show code"), ...foldedTexts.map((part) => h("div.cell.alone", part)));
@@ -134,7 +137,7 @@ function output(node, context) {
     return data.name === "stderr" ? [h("p.stream-name", "standard error"), pre] : pre;
   }
   if (data.output_type === "error") {
-    return h("pre.traceback", { tabIndex: 0 }, withoutColors((data.traceback ?? []).join("\n") || `${data.ename}: ${data.evalue}`));
+    return h("pre.traceback", { tabIndex: 0 }, withoutColors([data.traceback ?? []].flat().join("\n") || `${data.ename}: ${data.evalue}`));
   }
   const bundle = data.data ?? {};
   const image = Object.keys(bundle).find((type) => type.startsWith("image/"));
@@ -197,7 +200,7 @@ function tableCell(cell, context, scope) {
   return h(isHeader ? "th" : "td", {
     scope: isHeader ? scope : undefined, class: cell.align ? `align-${cell.align}` : undefined,
     colSpan: cell.colspan, rowSpan: cell.rowspan,
-  }, children(cell, context));
+  }, children(unwrapped(cell), context));
 }
 
 // --- lists, notes, exercises ---------------------------------------------------------------------
@@ -206,11 +209,11 @@ function list(node, context) {
   return h(node.ordered ? "ol" : "ul", { start: node.ordered && node.start > 1 ? node.start : undefined, class: node.spread ? undefined : "tight" }, children(node, context));
 }
 
+// A paragraph that is all there is to an item or a cell needs no element of its own.
+const unwrapped = (node) => (node.children?.length === 1 && node.children[0].type === "paragraph" ? node.children[0] : node);
+
 function listItem(node, context) {
-  const box = typeof node.checked === "boolean" ? [h("input", { type: "checkbox", checked: node.checked, disabled: true, ariaLabel: node.checked ? "done" : "to do" }), " "] : null;
-  // A paragraph that is all there is to an item needs no element of its own.
-  const only = node.children?.length === 1 && node.children[0].type === "paragraph" ? node.children[0] : node;
-  return h("li", box, children(only, context));
+  return h("li", children(unwrapped(node), context));
 }
 
 function titled(node, defaultTitle, context) {
@@ -274,6 +277,14 @@ function footnoteDefinition(node, context) {
   return null;
 }
 
+// The engine evaluates no role in the caption of a code cell: better no page than the bare source.
+function mystRole(node, context) {
+  if (node.children?.some((child) => child.type === "mystRoleBody")) {
+    throw new Error(`the engine leaves the role {${node.name}} unevaluated here; say it in the text instead ${place(context)}`);
+  }
+  return children(node, context);
+}
+
 // --- tabs, cards ---------------------------------------------------------------------------------
 
 function tabSet(node, context) {
@@ -310,7 +321,7 @@ export const kinds = {
   captionNumber,
   blockquote: wrap("blockquote"),
   thematicBreak: () => h("hr"),
-  aside: wrap("aside.note"),
+  aside: wrap("aside.margin"),
   definitionList: wrap("dl"),
   definitionTerm: wrap("dt"),
   definitionDescription: wrap("dd"),
@@ -348,5 +359,5 @@ export const kinds = {
   span: wrap("span"),
   si: (node) => `${node.number ?? ""}\u202f${node.unit ?? ""}`,
   mystDirective: children,
-  mystRole: children,
+  mystRole,
 };

@@ -204,12 +204,6 @@ def test_places_are_lines_of_the_source():
     assert finding.place == "line 7"
 
 
-def test_a_cell_may_be_meant_to_fail():
-    page = edit((*AT, 0, "children", 1, "children", 0, "jupyter_data"), {"output_type": "error"})
-    page["mdast"]["children"][0]["data"] = {"tags": ["raises-exception"]}
-    assert check_site.check_tree(page, EXPECTED) == []
-
-
 def test_a_chapter_needs_its_notebook():
     (finding,) = check_site.check_tree(PAGE, None)
     assert "no reference notebook" in finding.fault

@@ -1,0 +1,256 @@
+"""Every construct of the specimen arrives on the page, and nothing arrives that should not."""
+
+import re
+
+import html5lib
+import pytest
+
+from tools import build, check_site, settings
+
+
+@pytest.fixture(scope="module")
+def pages(specimen):
+    return {
+        name: html5lib.parse((specimen / name).read_text(), namespaceHTMLElements=False)
+        for name in ("index.html", "cells/index.html", "last/index.html")
+    }
+
+
+def text(element):
+    """Text of an element, with a space between the texts of its parts."""
+    return " ".join(" ".join(element.itertext()).split())
+
+
+def squeezed(string):
+    return "".join(string.split())
+
+
+def having(tree, tag, css_class=""):
+    return [
+        element
+        for element in tree.iter(tag)
+        if css_class in (element.get("class") or "").split() or not css_class
+    ]
+
+
+def test_the_specimen_passes_the_check_but_for_what_is_wrong_on_purpose(specimen):
+    findings = check_site.check_site(specimen, ["index", "cells", "last"])
+    faults = sorted({finding.fault for finding in findings})
+    assert faults == [
+        "a link to a file that does not exist",
+        "a traceback",
+        "an image without a description (alt)",
+    ]
+    assert {finding.page for finding in findings} == {"cells/index.html"}
+
+
+@pytest.mark.parametrize(
+    ("tag", "css_class", "expected"),
+    [
+        ("em", "", "emphasised"),
+        ("strong", "", "strong"),
+        ("del", "", "struck"),
+        ("sub", "", "low"),
+        ("sup", "", "high"),
+        ("kbd", "", "Ctrl"),
+        ("u", "", "under"),
+        ("span", "smallcaps", "small"),
+        ("abbr", "", "OKLab"),
+        ("dt", "", "A term"),
+        ("dd", "", "Its description."),
+        ("blockquote", "", "Quoted words."),
+        ("aside", "admonition", "Note A plain note."),
+        ("aside", "warning", "Mind the step A warning with a title."),
+        ("details", "tip", "Open me Hidden until opened, with (1)."),
+        ("details", "dropdown", "More of it A dropdown."),
+        ("aside", "margin", "In the margin."),
+        ("div", "theorem", "Theorem 1 · Of means The mean is between the least and the greatest."),
+        ("div", "exercise", "Exercise 1 · Try it Prove Theorem 1."),
+        ("details", "solution", "Solution Average the bounds."),
+        ("figcaption", "", "Table 1. Small numbers."),
+        ("figcaption", "", "Table 2. Another way."),
+        ("section", "tab", "First One."),
+        ("div", "card", "Another Without. At its foot"),
+        ("h1", "", "Words & signs"),
+        ("h2", "", "1.1 Lists#"),
+        ("h3", "", "1.2.1 Deep down#"),
+        ("pre", "", "no language & <tags>"),
+        ("title", "", "Specimen"),
+    ],
+)
+def test_prose_arrives(pages, tag, css_class, expected):
+    elements = having(pages["index.html"], tag, css_class)
+    assert squeezed(expected) in [squeezed(text(element)) for element in elements]
+
+
+def test_lists_keep_their_kind_and_their_start(pages):
+    ordered = having(pages["index.html"], "ol")
+    assert "5" in [element.get("start") for element in ordered]
+    items = [text(element) for element in having(pages["index.html"], "li")]
+    assert {"one", "two two and one two and two", "five"} <= set(items)
+
+
+def test_tables_have_heads_and_alignment(pages):
+    first, second = having(pages["index.html"], "table")
+    assert [th.get("scope") for th in first.iter("th")] == ["col"] * 3
+    assert [td.get("class") for td in first.iter("td")] == [
+        "align-left",
+        "align-center",
+        "align-right",
+    ]
+    assert [text(th) for th in second.iter("th")] == ["one", "two"]
+
+
+def test_equations_are_typeset_numbered_and_referred_to(pages):
+    (equation,) = having(pages["index.html"], "div", "equation")
+    assert equation.get("id") == "eq-one"
+    assert having(equation, "span", "katex-display")
+    assert text(having(equation, "a", "number")[0]) == "(1)"
+    links = [a.get("href") for a in having(pages["index.html"], "a", "reference")]
+    assert links.count("#eq-one") == 3
+    # One copy for the eye, one for the ear.
+    (formula,) = equation.iter("{http://www.w3.org/1998/Math/MathML}math")
+    assert squeezed(text(formula)).startswith("eiπ+1=0")
+
+
+def test_code_is_highlighted(pages):
+    blocks = [pre for pre in having(pages["index.html"], "pre") if "def square" in text(pre)]
+    colours = {span.get("style") for span in blocks[0].iter("span") if span.get("style")}
+    assert len(colours) > 3
+    assert all("--shiki-light" in colour and "--shiki-dark" in colour for colour in colours)
+
+
+def test_citations_lead_to_references_and_notes_back_to_the_text(pages):
+    tree = pages["index.html"]
+    (references,) = having(tree, "section", "references")
+    assert [text(li)[:8] for li in references.iter("li")] == ["Nadaraya", "Watson, "]
+    citations = [(text(a), a.get("href")) for a in having(tree, "a", "citation")]
+    assert ("Watson (1964)", "#ref-watson1964") in citations
+    (notes,) = having(tree, "section", "footnotes")
+    assert [li.get("id") for li in notes.iter("li")] == ["fn-one", "fn-two"]
+    marks = [a.get("id") for sup in having(tree, "sup", "footnote") for a in sup.iter("a")]
+    assert marks == ["fnref-one", "fnref-one-2", "fnref-two"]
+
+
+def test_addresses_are_relative_from_every_depth(pages):
+    for name, up in (("index.html", ""), ("cells/index.html", "../"), ("last/index.html", "../")):
+        styles = [link.get("href") for link in pages[name].iter("link")]
+        assert f"{up}assets/style.css" in styles
+    links = {a.get("href") for a in pages["last/index.html"].iter("a")}
+    assert {
+        "../index.html",
+        "../index.html#sec-lists",
+        "../cells/index.html#fig-line",
+        "../index.html#eq-one",
+    } <= links
+
+
+def test_contents_know_parts_and_neighbours(pages):
+    (sidebar,) = having(pages["cells/index.html"], "nav", "sidebar")
+    assert [text(li) for li in having(sidebar, "li", "part")] == ["More"]
+    current = [a for a in sidebar.iter("a") if a.get("aria-current") == "page"]
+    assert [text(a) for a in current] == ["2 Cells"]
+    rel = {a.get("rel"): a.get("href") for a in pages["cells/index.html"].iter("a")}
+    assert rel["prev"] == "../index.html"
+    assert rel["next"] == "../last/index.html"
+
+
+# --- cells ---------------------------------------------------------------------------------------
+
+
+def test_outputs_follow_their_code(pages):
+    tree = pages["cells/index.html"]
+    assert [text(pre) for pre in having(tree, "pre", "result")] == ["42"]
+    printed = [text(pre) for pre in having(tree, "pre", "stdout")]
+    assert printed == [
+        "to stdout in red & <not a tag>",
+        "input folded",
+        "input removed",
+        "output folded",
+    ]
+    assert [text(pre) for pre in having(tree, "pre", "stderr")] == ["to stderr"]
+    assert "ValueError: on purpose" in text(having(tree, "pre", "traceback")[0])
+
+
+def test_cells_are_folded_and_left_out_as_they_ask(pages):
+    tree = pages["cells/index.html"]
+    (folded,) = having(tree, "details", "folded")
+    assert "input folded" in text(folded)
+    (output,) = having(tree, "details", "output")
+    assert text(output) == "Output output folded"
+    sources = " ".join(text(code) for code in tree.iter("code"))
+    assert "input removed" not in sources
+    assert "output removed" in sources
+
+
+def test_output_cannot_bring_a_script_or_a_foreign_address(pages):
+    (output,) = having(pages["cells/index.html"], "div", "html")
+    assert not list(output.iter("script"))
+    for element in output.iter():
+        assert not any(name.startswith("on") for name in element.attrib)
+        assert "url(" not in (element.get("style") or "")
+    assert [text(td) for td in output.iter("td")] == ["cell"]
+    assert [td.get("style") for td in output.iter("td")] == ["color:red"]
+
+
+def test_expressions_are_text_and_not_markup(pages):
+    words = ["".join(p.itertext()) for p in pages["cells/index.html"].iter("p")]
+    assert "The value is 42, and a text is <b>bold</b>." in words
+
+
+def test_a_figure_has_its_number_caption_description_size_and_code(pages):
+    (figure,) = (f for f in pages["cells/index.html"].iter("figure") if f.get("id") == "fig-line")
+    (image,) = figure.iter("img")
+    assert image.get("alt") == "A line that rises."
+    assert int(image.get("width")) > int(image.get("height")) > 50
+    # 3.7 inches, less what the tight border cuts off, however many dots an inch has.
+    assert float(re.search(r"--inches:([\d.]+)", image.get("style")).group(1)) < 3.7
+    caption = text(figure.find("figcaption"))
+    assert caption.startswith("Figure 1. A line, with")
+    assert "plt.plot" in text(having(figure, "details", "figure-code")[0])
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+
+def test_scripts_and_styles_are_small(specimen):
+    own = sum((specimen / "assets" / name).stat().st_size for name in ("style.css", "script.js"))
+    everything = sum(
+        path.stat().st_size for path in specimen.rglob("*") if path.suffix in (".css", ".js")
+    )
+    assert own < 25_000
+    assert everything < 150_000
+
+
+def test_the_engine_leaves_no_paths_of_this_machine(specimen):
+    for path in specimen.rglob("*"):
+        if path.is_file() and path.suffix in (".html", ".json", ".js", ".css", ".txt", ".xml"):
+            content = path.read_text()
+            assert str(settings.ROOT) not in content, path
+            assert "localhost" not in content, path
+
+
+def test_an_unknown_construct_stops_the_build_by_name(small_project):
+    folder, _ = small_project
+    (folder / "odd.mjs").write_text(
+        "const role = { name: 'odd', body: { type: String, required: true },"
+        " run: () => [{ type: 'oddity', value: 'x' }] };\n"
+        "export default { name: 'Odd', roles: [role] };\n"
+    )
+    settings_file = folder / "myst.yml"
+    settings_file.write_text(
+        settings_file.read_text().replace("  toc:", "  plugins:\n    - odd.mjs\n  toc:")
+    )
+    (folder / "chapter.md").write_text("# Odd\n\nSome words.\n\nAn {odd}`one`.\n")
+    with pytest.raises(build.BuildError, match=r'kind "oddity" \(/chapter.md, line 5\)'):
+        build.run_engine()
+
+
+def test_an_expression_that_the_engine_leaves_alone_stops_the_build(small_project):
+    folder, _ = small_project
+    (folder / "chapter.md").write_text(
+        "---\nkernelspec:\n  name: python3\n---\n# One\n\n```{code-cell} python\n---\n"
+        'label: fig-one\ncaption: "It is {eval}`1 + 1`."\n---\nprint(2)\n```\n'
+    )
+    with pytest.raises(build.BuildError, match=r"role \{eval\} unevaluated"):
+        build.run_engine()
