@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tomllib
 from pathlib import Path
@@ -71,6 +72,8 @@ def kernel_environment() -> dict[str, str]:
     as_root = hasattr(os, "geteuid") and os.geteuid() == 0
     server = {"ServerApp": {"allow_root": as_root}}
     (jupyter / "jupyter_server_config.json").write_text(json.dumps(server))
+    quiet = {"IPKernelApp": {"log_level": logging.ERROR}}
+    (startup.parent / "ipython_kernel_config.json").write_text(json.dumps(quiet))
     limit = Path(__file__).with_name("cell_time_limit.py").read_text()
     (startup / "cell_time_limit.py").write_text(limit)
     environment = {

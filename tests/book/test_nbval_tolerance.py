@@ -1,0 +1,253 @@
+"""A stored output that is wrong makes the check of the notebooks fail, and a rounding does not."""
+
+import base64
+import copy
+import io
+import math
+import re
+import subprocess
+import sys
+
+import nbformat
+import numpy as np
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from tools import nbval_tolerance, notebooks, settings
+from tools.nbval_tolerance import compare_outputs, compare_pictures, compare_text
+
+CHAPTER = """\
+---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+```{code-cell} python
+from tree_world import plotting
+from tree_world.simulation import SimpleSensor
+
+plotting.use_book_style()
+```
+
+```{code-cell} python
+print(f"the deviation is {SimpleSensor().diffusion_time ** 0.5:.6f} metres")
+```
+
+```{code-cell} python
+print("apples are edible")
+```
+
+```{code-cell} python
+plotting.plot_kernel_profile(SimpleSensor());
+```
+"""
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """A reference notebook, made as those of the book are."""
+    folder = tmp_path_factory.mktemp("pair")
+    (folder / "small.md").write_text(CHAPTER)
+    notebooks.update(folder / "small.md", folder / "small.ipynb", "digest")
+    return nbformat.read(folder / "small.ipynb", as_version=4)
+
+
+def check(notebook, path):
+    """Run nbval with the plugin on a notebook; the cells that failed, and what was printed."""
+    nbformat.write(notebook, path)
+    command = [sys.executable, "-m", "pytest", "-p", "tools.nbval_tolerance", "--nbval", "-q"]
+    result = subprocess.run(
+        [*command, "-p", "no:cacheprovider", "--color=no", str(path)],
+        cwd=settings.ROOT,
+        env=settings.kernel_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    failed = re.findall(r"^FAILED .*::Cell (\d+)", result.stdout, re.MULTILINE)
+    assert result.returncode == (1 if failed else 0), result.stdout + result.stderr
+    return [int(number) for number in failed], result.stdout
+
+
+def with_patch(data, size=40, shade=0):
+    """The same picture with a small dark square in it."""
+    image = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
+    image.paste((shade, shade, shade), (60, 60, 60 + size, 60 + size))
+    with io.BytesIO() as file:
+        image.save(file, format="PNG")
+        return base64.b64encode(file.getvalue()).decode()
+
+
+def test_a_small_difference_passes(executed, tmp_path):
+    notebook = copy.deepcopy(executed)
+    stream = notebook.cells[1].outputs[0]
+    assert "46.599" in stream.text
+    stream.text = stream.text.replace("46.599", "46.601")
+    picture = notebook.cells[3].outputs[0].data
+    picture["image/png"] = with_patch(picture["image/png"], size=2)
+    failed, printed = check(notebook, tmp_path / "small.ipynb")
+    assert failed == [], printed
+
+
+def test_a_wrong_number_a_wrong_word_and_a_wrong_picture_each_fail(executed, tmp_path):
+    notebook = copy.deepcopy(executed)
+    notebook.cells[1].outputs[0].text = "the deviation is 47.065 metres\n"  # by one per cent
+    notebook.cells[2].outputs[0].text = "apples are poisonous\n"
+    picture = notebook.cells[3].outputs[0].data
+    picture["image/png"] = with_patch(picture["image/png"])
+    failed, printed = check(notebook, tmp_path / "small.ipynb")
+    assert failed == [1, 2, 3], printed
+    assert re.search(
+        r"number 47\.065 became 46\.59\d+, more than the tolerance of 0\.001 relative", printed
+    )
+    assert "'apples are poisonous\\n' became 'apples are edible\\n'" in printed
+    assert re.search(r"a picture differs by \d+\.\d+ \(RMS of 0 to 255\), tolerance 2", printed)
+    for cell in (1, 2, 3):
+        assert f"Cell {cell}" in printed
+    assert "print(f&quot;the deviation" in printed or 'print(f"the deviation' in printed
+
+
+# --- the book's own outputs ----------------------------------------------------------------------
+
+
+def outputs_of_the_book():
+    for path in sorted(settings.NOTEBOOKS.glob("*.ipynb")):
+        for number, cell in enumerate(nbformat.read(path, as_version=4).cells):
+            if cell.get("outputs"):
+                yield pytest.param(cell.outputs, id=f"{path.stem}-{number}")
+
+
+def larger(match):
+    """A number that is one per cent, or one millionth and a half, off."""
+    number = float(match[0].replace(",", "").replace("−", "-"))
+    return repr(number * 1.01 + math.copysign(1.5e-6, number))
+
+
+@pytest.mark.parametrize("outputs", list(outputs_of_the_book()))
+def test_no_output_of_the_book_could_change_unnoticed(outputs):
+    assert compare_outputs(outputs, outputs) is None
+    assert compare_outputs(outputs, []) is not None
+    for index, output in enumerate(outputs):
+        changed = copy.deepcopy(outputs)
+        if "image/png" in output.get("data", {}):
+            data = changed[index].data
+            data["image/png"] = with_patch(data["image/png"], size=80)
+            assert "picture differs" in compare_outputs(outputs, changed)
+            continue
+        holder, key = (
+            (changed[index], "text") if "text" in output else (changed[index].data, "text/plain")
+        )
+        content = holder[key]
+        for match in nbval_tolerance._NUMBER.finditer(content):
+            holder[key] = content[: match.start()] + larger(match) + content[match.end() :]
+            assert "number" in compare_outputs(outputs, changed), holder[key]
+        for match in re.finditer(r"[A-Za-z]{2,}", content):
+            holder[key] = content[: match.start()] + "WORD" + content[match.end() :]
+            assert compare_outputs(outputs, changed) is not None, holder[key]
+
+
+# --- numbers and words ---------------------------------------------------------------------------
+
+
+@given(st.text(max_size=60))
+@example("1.2.3 -4e5 1,234.5 0x1f v2 .5 1e999 ½")
+def test_every_text_is_itself(text):
+    assert compare_text(text, text) is None
+
+
+numbers = st.floats(-1e12, 1e12, allow_subnormal=False)
+
+
+@given(numbers, st.floats(-1e-3, 1e-3))
+def test_numbers_within_the_tolerance_are_the_same(number, change):
+    near = number * (1 + 0.99 * change)
+    assert compare_text(f"x = {number!r} m", f"x = {near!r} m") is None
+
+
+@given(numbers, st.floats(2e-3, 10.0), st.sampled_from([-1, 1]))
+def test_numbers_beyond_the_tolerance_differ(number, change, sign):
+    assume(abs(number) > 1e-3)
+    far = number * (1 + sign * change)
+    fault = compare_text(f"x = {number!r} m", f"x = {far!r} m")
+    assert fault is not None
+    assert "tolerance" in fault
+
+
+@pytest.mark.parametrize(
+    ("stored", "new"),
+    [
+        ("1,234 steps", "1234 steps"),
+        ("1,234 steps", "1,235 steps"),
+        ("−5.0", "-5.0000001"),
+        ("1e-09", "0.0"),
+        ("tensor([0.1000, 2.])", "tensor([0.10001, 2.0])"),
+    ],
+)
+def test_the_same_number_may_be_written_otherwise(stored, new):
+    assert compare_text(stored, new) is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "new"),
+    [
+        ("apple 1", "pear 1"),
+        ("5 apples", "5 pears"),
+        ("5 apples", "6 apples"),
+        ("-5", "5"),
+        ("1 2", "1"),
+        ("1", "1 2"),
+        ("1", ""),
+        ("v2", "v3"),
+        ("Size([3, 4])", "Size([4, 3])"),
+        ("1.0", "nan"),
+        ("1.0", "inf"),
+        ("1e5", "1e6"),
+        ("a  b", "a b"),
+    ],
+)
+def test_what_differs_is_seen(stored, new):
+    assert compare_text(stored, new) is not None
+
+
+# --- pictures ------------------------------------------------------------------------------------
+
+
+def encoded(array, **options):
+    with io.BytesIO() as file:
+        Image.fromarray(array.astype(np.uint8)).save(file, format="PNG", **options)
+        return base64.b64encode(file.getvalue()).decode()
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 6.0))
+def test_the_difference_of_pictures_is_the_root_mean_square(seed, scale):
+    rng = np.random.default_rng(seed)
+    first = rng.integers(20, 230, size=(9, 7, 3))
+    second = first + np.round(rng.normal(0, scale, first.shape)).clip(-20, 20).astype(int)
+    pairs = zip(first.flat, second.flat, strict=True)
+    expected = math.sqrt(sum(int(a - b) ** 2 for a, b in pairs) / first.size)
+    fault = compare_pictures(encoded(first), encoded(second))
+    if expected <= nbval_tolerance.PIXEL_TOLERANCE:
+        assert fault is None
+    else:
+        assert f"{expected:.2f}" in fault
+
+
+def test_only_what_is_seen_of_a_picture_counts():
+    array = np.full((4, 6, 3), 200)
+    note = PngImagePlugin.PngInfo()
+    note.add_text("Software", "another version")
+    assert compare_pictures(encoded(array), encoded(array, pnginfo=note)) is None
+    fault = compare_pictures(encoded(array), encoded(array[:, :5]))
+    assert fault == "a picture of 6 × 4 dots became one of 5 × 4"
+
+
+def test_streams_may_come_in_any_portions():
+    def stream(text):
+        return nbformat.v4.new_output("stream", name="stdout", text=text)
+
+    assert compare_outputs([stream("a\n"), stream("b\n")], [stream("a\nb\n")]) is None
+    assert "outputs" in compare_outputs([stream("a\n")], [])
