@@ -1,0 +1,206 @@
+"""The build fails when it should, and executes only what it must."""
+
+import fcntl
+import shutil
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tools import build, settings
+
+CHAPTER = """\
+---
+kernelspec:
+  name: python3
+  display_name: Python 3
+execute:
+  depends_on_env:
+    - TREE_WORLD_DIGEST
+    - TREE_WORLD_FIGURE_DPI
+---
+
+# One
+
+Some words.
+
+```{code-cell} python
+print("from the cell")
+```
+"""
+
+
+def test_only_a_change_of_code_or_library_executes_a_chapter(small_project):
+    folder, patch = small_project
+    chapter = folder / "chapter.md"
+    chapter.write_text(CHAPTER)
+    patch.setattr(settings, "library_digest", lambda: "one")
+    assert build.run_engine() == 1
+    chapter.write_text(CHAPTER.replace("Some words", "Other words"))
+    assert build.run_engine() == 0
+    page = (settings.SITE / "index.html").read_text()
+    assert "Other words" in page
+    assert "from the cell" in page
+    patch.setattr(settings, "library_digest", lambda: "two")
+    assert build.run_engine() == 1
+    patch.setattr(settings, "library_digest", lambda: "one")
+    assert build.run_engine() == 0
+
+
+def test_a_failing_cell_fails_the_build(small_project):
+    folder, _ = small_project
+    (folder / "chapter.md").write_text(CHAPTER.replace('print("from', 'print(1 / 0, "from'))
+    with pytest.raises(build.BuildError, match=r"chapter\.md.*\n(.*\n)*.*ZeroDivisionError"):
+        build.run_engine()
+
+
+def test_a_hanging_cell_is_stopped(small_project):
+    folder, patch = small_project
+    patch.setattr(settings, "CELL_TIMEOUT_SECONDS", 1)
+    (folder / "chapter.md").write_text(
+        CHAPTER.replace('print("from', 'import time; time.sleep(60); print("from')
+    )
+    started = time.monotonic()
+    with pytest.raises(build.BuildError, match="This cell ran for more than 1 seconds"):
+        build.run_engine()
+    assert time.monotonic() - started < 50
+
+
+def test_an_engine_that_hangs_is_stopped(small_project):
+    folder, patch = small_project
+    patch.setattr(settings, "BUILD_TIMEOUT_SECONDS", 2)
+    (folder / "chapter.md").write_text(
+        CHAPTER.replace('print("from', 'import time; time.sleep(60); print("from')
+    )
+    with pytest.raises(build.BuildError, match="did not finish within 2 seconds"):
+        build.run_engine()
+    assert processes_in(folder) == []
+
+
+def test_a_missing_chapter_fails_the_build(small_project):
+    with pytest.raises(build.BuildError, match=r"chapter\.md"):
+        build.run_engine()
+
+
+def test_an_unresolved_reference_fails_the_build(small_project):
+    folder, _ = small_project
+    (folder / "chapter.md").write_text("# One\n\nSee [](#nowhere).\n")
+    with pytest.raises(build.BuildError, match="nowhere"):
+        build.run_engine()
+
+
+def test_a_failed_build_leaves_no_site(small_project, capsys):
+    folder, patch = small_project
+    patch.setattr(settings, "CACHE", folder / ".cache")
+    (folder / "chapter.md").write_text("# One\n\nA [link](./gone.md).\n")
+    settings.SITE.mkdir(parents=True)
+    (settings.SITE / "index.html").write_text("of yesterday")
+    assert build.main() == 1
+    assert not settings.SITE.exists()
+    printed = capsys.readouterr()
+    assert "gone.md" in printed.err
+    assert printed.err.endswith("The book was not built.\n")
+    assert "Built 1 page" not in printed.out
+
+
+def test_the_last_line_says_what_was_built_and_where(small_project, capsys):
+    folder, patch = small_project
+    patch.setattr(settings, "CACHE", folder / ".cache")
+    patch.setattr(settings, "NOTEBOOKS", folder / "notebooks")
+    (folder / "chapter.md").write_text("# One\n\nA [link](#one).\n\n(one)=\n## Two\n\nWords.\n")
+    assert build.main() == 0, capsys.readouterr().err
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("Built 1 page with 0 figures, 0 executed anew, in ")
+    assert last.endswith(": _build/html/index.html")
+
+
+def test_a_finding_of_the_check_fails_the_build(small_project, capsys):
+    folder, patch = small_project
+    patch.setattr(settings, "CACHE", folder / ".cache")
+    (folder / "chapter.md").write_text("# One\n\n![](leaf.png)\n")
+    shutil.copy(settings.THEME.parent.parent / "tests/book/specimen/leaf.png", folder)
+    assert build.main() == 1
+    assert "index.html: an image without a description (alt)" in capsys.readouterr().err
+    assert not settings.SITE.exists()
+
+
+def test_two_builds_do_not_mix(small_project):
+    folder, patch = small_project
+    patch.setattr(settings, "CACHE", folder / ".cache")
+    settings.CACHE.mkdir()
+    with (settings.CACHE / "build.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(SystemExit, match="under way"):
+            build.main()
+
+
+def processes_in(folder):
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(folder):
+                found.append(process.cmdline())
+    return found
+
+
+def test_nothing_keeps_running_after_a_build(small_project):
+    folder, _ = small_project
+    (folder / "chapter.md").write_text("# One\n\nWords.\n")
+    before = threading.active_count()
+    build.run_engine()
+    assert threading.active_count() == before
+    assert processes_in(folder) == []
+
+
+# --- what the outputs depend on ------------------------------------------------------------------
+
+
+@pytest.fixture
+def library(tmp_path):
+    """A copy of what the digest is taken of, beside other files."""
+    for name in ("tree_world/one.py", "tree_world/data/two.bin", "requirements.lock", "README.md"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["tree_world/one.py", "tree_world/data/two.bin", "requirements.lock"]
+)
+def test_a_change_of_the_library_or_the_lock_is_seen(library, name):
+    before = settings.library_digest(library)
+    path = library / name
+    text = path.read_text()
+    path.write_text(text + " ")
+    assert settings.library_digest(library) != before
+    path.write_text(text)
+    assert settings.library_digest(library) == before
+
+
+def test_a_new_or_renamed_file_is_seen(library):
+    before = settings.library_digest(library)
+    (library / "tree_world/one.py").rename(library / "tree_world/three.py")
+    renamed = settings.library_digest(library)
+    (library / "tree_world/four.py").write_text("")
+    assert len({before, renamed, settings.library_digest(library)}) == 3
+
+
+def test_nothing_else_is_seen(library):
+    before = settings.library_digest(library)
+    (library / "README.md").write_text("other")
+    (library / "book").mkdir()
+    (library / "book/01.md").write_text("prose")
+    (library / "tree_world/__pycache__").mkdir()
+    (library / "tree_world/__pycache__/one.pyc").write_text("compiled")
+    assert settings.library_digest(library) == before
+
+
+def test_cells_run_offline_and_under_a_limit():
+    environment = settings.kernel_environment()
+    assert environment["TREE_WORLD_CELL_TIMEOUT"] == str(settings.CELL_TIMEOUT_SECONDS)
+    assert environment["TREE_WORLD_DIGEST"] == settings.library_digest()
+    assert environment["HF_HUB_OFFLINE"] == "1"
