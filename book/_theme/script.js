@@ -55,7 +55,7 @@
   }
 
   function openWhatIsLinkedTo() {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     target?.closest("details:not([open])")?.setAttribute("open", "");
   }
 

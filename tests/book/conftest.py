@@ -13,15 +13,20 @@ from tools import build, settings
 SPECIMEN = Path(__file__).with_name("specimen")
 
 
-def unavailable(reason):
+@pytest.fixture(scope="session")
+def unavailable():
     """Skip a test where something is missing, but never let it pass unnoticed in CI."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+
+    def stop(reason):
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    return stop
 
 
 @pytest.fixture(scope="session")
-def built_site():
+def built_site(unavailable):
     """The website, as ``make build`` leaves it."""
     if not (settings.SITE / "index.html").exists():
         unavailable("the book is not built: run make build")
