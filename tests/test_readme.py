@@ -1,0 +1,51 @@
+"""What the README and the front page promise, works."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tree_world.simulation import TreeWorldConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "book/index.md")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_python_runs(name):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(block, {})
+    if name == "README.md":
+        promised = f"torch.Size([2, {TreeWorldConfig().sensory_embedding_dim}])"
+        assert promised in printed.getvalue()
+        assert f"# {promised}" in blocks[0]
+
+
+@pytest.mark.parametrize("name", [*PAGES, "CONTRIBUTING.md"])
+def test_every_command_exists(name):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    commands = set(re.findall(r"\bmake ([a-z]+)\b(?=`|\s+#|\n)", (ROOT / name).read_text()))
+    assert commands
+    assert commands <= targets
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "book/_theme/README.md"])
+def test_every_file_exists(name):
+    text = (ROOT / name).read_text()
+    folder = (ROOT / name).parent
+    for target in re.findall(r"\]\(([\w./-]+)\)", text):
+        assert (folder / target).exists(), target
+    for target in re.findall(r"`((?:book|tree_world|tests|tools)/[\w./]*)`", text):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_version_is_the_same_everywhere():
+    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert f"Version {version}" in (ROOT / "book/index.md").read_text()
