@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -65,6 +66,13 @@ def test_the_lock_is_complete_and_holds_what_is_installed():
     public = {name: Version(version).public for name, version in closure.items()}
     assert public == {name: LOCK[name] for name in public}
     assert set(LOCK) == set(public)
+
+
+def test_the_lock_suits_the_oldest_python():
+    oldest = PROJECT["requires-python"].removeprefix(">=") + ".0"
+    for name in LOCK:
+        needs = importlib.metadata.metadata(name)["Requires-Python"]
+        assert SpecifierSet(needs or "").contains(oldest), f"{name} needs Python {needs}"
 
 
 def test_the_lock_brings_no_cuda():

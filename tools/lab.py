@@ -20,9 +20,11 @@ def main() -> int:
     overrides = settings.CACHE / "jupyter" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True, exist_ok=True)
     viewers = {"markdown": "Jupytext Notebook", "myst": "Jupytext Notebook"}
-    overrides.write_text(
-        json.dumps({"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": viewers}})
-    )
+    choices = {
+        "@jupyterlab/docmanager-extension:plugin": {"defaultViewers": viewers},
+        "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
+    }
+    overrides.write_text(json.dumps(choices))
     environment["JUPYTERLAB_SETTINGS_DIR"] = str(settings.CACHE / "lab" / "settings")
     environment["JUPYTERLAB_WORKSPACES_DIR"] = str(settings.CACHE / "lab" / "workspaces")
     command = [

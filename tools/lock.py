@@ -21,14 +21,17 @@ def main() -> int:
     print("Choosing versions ...", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "requirements.txt"
+        constraints = Path(folder) / "constraints.txt"
+        # A newer PyTorch may come as a build with CUDA, which is gigabytes larger.
+        pinned = [*settings.LOCK_CONSTRAINTS, f"torch=={sys.argv[1]}"]
+        constraints.write_text("\n".join(pinned) + "\n")
         options = "--strip-extras --allow-unsafe --no-header --no-annotate --quiet"
         options += " --no-emit-index-url --no-emit-find-links --no-emit-trusted-host"
         subprocess.run(
             [
                 *(sys.executable, "-m", "piptools", "compile", "pyproject.toml"),
                 *("--extra", "book", "--extra", "test", *options.split()),
-                # A newer PyTorch may come as a build with CUDA, which is gigabytes larger.
-                *("--upgrade-package", f"torch=={sys.argv[1]}", "--output-file", str(output)),
+                *("--constraint", str(constraints), "--output-file", str(output)),
             ],
             cwd=settings.ROOT,
             check=True,
@@ -37,7 +40,7 @@ def main() -> int:
     # Builds for the CPU alone carry a local version that other indexes do not have.
     lock = settings.ROOT / "requirements.lock"
     lock.write_text(HEADER + re.sub(r"\+cpu$", "", pins, flags=re.MULTILINE))
-    print(f"{len(pins.split())} versions are in requirements.lock.")
+    print(f"{pins.count('==')} versions are in requirements.lock.")
     return 0
 
 

@@ -44,7 +44,7 @@ def main() -> int:
     for stray in stray_notebooks(sources):
         stray.unlink()
         print(f"{stray.name}: removed, as its chapter is gone")
-    print(f"{len(sources)} notebooks are up to date in book/notebooks.")
+    print(f"Up to date in book/notebooks: {len(sources)}")
     return 0
 
 

@@ -18,9 +18,10 @@ SITE = BUILD / "html"
 CONTENT = BUILD / "site"
 CACHE = ROOT / ".cache"
 
-_limits = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["tree-world"]
-CELL_TIMEOUT_SECONDS = int(_limits["cell-timeout-seconds"])
-BUILD_TIMEOUT_SECONDS = int(_limits["build-timeout-seconds"])
+_chosen = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["tree-world"]
+CELL_TIMEOUT_SECONDS = int(_chosen["cell-timeout-seconds"])
+BUILD_TIMEOUT_SECONDS = int(_chosen["build-timeout-seconds"])
+LOCK_CONSTRAINTS: list[str] = _chosen["constraints"]
 
 SITE_DPI = 160
 """Resolution of the figures on the site; in the reference notebooks it is the library's default."""

@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
+import jupytext
 import nbclient
 import nbformat
 import pytest
@@ -163,3 +165,23 @@ def test_a_notebook_without_a_chapter_is_found(pair, monkeypatch):
     monkeypatch.setattr(settings, "NOTEBOOKS", path.parent)
     assert notebooks.stray_notebooks([source]) == []
     assert notebooks.stray_notebooks([]) == [path]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
+def test_a_chapter_saved_from_jupyterlab_loses_nothing(chapter, tmp_path):
+    shutil.copy(settings.ROOT / "pyproject.toml", tmp_path)  # where Jupytext's settings are
+    (tmp_path / "book").mkdir()
+    copy = tmp_path / "book" / chapter.name
+    shutil.copy(chapter, copy)
+    manager = jupytext.TextFileContentsManager(root_dir=str(tmp_path))
+    model = manager.get(f"book/{chapter.name}", type="notebook")
+    model["content"]["cells"][0]["source"] += " More."
+    manager.save({"type": "notebook", "content": model["content"]}, f"book/{chapter.name}")
+    saved = copy.read_text()
+    assert "jupytext_version" not in saved
+    before, after = (notebooks.from_chapter(path) for path in (chapter, copy))
+    before.cells[0].source += " More."
+    assert after.metadata == before.metadata
+    assert [(c.cell_type, c.source, c.metadata) for c in after.cells] == [
+        (c.cell_type, c.source, c.metadata) for c in before.cells
+    ]
