@@ -73,7 +73,13 @@ def open_page(browser, address):
 
     def watch(page):
         page.on("pageerror", lambda error: problems.append(f"error: {error}"))
-        page.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
+
+        def on_failure(request):
+            # A reader who is quick leaves a page before its icon has come.
+            if request.failure != "net::ERR_ABORTED":
+                problems.append(f"failed: {request.url}: {request.failure}")
+
+        page.on("requestfailed", on_failure)
 
         def on_console(message):
             if message.type in ("error", "warning"):
