@@ -10,6 +10,7 @@ import tree_world
 PACKAGE = Path(tree_world.__file__).parent
 # A part may import from parts of a lower rank, and from its own.
 RANKS = {
+    "files": 0,
     "validation": 0,
     "embeddings": 1,
     "simulation": 2,

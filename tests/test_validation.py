@@ -24,3 +24,14 @@ def test_errors_name_the_argument_and_what_was_given():
         as_points(np.zeros((4, 2)), 3, "here")
     with pytest.raises(ValueError, match=r"wind must be a unit vector, but one of length 2"):
         as_unit_vectors([0.0, 2.0], 2, "wind")
+
+
+@pytest.mark.parametrize("length", [0.9, 0.998, 1.002, 1.1])
+def test_a_heading_must_have_length_one_to_a_thousandth(length):
+    with pytest.raises(ValueError, match="unit vector"):
+        as_unit_vectors([length, 0.0], 2)
+
+
+@pytest.mark.parametrize("length", [0.9995, 1.0, 1.0005])
+def test_rounding_does_not_spoil_a_heading(length):
+    assert as_unit_vectors([length, 0.0], 2).tolist() == pytest.approx([length, 0.0])

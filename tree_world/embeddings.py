@@ -16,7 +16,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,8 @@ import platformdirs
 import safetensors
 import safetensors.torch
 import torch
+
+from tree_world.files import write_atomically
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 """Name of the packaged model: 384 dimensions, installed with this package."""
@@ -255,7 +256,6 @@ def _read_vocabulary(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _add_to_vocabulary(path: Path, new: dict[str, torch.Tensor], model_name: str) -> None:
-    temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
@@ -265,16 +265,8 @@ def _add_to_vocabulary(path: Path, new: dict[str, torch.Tensor], model_name: str
             {"embeddings": torch.stack(list(merged.values()))},
             {"format": _FORMAT, "model": model_name, "texts": json.dumps(list(merged))},
         )
-        # A kill at any moment leaves the old file or the new one, never half of either.
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105
+        write_atomically(path, content)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         warnings.warn(
             f"The vocabulary file {path.name} cannot be written to {path.parent} ({error}). The "
             "embeddings are correct but will be computed again next time. Free some space, or "

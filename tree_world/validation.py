@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -43,8 +44,37 @@ def make_generator(seed: SeedLike) -> torch.Generator:
     return torch.Generator().manual_seed(int(seed))
 
 
-def as_points(points: PointsLike, dim: int, name: str = "positions") -> torch.Tensor:
-    """Convert places in metres to a float32 tensor whose last axis has `dim` entries.
+def positive_distance(name: str, value: float) -> float:
+    """Check that a distance in metres is positive and finite.
+
+    Parameters
+    ----------
+    name : str
+        What to call the argument in an error.
+    value : float
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a positive, finite distance in metres, not {value}.")
+    return float(value)
+
+
+def as_points(
+    points: PointsLike,
+    dim: int,
+    name: str = "positions",
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> torch.Tensor:
+    """Convert places in metres to a tensor whose last axis has `dim` entries.
 
     Parameters
     ----------
@@ -54,18 +84,20 @@ def as_points(points: PointsLike, dim: int, name: str = "positions") -> torch.Te
         The dimension of the world.
     name : str, default="positions"
         What to call the argument in an error.
+    dtype : torch.dtype, default=torch.float32
+    device : torch.device or str, default="cpu"
 
     Returns
     -------
     torch.Tensor of shape (..., dim)
-        In float32, on the CPU.
+        The argument itself where nothing had to be converted, so that gradients pass.
 
     Raises
     ------
     ValueError
         If the last axis has another length, or an entry is not finite.
     """
-    tensor = torch.as_tensor(points, dtype=torch.float32, device="cpu")
+    tensor = torch.as_tensor(points, dtype=dtype, device=device)
     if tensor.ndim == 0 or tensor.shape[-1] != dim:
         raise ValueError(
             f"{name} must have shape (..., {dim}), one coordinate in metres for each axis of the "

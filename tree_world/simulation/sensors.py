@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from tree_world.simulation.config import TreeWorldConfig
-from tree_world.validation import PointsLike, as_points, as_unit_vectors
+from tree_world.validation import PointsLike, as_points, as_unit_vectors, positive_distance
 
 if TYPE_CHECKING:
     from tree_world.simulation.world import TreeWorld
@@ -72,7 +72,7 @@ class SimpleSensor:
         edge_strength: float = 0.1,
         can_see_fruit_distance: float = 100.0,
     ) -> None:
-        self.max_sense_distance = _positive("max_sense_distance", max_sense_distance)
+        self.max_sense_distance = positive_distance("max_sense_distance", max_sense_distance)
         if not 0 < edge_strength < 1:
             raise ValueError(
                 "edge_strength must lie strictly between 0 and 1, the share of a scent that is "
@@ -182,7 +182,7 @@ class DirectionalSensor:
         heading_tolerance: float = 0.9,
         can_see_fruit_distance: float = 100.0,
     ) -> None:
-        self.max_sense_distance = _positive("max_sense_distance", max_sense_distance)
+        self.max_sense_distance = positive_distance("max_sense_distance", max_sense_distance)
         if not -1 <= heading_tolerance < 1:
             raise ValueError(
                 "heading_tolerance is the cosine of half the angle of the cone of sight and must "
@@ -280,12 +280,6 @@ def distances_to_trees(places: torch.Tensor, world: TreeWorld) -> torch.Tensor:
     flat = places.reshape(-1, world.dim)
     distances = torch.cdist(flat, world.locations, compute_mode="donot_use_mm_for_euclid_dist")
     return distances.reshape(*places.shape[:-1], len(world.locations))
-
-
-def _positive(name: str, value: float) -> float:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a positive, finite distance in metres, not {value}.")
-    return float(value)
 
 
 def _not_negative(name: str, value: float) -> float:

@@ -1,0 +1,645 @@
+"""The spatial memory: what would be sensed anywhere, from what was sensed somewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+
+from tree_world.files import write_atomically
+from tree_world.models.affinity import log_affinity
+from tree_world.models.projection import Projection
+from tree_world.models.read_types import MEMORY_LIMIT, RIDGE, TAIL, Observations, Read, ReadOptions
+from tree_world.models.reading import read
+from tree_world.models.store import Store
+from tree_world.validation import PointsLike, as_points, positive_distance
+
+_FORMAT = "tree-world-memory-1"
+
+
+class SpatialMemory:
+    r"""A regression of what is sensed on where, ready at every step.
+
+    A read at a place :math:`\ell` with deviation :math:`\sigma` is the mean of the stored senses,
+    weighted by how well their places agree, both being uncertain [1]_ [2]_:
+
+    .. math::
+
+        \hat z(\ell) = \sum_t w_t z_t, \quad w_t \propto
+        \mathcal N\bigl(\ell;\; \ell_t,\; \operatorname{diag}(\sigma^2 + \sigma_t^2)\bigr).
+
+    Inputs may be of shape (N, d) or (batch, N, d). A memory that is written in batches holds one
+    memory for each row of the batch, all of the same kind and independent of each other.
+
+    Parameters
+    ----------
+    location_dim : int
+        Dimension of places.
+    sensory_dim : int
+        Dimension of senses.
+    embed_dim : int, optional
+        Numbers that are kept of each sense; all by default. With fewer, senses are projected onto
+        their principal components, which are fitted by `fit_projection` or on the first write.
+    max_memory_size : int, default=1024
+        Greatest number of observations. When it is full, the oldest make room.
+    merge_distance : float, default=1.0
+        With ``update=True``: how near an observation must be to one in store to be merged with it,
+        in combined standard deviations.
+    merge_sense_distance : float, default=0.1
+        With ``update=True``: how alike they must be, as a distance between their senses.
+    cell_size : float, default=25.0
+        Side of the cells of the index in metres: about the `match_threshold` that is usual.
+    projection : torch.Tensor of shape (embed_dim, sensory_dim), optional
+        A projection to use instead of principal components.
+    device : torch.device or str, default="cpu"
+    dtype : torch.dtype, default=torch.float32
+
+    Raises
+    ------
+    ValueError
+        If a size is not positive, or `embed_dim` is greater than `sensory_dim`.
+
+    References
+    ----------
+    .. [1] E. A. Nadaraya, "On estimating regression", 1964.
+    .. [2] G. S. Watson, "Smooth regression analysis", 1964.
+
+    Examples
+    --------
+    >>> import torch
+    >>> memory = SpatialMemory(location_dim=2, sensory_dim=3)
+    >>> places = torch.tensor([[0.0, 0.0], [100.0, 0.0]])
+    >>> ids = memory.write(places, 5.0, torch.eye(3)[:2])
+    >>> memory.read([50.0, 0.0], 5.0)
+    tensor([0.5000, 0.5000, 0.0000])
+    >>> memory.read([50.0, 0.0], 5.0, match_threshold=25.0)  # nothing is so near
+    tensor([0., 0., 0.])
+    """
+
+    def __init__(
+        self,
+        location_dim: int,
+        sensory_dim: int,
+        embed_dim: int | None = None,
+        max_memory_size: int = 1024,
+        *,
+        merge_distance: float = 1.0,
+        merge_sense_distance: float = 0.1,
+        cell_size: float = 25.0,
+        projection: torch.Tensor | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        embed_dim = sensory_dim if embed_dim is None else embed_dim
+        for name, value in (
+            ("location_dim", location_dim), ("sensory_dim", sensory_dim),
+            ("embed_dim", embed_dim), ("max_memory_size", max_memory_size),
+        ):  # fmt: skip
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")
+        if embed_dim > sensory_dim:
+            raise ValueError(
+                f"embed_dim ({embed_dim}) must not be greater than sensory_dim ({sensory_dim}): a "
+                "projection can leave out, not add."
+            )
+        self.location_dim = location_dim
+        self.sensory_dim = sensory_dim
+        self.embed_dim = embed_dim
+        self.max_memory_size = max_memory_size
+        self.merge_distance = positive_distance("merge_distance", merge_distance)
+        self.merge_sense_distance = positive_distance("merge_sense_distance", merge_sense_distance)
+        self.cell_size = positive_distance("cell_size", cell_size)
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.projection: Projection | None = None
+        if projection is not None:
+            if projection.shape != (embed_dim, sensory_dim):
+                raise ValueError(
+                    f"projection must have shape ({embed_dim}, {sensory_dim}), not "
+                    f"{tuple(projection.shape)}."
+                )
+            self.projection = Projection(projection.to(self.device, dtype))
+        self._requires_grad = False
+        self.reset()
+
+    # --- what is stored --------------------------------------------------------------------------
+
+    def reset(self) -> None:
+        """Forget everything but the projection. Ids start again from zero."""
+        self._rows = [self._new_row()]
+
+    def _new_row(self) -> Store:
+        return Store(
+            self.location_dim, self.embed_dim, self.max_memory_size, self.cell_size, self.device,
+            self.dtype,
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        """Observations in store, in the fullest row of the batch."""
+        return max(len(row) for row in self._rows)
+
+    @property
+    def batch_size(self) -> int:
+        """How many independent memories this is."""
+        return len(self._rows)
+
+    @property
+    def memory_locations(self) -> torch.Tensor:
+        """Places in store, of shape (batch, slots, location_dim), the oldest first, in metres."""
+        return self._stacked(lambda row: row.locations, 0.0)
+
+    @property
+    def memory_location_sds(self) -> torch.Tensor:
+        """Their deviations, of the same shape; infinite where a row of the batch has fewer."""
+        return self._stacked(lambda row: row.location_sds, torch.inf)
+
+    @property
+    def memory_senses(self) -> torch.Tensor:
+        """What was sensed there, of shape (batch, slots, embed_dim): projected, if it is."""
+        return self._stacked(lambda row: row.senses, 0.0)
+
+    @property
+    def ids(self) -> torch.Tensor:
+        """Names of the observations, of shape (batch, slots); −1 where a row has fewer."""
+        return self._stacked(lambda row: torch.from_numpy(row.ids), -1)
+
+    @property
+    def ages(self) -> torch.Tensor:
+        """Observations written since each one, of shape (batch, slots); −1 where there is none."""
+        return self._stacked(lambda row: torch.from_numpy(row.clock - 1 - row.written_at), -1)
+
+    def _stacked(self, of: Callable[[Store], torch.Tensor], missing: float) -> torch.Tensor:
+        rows = [of(row)[torch.from_numpy(row.slots_by_age())] for row in self._rows]
+        longest = max(len(row) for row in rows)
+        padded = [
+            row
+            if len(row) == longest
+            else torch.cat([row, row.new_full((longest - len(row), *row.shape[1:]), missing)])
+            for row in rows
+        ]
+        return torch.stack(padded)
+
+    # --- writing ---------------------------------------------------------------------------------
+
+    def write(
+        self,
+        locations: PointsLike,
+        location_sds: PointsLike | float,
+        senses: Any,
+        update: bool = False,
+    ) -> torch.Tensor:
+        """Store what was sensed.
+
+        Parameters
+        ----------
+        locations : array_like of shape (N, location_dim) or (batch, N, location_dim)
+            Where, in metres.
+        location_sds : float or array_like, broadcast to the shape of `locations`
+            Standard deviations of the places, in metres; positive and finite.
+        senses : array_like of shape (N, sensory_dim) or (batch, N, sensory_dim)
+            What.
+        update : bool, default=False
+            Whether to merge each observation into the nearest one in store that agrees in place
+            *and* in sense, by inverse variances. One that agrees with none is stored.
+
+        Returns
+        -------
+        torch.Tensor of int64, of shape (N,) or (batch, N)
+            Ids of the observations, or of those into which they were merged. An id is never given
+            again.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit each other, an entry is not finite, or a deviation is not
+            positive. Nothing is stored then.
+        """
+        places = self._places(locations, "locations")
+        if places.ndim == 1:
+            places = places[None]
+        sds = self._deviations(location_sds, places, "location_sds")
+        values = as_points(senses, self.sensory_dim, "senses", self.dtype, self.device).detach()
+        if values.ndim == 1:
+            values = values[None]
+        if values.shape[:-1] != places.shape[:-1]:
+            raise ValueError(
+                "locations and senses must hold equally many observations, but have shapes "
+                f"{tuple(places.shape)} and {tuple(values.shape)}."
+            )
+        batch = places.shape[0] if places.ndim == 3 else 1
+        self._check_batch(batch, writing=True)
+        embeddings = self._encode(values)
+        stored = (places.detach(), sds.detach(), embeddings)
+        ids = []
+        for index, row in enumerate(self._rows):
+            own = stored if places.ndim == 2 else [tensor[index] for tensor in stored]
+            ids.append(self._write_row(row, own[0], own[1], own[2], update))
+        written = torch.from_numpy(np.stack(ids))
+        return written if places.ndim == 3 else written[0]
+
+    def _write_row(
+        self,
+        row: Store,
+        locations: torch.Tensor,
+        location_sds: torch.Tensor,
+        senses: torch.Tensor,
+        update: bool,
+    ) -> np.ndarray:
+        if not update:
+            return row.append(locations, location_sds, senses)
+        ids = []
+        for location, location_sd, sense in zip(locations, location_sds, senses, strict=True):
+            merged = row.merge(
+                location, location_sd, sense, self.merge_distance, self.merge_sense_distance
+            )
+            if merged is None:
+                merged = int(row.append(location[None], location_sd[None], sense[None])[0])
+            ids.append(merged)
+        return np.array(ids, dtype=np.int64)
+
+    def delete(self, ids: torch.Tensor | list[int], row: int = 0) -> None:
+        """Forget observations.
+
+        Parameters
+        ----------
+        ids : torch.Tensor or list of int
+            As `write` gave them.
+        row : int, default=0
+            Row of the batch.
+
+        Raises
+        ------
+        KeyError
+            If an id is not in store. Nothing is deleted then.
+        """
+        wanted = np.unique(np.asarray(torch.as_tensor(ids).cpu(), dtype=np.int64))
+        self._rows[row].delete(wanted)
+
+    def fit_projection(self, senses: Any) -> float:
+        """Fit the projection on senses, beside those on which it was fitted before.
+
+        Observations in store are expressed anew.
+
+        Parameters
+        ----------
+        senses : array_like of shape (n, sensory_dim)
+            At least `embed_dim` of them.
+
+        Returns
+        -------
+        float
+            The share of their variance that the projection keeps.
+        """
+        values = as_points(senses, self.sensory_dim, "senses", self.dtype, self.device)
+        values = values.detach().reshape(-1, self.sensory_dim)
+        old = self.projection
+        if old is None:
+            self.projection = Projection.from_senses(values, self.embed_dim)
+        else:
+            self.projection = old.updated(values)
+            for row in self._rows:
+                kept = row.senses[torch.from_numpy(row.slots_by_age())].detach()
+                row.set_senses(self.projection.encode(old.decode(kept)))
+        return self.projection.variance_kept(values)
+
+    def _encode(self, senses: torch.Tensor) -> torch.Tensor:
+        if self.embed_dim == self.sensory_dim and self.projection is None:
+            return senses
+        if self.projection is None:
+            self.fit_projection(senses)
+        assert self.projection is not None
+        return self.projection.encode(senses)
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def read(
+        self,
+        locations: PointsLike,
+        location_sds: PointsLike | float,
+        match_threshold: float | None = None,
+        *,
+        order: str = "constant",
+        method: str = "auto",
+        memory_limit: int = MEMORY_LIMIT,
+        tail: float = TAIL,
+        ridge: float = RIDGE,
+    ) -> torch.Tensor:
+        """Read what would be sensed at some places.
+
+        Parameters
+        ----------
+        locations : array_like of shape (location_dim,), (Q, location_dim) or (batch, Q, ...)
+            Where, in metres.
+        location_sds : float or array_like, broadcast to the shape of `locations`
+            How sure the places are, in metres; positive and finite.
+        match_threshold : float, optional
+            Observations farther away than this, in metres, do not count. All count by default.
+        order, method, memory_limit, tail, ridge
+            How to read: see `tree_world.models.read_types.ReadOptions`.
+
+        Returns
+        -------
+        torch.Tensor of shape (..., sensory_dim)
+            As many leading axes as `locations` has, and one more for the batch if only the memory
+            has it. Zeros where nothing matches: `read_with_support` tells that from a smell of
+            nothing.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, an entry is not finite, or an option is out of its range.
+        """
+        options = ReadOptions(match_threshold, order, method, memory_limit, tail, ridge)
+        return self._read(locations, location_sds, options).mean
+
+    def read_with_support(
+        self,
+        locations: PointsLike,
+        location_sds: PointsLike | float,
+        match_threshold: float | None = None,
+        *,
+        order: str = "constant",
+        method: str = "auto",
+        memory_limit: int = MEMORY_LIMIT,
+        tail: float = TAIL,
+        ridge: float = RIDGE,
+    ) -> Read:
+        """Read, and say how well it is supported.
+
+        Parameters
+        ----------
+        locations, location_sds, match_threshold, order, method, memory_limit, tail, ridge
+            As for `read`.
+
+        Returns
+        -------
+        Read
+            The mean, whether anything matches, the effective number of observations, their spread
+            and the distance to the nearest.
+        """
+        options = ReadOptions(
+            match_threshold, order, method, memory_limit, tail, ridge, support=True
+        )
+        return self._read(locations, location_sds, options)
+
+    def get_location_affinity(
+        self,
+        locations: PointsLike,
+        location_sds: PointsLike | float,
+        match_threshold: float | None = None,
+    ) -> torch.Tensor:
+        """Log-affinity of places to all observations in store.
+
+        Parameters
+        ----------
+        locations, location_sds, match_threshold
+            As for `read`.
+
+        Returns
+        -------
+        torch.Tensor of shape (batch, Q, slots)
+            In natural logarithms, in the order of `memory_locations`.
+        """
+        places = self._places(locations, "locations")
+        sds = self._deviations(location_sds, places, "location_sds")
+        if places.ndim == 1:
+            places, sds = places[None], sds[None]
+        return log_affinity(
+            places, sds, self.memory_locations, self.memory_location_sds, match_threshold
+        )
+
+    def _read(
+        self, locations: PointsLike, location_sds: PointsLike | float, options: ReadOptions
+    ) -> Read:
+        places = self._places(locations, "locations")
+        sds = self._deviations(location_sds, places, "location_sds")
+        queries = places.reshape(-1, *places.shape[-2:]) if places.ndim > 1 else places[None, None]
+        deviations = sds.reshape(queries.shape)
+        self._check_batch(len(queries), writing=False)
+        together = max(len(queries), self.batch_size)
+        parts = [
+            self._read_row(
+                self._rows[index % self.batch_size], queries[index % len(queries)],
+                deviations[index % len(queries)], options,
+            )
+            for index in range(together)
+        ]  # fmt: skip
+
+        def arranged(name: str) -> torch.Tensor:
+            whole = torch.stack([getattr(part, name) for part in parts])
+            if places.ndim == 1:
+                whole = whole.squeeze(1)
+            return whole.squeeze(0) if places.ndim < 3 and self.batch_size == 1 else whole
+
+        names = ("mean", "known", "effective_sample_size", "spread", "nearest_distance")
+        return Read(*(arranged(name) for name in names))
+
+    def _read_row(
+        self, row: Store, places: torch.Tensor, sds: torch.Tensor, options: ReadOptions
+    ) -> Read:
+        observations = row.observations()
+        if self._requires_grad:
+            # Free slots have infinite deviations, through which no gradient passes.
+            slots = torch.from_numpy(row.slots_by_age()).to(self.device)
+            observations = observations.take(slots)
+        few = options.match_threshold is not None and len(places) <= 64 and not self._requires_grad
+        found = read(places, sds, observations, options, row.nearby if few else None)
+        if self.projection is None:
+            return found
+        mean = self.projection.decode(found.mean) * found.known.unsqueeze(-1)
+        return Read(
+            mean, found.known, found.effective_sample_size, found.spread, found.nearest_distance
+        )
+
+    # --- gradients, devices, files ---------------------------------------------------------------
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Let gradients flow to what is stored, or no longer.
+
+        The tensors to give to an optimiser are those of `parameters`. Writing stays allowed.
+
+        Parameters
+        ----------
+        requires_grad : bool, default=True
+
+        Returns
+        -------
+        SpatialMemory
+            This one.
+        """
+        self._requires_grad = requires_grad
+        for tensor in self.parameters():
+            tensor.requires_grad_(requires_grad)
+            tensor.grad = None
+        return self
+
+    def parameters(self) -> list[torch.Tensor]:
+        """Tensors that hold what is stored: places, deviations and senses of each row."""
+        return [
+            tensor for row in self._rows for tensor in (row.locations, row.location_sds, row.senses)
+        ]
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> Self:
+        """Move to another device, or to another precision.
+
+        Parameters
+        ----------
+        device : torch.device or str, optional
+        dtype : torch.dtype, optional
+
+        Returns
+        -------
+        SpatialMemory
+            This one, as it was if nothing was asked for.
+        """
+        self.device = self.device if device is None else torch.device(device)
+        self.dtype = self.dtype if dtype is None else dtype
+        for row in self._rows:
+            for name in ("locations", "location_sds", "senses"):
+                moved = getattr(row, name).detach().to(self.device, self.dtype)
+                setattr(row, name, moved.requires_grad_(self._requires_grad))
+        if self.projection is not None:
+            self.projection = self.projection.to(self.device, self.dtype)
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to a safetensors file, whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+            The folder must exist.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written. One that was there before is left as it was.
+        """
+        tensors = {}
+        for index, row in enumerate(self._rows):
+            slots = row.slots_by_age()
+            where = torch.from_numpy(slots)
+            for name in ("locations", "location_sds", "senses"):
+                tensors[f"{index}.{name}"] = getattr(row, name).detach()[where].cpu().contiguous()
+            tensors[f"{index}.ids"] = torch.from_numpy(row.ids[slots])
+            tensors[f"{index}.written_at"] = torch.from_numpy(row.written_at[slots])
+        if self.projection is not None:
+            tensors["projection.matrix"] = self.projection.matrix.cpu().contiguous()
+            tensors["projection.mean"] = self.projection.mean.cpu().contiguous()
+        choices = {
+            name: getattr(self, name)
+            for name in (
+                "location_dim", "sensory_dim", "embed_dim", "max_memory_size", "merge_distance",
+                "merge_sense_distance", "cell_size",
+            )
+        }  # fmt: skip
+        counters = [(row.next_id, row.clock) for row in self._rows]
+        metadata = {
+            "format": _FORMAT, "choices": json.dumps(choices), "counters": json.dumps(counters)
+        }  # fmt: skip
+        write_atomically(Path(path), safetensors.torch.save(tensors, metadata))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Self:
+        """Read a memory that was saved.
+
+        Parameters
+        ----------
+        path : path-like
+        device : torch.device or str, default="cpu"
+
+        Returns
+        -------
+        SpatialMemory
+            Which reads and forgets as the saved one did. A projection comes back as a matrix.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is damaged, or not of a memory, or of another version.
+        """
+        path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file {path.name} in {path.parent}.")
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if metadata.get("format") != _FORMAT:
+                raise ValueError(f"its format is {metadata.get('format')!r}, not {_FORMAT!r}")
+            memory = cls(
+                **json.loads(metadata["choices"]), device=device, dtype=tensors["0.senses"].dtype
+            )
+            memory._restore(tensors, json.loads(metadata["counters"]))
+        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"the file {path.name} is not a spatial memory that this version can read "
+                f"({error}). Save the memory anew, or load it with the version that wrote it."
+            ) from error
+        return memory
+
+    def _restore(self, tensors: dict[str, torch.Tensor], counters: list[list[int]]) -> None:
+        if "projection.matrix" in tensors:
+            self.projection = Projection(
+                tensors["projection.matrix"].to(self.device),
+                tensors["projection.mean"].to(self.device),
+            )
+        self._rows = [self._new_row() for _ in counters]
+        for index, (row, (next_id, clock)) in enumerate(zip(self._rows, counters, strict=True)):
+            parts = (tensors[f"{index}.{n}"] for n in ("locations", "location_sds", "senses"))
+            row.append(*(part.to(self.device) for part in parts))
+            row.ids[: row.used] = tensors[f"{index}.ids"].numpy()
+            row.written_at[: row.used] = tensors[f"{index}.written_at"].numpy()
+            row.next_id, row.clock = next_id, clock
+
+    # --- checks ----------------------------------------------------------------------------------
+
+    def _places(self, locations: PointsLike, name: str) -> torch.Tensor:
+        places = as_points(locations, self.location_dim, name, self.dtype, self.device)
+        if places.ndim > 3:
+            raise ValueError(
+                f"{name} must have shape (N, {self.location_dim}) or (batch, N, "
+                f"{self.location_dim}), but one of shape {tuple(places.shape)} was given."
+            )
+        return places
+
+    def _deviations(self, sds: PointsLike | float, places: torch.Tensor, name: str) -> torch.Tensor:
+        deviations = torch.as_tensor(sds, dtype=self.dtype, device=self.device)
+        try:
+            deviations = deviations.expand(places.shape)
+        except RuntimeError as error:
+            raise ValueError(
+                f"{name} must be one number or broadcast to the shape of the locations, "
+                f"{tuple(places.shape)}, but has shape {tuple(deviations.shape)}."
+            ) from error
+        if not bool((torch.isfinite(deviations) & (deviations > 0)).all()):
+            raise ValueError(
+                f"{name} must be positive, finite standard deviations in metres. For a place that "
+                "is known exactly give a small one, for example 0.1."
+            )
+        return deviations
+
+    def _check_batch(self, batch: int, writing: bool) -> None:
+        if batch == self.batch_size or (not writing and 1 in (batch, self.batch_size)):
+            return
+        if writing and len(self) == 0 and self._rows[0].next_id == 0:
+            self._rows = [self._new_row() for _ in range(batch)]
+            return
+        raise ValueError(
+            f"this memory holds a batch of {self.batch_size}, but a batch of {batch} was given. "
+            "Give as many rows, or call reset() to start anew."
+        )
+
+
+__all__ = ["Observations", "Read", "ReadOptions", "SpatialMemory"]

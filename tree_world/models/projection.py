@@ -1,0 +1,139 @@
+"""Fewer numbers for a sense: projection onto the directions in which senses differ."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from sklearn.decomposition import IncrementalPCA
+
+
+class Projection:
+    r"""An affine map from senses to shorter embeddings, and back.
+
+    .. math:: e = (z - \mu) C^\top, \qquad \hat z = \mu + e \, (C^\top)^{+}
+
+    With principal components :math:`C` has orthonormal rows and the pseudo-inverse is :math:`C`.
+
+    Parameters
+    ----------
+    matrix : torch.Tensor of shape (embed_dim, sensory_dim)
+        C, of full rank.
+    mean : torch.Tensor of shape (sensory_dim,), optional
+        :math:`\mu`; zeros by default.
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not of full rank, or shapes do not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> projection = Projection.from_senses(torch.randn(50, 8), embed_dim=8)
+    >>> senses = torch.randn(3, 8)
+    >>> torch.allclose(projection.decode(projection.encode(senses)), senses, atol=1e-4)
+    True
+    """
+
+    def __init__(self, matrix: torch.Tensor, mean: torch.Tensor | None = None) -> None:
+        if matrix.ndim != 2 or len(matrix) > matrix.shape[1]:
+            raise ValueError(
+                "a projection needs a matrix of shape (embed_dim, sensory_dim) with embed_dim at "
+                f"most sensory_dim, but one of shape {tuple(matrix.shape)} was given."
+            )
+        if mean is not None and mean.shape != matrix.shape[1:]:
+            raise ValueError(
+                f"the mean must have shape {tuple(matrix.shape[1:])}, not {tuple(mean.shape)}."
+            )
+        if int(torch.linalg.matrix_rank(matrix)) < len(matrix):
+            raise ValueError(
+                f"the matrix of shape {tuple(matrix.shape)} has not full rank, so that senses "
+                "would be lost twice. Remove dependent rows."
+            )
+        self.matrix = matrix
+        self.mean = matrix.new_zeros(matrix.shape[1]) if mean is None else mean
+        self.inverse = torch.linalg.pinv(matrix).mT
+        self._pca: IncrementalPCA | None = None
+
+    @classmethod
+    def from_senses(cls, senses: torch.Tensor, embed_dim: int) -> Projection:
+        """Fit principal components.
+
+        Parameters
+        ----------
+        senses : torch.Tensor of shape (n, sensory_dim)
+            At least `embed_dim` of them.
+        embed_dim : int
+            How many components to keep.
+
+        Returns
+        -------
+        Projection
+
+        Raises
+        ------
+        ValueError
+            If there are too few senses.
+        """
+        if len(senses) < embed_dim:
+            raise ValueError(
+                f"principal components of {embed_dim} dimensions need at least as many senses, but "
+                f"{len(senses)} were given. Fit the projection on more of them first."
+            )
+        pca = IncrementalPCA(embed_dim).fit(senses.detach().cpu().double().numpy())
+        return cls._of(pca, senses)
+
+    @classmethod
+    def _of(cls, pca: IncrementalPCA, like: torch.Tensor) -> Projection:
+        matrix, mean = (
+            torch.from_numpy(np.ascontiguousarray(array)).to(like.device, like.dtype)
+            for array in (pca.components_, pca.mean_)
+        )
+        projection = cls(matrix, mean)
+        projection._pca = pca
+        return projection
+
+    def updated(self, senses: torch.Tensor) -> Projection:
+        """Fit more senses, and give the new projection; this one stays as it is.
+
+        Parameters
+        ----------
+        senses : torch.Tensor of shape (n, sensory_dim)
+            At least as many as there are components.
+
+        Returns
+        -------
+        Projection
+
+        Raises
+        ------
+        ValueError
+            If this projection was given as a matrix, which cannot learn.
+        """
+        if self._pca is None:
+            raise ValueError("a projection that was given as a matrix cannot be fitted further.")
+        pca = copy.deepcopy(self._pca)
+        pca.partial_fit(senses.detach().cpu().double().numpy())
+        return self._of(pca, senses)
+
+    def encode(self, senses: torch.Tensor) -> torch.Tensor:
+        """Shorten senses of shape (..., sensory_dim) to (..., embed_dim)."""
+        return torch.matmul(senses - self.mean, self.matrix.mT)
+
+    def decode(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Give back the senses, of shape (..., sensory_dim), as far as they were kept."""
+        return torch.add(self.mean, embeddings @ self.inverse)
+
+    def variance_kept(self, senses: torch.Tensor) -> float:
+        """Share of the variance of senses of shape (n, sensory_dim) that survives, from 0 to 1."""
+        around = senses - senses.mean(dim=0)
+        lost = senses - self.decode(self.encode(senses))
+        return float(1 - lost.square().sum() / around.square().sum())
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> Projection:
+        """Give the same projection on another device, or in another precision."""
+        moved = Projection(self.matrix.to(device, dtype), self.mean.to(device, dtype))
+        moved._pca = self._pca
+        return moved

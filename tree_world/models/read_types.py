@@ -1,0 +1,153 @@
+"""What goes into a read of a spatial memory, and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+
+METHODS = ("auto", "dense", "chunked", "sparse", "attention")
+ORDERS = ("constant", "linear")
+
+MEMORY_LIMIT = 64 * 2**20
+"""Default bound, in bytes, on what a read allocates beside its inputs and its result."""
+
+TAIL = 1e-6
+"""Default bound on the share of all weight that a sparse read may leave out."""
+
+RIDGE = 0.1
+"""Default ridge of locally linear reads, as a share of the kernel's variance."""
+
+
+@dataclass(frozen=True)
+class Read:
+    r"""What a memory expects at some places, and how well it is supported.
+
+    Attributes
+    ----------
+    mean : torch.Tensor of shape (..., sensory_dim)
+        The expected sense; zeros where nothing matches.
+    known : torch.Tensor of shape (...), bool
+        Whether anything matches.
+    effective_sample_size : torch.Tensor of shape (...)
+        :math:`(\sum_t w_t)^2 / \sum_t w_t^2`, how many equally weighted observations the mean is
+        worth; zero where nothing matches.
+    spread : torch.Tensor of shape (...)
+        Weighted standard deviation of the senses around their mean,
+        :math:`\sqrt{\sum_t w_t \lVert z_t - \bar z \rVert^2}`; infinite where nothing matches.
+    nearest_distance : torch.Tensor of shape (...)
+        Distance in metres to the nearest matching observation; infinite where nothing matches.
+    """
+
+    mean: torch.Tensor
+    known: torch.Tensor
+    effective_sample_size: torch.Tensor
+    spread: torch.Tensor
+    nearest_distance: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What a read reads from.
+
+    Attributes
+    ----------
+    locations, location_sds : torch.Tensor of shape (n_observations, dim)
+        In metres. A row with infinite deviations is passed over.
+    senses : torch.Tensor of shape (n_observations, sensory_dim)
+    """
+
+    locations: torch.Tensor
+    location_sds: torch.Tensor
+    senses: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.locations)
+
+    def take(self, rows: torch.Tensor | slice) -> Observations:
+        """Take some of the observations."""
+        arrays = (self.locations, self.location_sds, self.senses)
+        if isinstance(rows, slice):
+            return Observations(*(array[rows] for array in arrays))
+        return Observations(*(array.index_select(0, rows) for array in arrays))
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read.
+
+    Attributes
+    ----------
+    match_threshold : float, optional
+        Observations farther away than this, in metres, do not count; all count by default.
+    order : {"constant", "linear"}, default="constant"
+        "constant" takes the weighted mean. "linear" fits a plane to the neighbourhood and reads it
+        at the place, which removes the bias where observations lie to one side.
+    method : {"auto", "dense", "chunked", "sparse", "attention"}, default="auto"
+    memory_limit : int, default=64 MiB
+        Bytes that "chunked" and "sparse" may allocate beside their inputs and their result.
+    tail : float, default=1e-6
+        The share of all weight that "sparse" may leave out. The error that this makes is at most
+        2 · tail times the largest norm of a sense.
+    ridge : float, default=0.1
+        Holds the slope of linear reads back where few observations carry it, as a share of the
+        kernel's variance. Towards infinity the read becomes constant.
+    support : bool, default=False
+        Whether to compute more than the mean.
+    """
+
+    match_threshold: float | None = None
+    order: str = "constant"
+    method: str = "auto"
+    memory_limit: int = MEMORY_LIMIT
+    tail: float = TAIL
+    ridge: float = RIDGE
+    support: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"method must be one of {METHODS}, but {self.method!r} was given.")
+        if self.order not in ORDERS:
+            raise ValueError(f"order must be one of {ORDERS}, but {self.order!r} was given.")
+        if self.match_threshold is not None and not self.match_threshold > 0:
+            raise ValueError(
+                "match_threshold must be a positive distance in metres, or None for no threshold, "
+                f"but {self.match_threshold} was given."
+            )
+        if not 0 < self.tail < 1:
+            raise ValueError(f"tail must lie strictly between 0 and 1, but is {self.tail}.")
+        if not self.ridge > 0:
+            raise ValueError(f"ridge must be positive, but is {self.ridge}.")
+        if self.memory_limit < 2**16:
+            raise ValueError(
+                f"memory_limit must be at least 65536 bytes, but is {self.memory_limit}."
+            )
+        if self.order == "linear" and self.method == "attention":
+            raise ValueError(
+                "attention reads are constant: choose another method for order='linear'."
+            )
+
+
+def nothing(places: torch.Tensor, observations: Observations) -> Read:
+    """Read places where nothing matches."""
+    senses = observations.senses.detach()
+    infinite = senses.new_full((len(places),), torch.inf)
+    return Read(
+        senses.new_zeros((len(places), senses.shape[-1])),
+        torch.zeros(len(places), dtype=torch.bool, device=senses.device),
+        senses.new_zeros(len(places)),
+        infinite,
+        infinite.clone(),
+    )
+
+
+def joined(parts: list[Read], order: torch.Tensor | None = None) -> Read:
+    """Put the reads of parts together, and each row where it belongs."""
+
+    def join(name: str) -> torch.Tensor:
+        whole = torch.cat([getattr(part, name) for part in parts])
+        if order is None:
+            return whole
+        return torch.empty_like(whole).index_copy(0, order, whole)
+
+    return Read(*(join(field.name) for field in fields(Read)))

@@ -1,0 +1,270 @@
+"""Where a memory keeps its observations: slots with ids, ages and a capacity that holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from tree_world.models.neighbors import GridIndex
+from tree_world.models.read_types import Observations
+
+_REFILL = 4096  # how many of the oldest slots are looked up at a time
+
+
+class Store:
+    """Observations in slots.
+
+    Arrays have room for the whole capacity from the start, which costs no memory until it is used,
+    so nothing is ever copied to make room. A slot whose observation was deleted has infinite
+    deviations, which every read passes over, until it is used again.
+
+    Parameters
+    ----------
+    location_dim, embed_dim : int
+    capacity : int
+        Greatest number of observations.
+    cell_size : float
+        Of the index, in metres.
+    device, dtype
+        Of the arrays.
+    """
+
+    def __init__(
+        self,
+        location_dim: int,
+        embed_dim: int,
+        capacity: int,
+        cell_size: float,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.capacity = capacity
+        self.locations = torch.empty((capacity, location_dim), device=device, dtype=dtype)
+        self.location_sds = torch.empty((capacity, location_dim), device=device, dtype=dtype)
+        self.senses = torch.empty((capacity, embed_dim), device=device, dtype=dtype)
+        self.ids = np.empty(capacity, dtype=np.int64)
+        self.written_at = np.empty(capacity, dtype=np.int64)  # −1 where a slot is free
+        self.used = 0  # slots from here on were never used
+        self.next_id = 0
+        self.clock = 0
+        self.index = GridIndex(cell_size)
+        self._free: list[int] = []
+        self._oldest: list[tuple[int, int]] = []
+        self._greatest_sd = 0.0
+
+    # --- what is there ---------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self.used - len(self._free)
+
+    def slots_by_age(self) -> np.ndarray:
+        """Slots in use, the oldest first."""
+        slots = np.flatnonzero(self.written_at[: self.used] >= 0)
+        return slots[np.argsort(self.written_at[slots], kind="stable")]
+
+    def observations(self) -> Observations:
+        """Everything, with free slots among it, which reads pass over."""
+        used = slice(0, self.used)
+        return Observations(self.locations[used], self.location_sds[used], self.senses[used])
+
+    def nearby(self, low: np.ndarray, high: np.ndarray, distance: float) -> np.ndarray:
+        """Slots within a distance of a box."""
+        return self.index.near_box(low, high, distance)
+
+    # --- changes ---------------------------------------------------------------------------------
+
+    def append(
+        self, locations: torch.Tensor, location_sds: torch.Tensor, senses: torch.Tensor
+    ) -> np.ndarray:
+        """Store observations, in place of the oldest where there is no more room.
+
+        Parameters
+        ----------
+        locations, location_sds : torch.Tensor of shape (n, location_dim)
+            In metres.
+        senses : torch.Tensor of shape (n, embed_dim)
+
+        Returns
+        -------
+        numpy.ndarray of int, of shape (n,)
+            Their ids.
+        """
+        num_new = len(locations)
+        ids = np.arange(self.next_id, self.next_id + num_new)
+        self.next_id += num_new
+        kept = slice(max(0, num_new - self.capacity), num_new)
+        self._make_room(kept.stop - kept.start)
+        slots = self._take_slots(kept.stop - kept.start)
+        self._put(slots, locations[kept], location_sds[kept], senses[kept])
+        self.ids[slots] = ids[kept]
+        self._touch(slots)
+        return ids
+
+    def merge(
+        self,
+        location: torch.Tensor,
+        location_sd: torch.Tensor,
+        sense: torch.Tensor,
+        merge_distance: float,
+        merge_sense_distance: float,
+    ) -> int | None:
+        """Merge one observation into the nearest slot that agrees in place and in sense.
+
+        Places are averaged by inverse variances, axis by axis; senses by their means over the axes.
+
+        Parameters
+        ----------
+        location, location_sd : torch.Tensor of shape (location_dim,)
+            In metres.
+        sense : torch.Tensor of shape (embed_dim,)
+        merge_distance : float
+            Greatest distance, in combined standard deviations.
+        merge_sense_distance : float
+            Greatest distance between the senses.
+
+        Returns
+        -------
+        int or None
+            The id of the slot; None if no slot agrees, and nothing has changed.
+        """
+        if len(self) == 0:
+            return None
+        place = location.cpu().double().numpy()
+        deviation = location_sd.cpu().double().numpy()
+        # Within so many combined deviations is within so many of the greatest, in metres.
+        reach = merge_distance * float(np.hypot(deviation.max(), self._greatest_sd))
+        slots = torch.from_numpy(self.index.near_box(place, place, reach)).to(location.device)
+        variances = location_sd.square() + self.location_sds[slots].square()
+        away = ((location - self.locations[slots]).square() / variances).sum(dim=-1)
+        different = torch.linalg.vector_norm(sense - self.senses[slots], dim=-1)
+        agrees = (away <= merge_distance**2) & (different <= merge_sense_distance)
+        if not bool(agrees.any()):
+            return None
+        slot = int(slots[torch.where(agrees, away, torch.inf).argmin()])
+        own, old = location_sd.square().reciprocal(), self.location_sds[slot].square().reciprocal()
+        precision = own + old
+        share = own.mean() / precision.mean()
+        merged_place = (own * location + old * self.locations[slot]) / precision
+        merged_sense = share * sense + (1 - share) * self.senses[slot]
+        where = np.array([slot])
+        self.index.remove(where, self.locations[where].cpu().numpy())
+        self._put(where, merged_place[None], precision.rsqrt()[None], merged_sense[None])
+        self._touch(where)
+        return int(self.ids[slot])
+
+    def delete(self, ids: np.ndarray) -> None:
+        """Forget observations.
+
+        Parameters
+        ----------
+        ids : numpy.ndarray of int
+
+        Raises
+        ------
+        KeyError
+            If an id is not there; then none is deleted.
+        """
+        slots = self.slots_of(ids)
+        self._release(slots)
+
+    def slots_of(self, ids: np.ndarray) -> np.ndarray:
+        """Slots of ids.
+
+        Parameters
+        ----------
+        ids : numpy.ndarray of int
+
+        Returns
+        -------
+        numpy.ndarray of int
+
+        Raises
+        ------
+        KeyError
+            If an id is not there.
+        """
+        slots = self.slots_by_age()
+        order = np.argsort(self.ids[slots])
+        at = np.searchsorted(self.ids[slots], ids, sorter=order)
+        found = slots[order[np.minimum(at, len(slots) - 1)]] if len(slots) else slots[:0]
+        if len(found) != len(ids) or (self.ids[found] != ids).any():
+            known = set(self.ids[slots].tolist())
+            missing = [identity for identity in ids.tolist() if identity not in known]
+            raise KeyError(
+                f"there are no observations with the ids {missing[:10]}: they were never given, or "
+                "the observations have been deleted or replaced since. The property `ids` has all."
+            )
+        return np.asarray(found)
+
+    def set_senses(self, senses: torch.Tensor) -> None:
+        """Replace all senses, in order of age."""
+        with torch.no_grad():
+            self.senses[torch.from_numpy(self.slots_by_age())] = senses
+
+    # --- the parts of a change -------------------------------------------------------------------
+
+    def _put(
+        self,
+        slots: np.ndarray,
+        locations: torch.Tensor,
+        location_sds: torch.Tensor,
+        senses: torch.Tensor,
+    ) -> None:
+        if len(slots) == 0:
+            return
+        in_a_row = slots[-1] - slots[0] == len(slots) - 1 and bool((np.diff(slots) == 1).all())
+        where = (
+            slice(int(slots[0]), int(slots[-1]) + 1)
+            if in_a_row
+            else torch.from_numpy(slots).to(self.locations.device)
+        )
+        with torch.no_grad():
+            self.locations[where] = locations
+            self.location_sds[where] = location_sds
+            self.senses[where] = senses
+        self.index.add(slots, self.locations[where].detach().cpu().numpy())
+        self._greatest_sd = max(self._greatest_sd, float(location_sds.max()))
+
+    def _touch(self, slots: np.ndarray) -> None:
+        self.written_at[slots] = np.arange(self.clock, self.clock + len(slots))
+        self.clock += len(slots)
+
+    def _take_slots(self, number: int) -> np.ndarray:
+        reused = [self._free.pop() for _ in range(min(number, len(self._free)))]
+        fresh = np.arange(self.used, self.used + number - len(reused))
+        self.used += len(fresh)
+        return np.concatenate([np.array(reused, dtype=np.int64), fresh])
+
+    def _make_room(self, number: int) -> None:
+        excess = len(self) + number - self.capacity
+        if excess <= 0:
+            return
+        if excess > _REFILL // 4:
+            self._release(self.slots_by_age()[:excess])
+            return
+        slots: list[int] = []
+        while len(slots) < excess:
+            if not self._oldest:
+                self._refill()
+            written_at, slot = self._oldest.pop()
+            if self.written_at[slot] == written_at and slot not in slots:
+                slots.append(slot)
+        self._release(np.array(slots))
+
+    def _refill(self) -> None:
+        """Look up the oldest slots; those that are written meanwhile are passed over later."""
+        in_use = np.flatnonzero(self.written_at[: self.used] >= 0)
+        if len(in_use) > _REFILL:
+            part = np.argpartition(self.written_at[in_use], _REFILL)[:_REFILL]
+            in_use = in_use[part]
+        order = np.argsort(-self.written_at[in_use])
+        self._oldest = [(int(self.written_at[slot]), int(slot)) for slot in in_use[order]]
+
+    def _release(self, slots: np.ndarray) -> None:
+        where = torch.from_numpy(slots).to(self.locations.device)
+        self.index.remove(slots, self.locations[where].detach().cpu().numpy())
+        with torch.no_grad():
+            self.location_sds[where] = torch.inf
+            self.senses[where] = 0.0
+        self.written_at[slots] = -1
+        self._free += slots[::-1].tolist()
