@@ -224,7 +224,8 @@ class _Kernel:
         match_threshold: float | None,
         exponent: float,
     ) -> None:
-        self.dtype = torch.float32 if exponent < _SINGLE else torch.float64
+        single = exponent < _SINGLE and places.dtype != torch.float64
+        self.dtype = torch.float32 if single else torch.float64
         self.match_threshold = match_threshold
         self.by_features = len(sds) == 1 and exponent < _FEATURES
         # Far from the origin the features would be large; around the group they are small.
@@ -272,6 +273,7 @@ class _Sums:
         self.total: torch.Tensor | None = None
         self.nearest = queries.new_full((len(queries),), torch.inf)
         self.moments: torch.Tensor | None = None
+        self.constant: torch.Tensor | None = None
 
     def add(self, affinity: torch.Tensor, part: Observations) -> None:
         if self.options.support:
@@ -279,6 +281,10 @@ class _Sums:
         weights, scale = self._weights(affinity)
         self.weight = self.weight * scale + weights.sum(dim=-1, keepdim=True)
         if self.options.order == "linear":
+            if self.options.support:
+                # The spread is that around the weighted mean, whatever is read.
+                constant = weights.detach() @ part.senses.detach()
+                self.constant = constant + (0.0 if self.constant is None else self.constant * scale)
             moments = weights.double() @ self._moments_of(part)
             self.moments = moments if self.moments is None else self.moments * scale + moments
         elif self.total is None:
@@ -321,7 +327,8 @@ class _Sums:
         squares = (places.unsqueeze(-1) * places.unsqueeze(-2)).flatten(start_dim=-2)
         variances = part.location_sds.double().square()
         present = torch.where(torch.isinf(variances), torch.zeros_like(variances), variances)
-        return torch.cat([places, present, squares], dim=-1)
+        # The sum of the weights, too, in double precision: slopes can be steep.
+        return torch.cat([torch.ones_like(places[:, :1]), places, present, squares], dim=-1)
 
     def solve_slopes(self) -> None:
         """Find what turns the weights of a mean into those of a plane, read at the query.
@@ -332,7 +339,8 @@ class _Sums:
         assert self.moments is not None
         queries = self.kernel.queries.double()
         dim = queries.shape[-1]
-        moments = self.moments / torch.where(self.weight > 0, self.weight, 1.0)
+        weight, rest = self.moments[:, :1], self.moments[:, 1:]
+        moments = rest / torch.where(weight > 0, weight, 1.0)
         mean, variances, squares = moments.split([dim, dim, dim * dim], dim=-1)
         covariance = squares.unflatten(-1, (dim, dim)) - mean.unsqueeze(-1) * mean.unsqueeze(-2)
         ridge = self.options.ridge * (self.kernel.sds.double().square() + variances)
@@ -355,7 +363,8 @@ class _Sums:
             return Read(mean, known.squeeze(-1), missing, missing, missing)
         squares = torch.where(known, self.weight_squared, torch.ones_like(weight))
         sample_size = (self.weight.square() / squares).squeeze(-1)
-        variance = self.norm_squared / weight - mean.detach().square().sum(dim=-1, keepdim=True)
+        constant = mean.detach() if self.constant is None else self.constant / weight
+        variance = self.norm_squared / weight - constant.square().sum(dim=-1, keepdim=True)
         spread = torch.where(known, variance.clamp_min(0).sqrt(), torch.inf).squeeze(-1)
         return Read(mean, known.squeeze(-1), sample_size, spread, self.nearest.to(self.dtype))
 
@@ -385,7 +394,8 @@ def _attention(
         distances = torch.cdist(
             places, observations.locations, compute_mode="donot_use_mm_for_euclid_dist"
         )
-        mask = distances <= options.match_threshold
+        present = torch.isfinite(observations.location_sds).all(dim=-1)
+        mask = (distances <= options.match_threshold) & present
         known = mask.any(dim=-1)
         mask = mask | ~known.unsqueeze(-1)  # a row without any would be NaN
     mean = torch.nn.functional.scaled_dot_product_attention(

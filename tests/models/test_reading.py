@@ -1,0 +1,329 @@
+"""All ways to read against loops in double precision."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.models import oracle
+from tree_world.models import pairs, reading, screening
+from tree_world.models.neighbors import GridIndex
+from tree_world.models.read_types import Observations, ReadOptions
+from tree_world.models.reading import read
+
+EXACT = ("dense", "chunked", "sparse", "auto")
+BOUND = 1e-5  # stated: error of a read, relative to the greatest norm of a sense
+
+
+def draw(seed, num_queries, num_observations, *, dim=2, spread=200.0, sds=(10.0, 10.0), away=0.0,
+         sensory_dim=6):  # fmt: skip
+    """Places, deviations and senses; deviations spread evenly on a logarithmic scale."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def deviations(number):
+        low, high = np.log(sds[0]), np.log(sds[1])
+        return torch.exp(low + (high - low) * torch.rand(number, dim, generator=generator))
+
+    places, locations = (
+        (spread * torch.randn(number, dim, generator=generator) + away)
+        for number in (num_queries, num_observations)
+    )
+    senses = torch.randn(num_observations, sensory_dim, generator=generator)
+    return (
+        places,
+        deviations(num_queries),
+        Observations(locations, deviations(num_observations), senses),
+    )
+
+
+def close(ours, expected, senses, bound=BOUND):
+    scale = float(senses.norm(dim=-1).max()) if len(senses) else 1.0
+    error = np.abs(ours.double().numpy() - expected).max(initial=0.0)
+    assert error <= bound * scale, f"{error / scale:.2e} of the greatest sense"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**31),
+    num_queries=st.integers(1, 12),
+    num_observations=st.integers(1, 40),
+    dim=st.integers(1, 3),
+    spread=st.sampled_from([1.0, 30.0, 300.0]),
+    sds=st.sampled_from([(0.1, 0.1), (10.0, 10.0), (1000.0, 1000.0), (0.1, 1000.0)]),
+    away=st.sampled_from([0.0, 1e6]),
+    threshold=st.sampled_from([None, 25.0, 400.0]),
+    method=st.sampled_from(EXACT),
+    order=st.sampled_from(["constant", "linear"]),
+)
+def test_every_method_agrees_with_the_loops(
+    seed, num_queries, num_observations, dim, spread, sds, away, threshold, method, order
+):
+    places, deviations, observations = draw(
+        seed, num_queries, num_observations, dim=dim, spread=spread, sds=sds, away=away
+    )
+    distances = torch.cdist(places.double(), observations.locations.double())
+    if threshold is not None and bool(((distances - threshold).abs() < 1e-3).any()):
+        return  # on the rim both answers are right
+    options = ReadOptions(threshold, order, method, support=True)
+    ours = read(places, deviations, observations, options)
+    arrays = (places, deviations, observations.locations, observations.location_sds)
+    mean, sample_size, spread_, nearest = oracle.read(*arrays, observations.senses, threshold)
+    if order == "linear":
+        mean = oracle.read_linear(*arrays, observations.senses, options.ridge, threshold)
+    # A plane may reach beyond what was sensed: then the bound is relative to its own values.
+    greatest = max(1.0, np.abs(mean).max() / float(observations.senses.norm(dim=-1).max()))
+    close(ours.mean, mean, observations.senses, BOUND * greatest * (20 if order == "linear" else 1))
+    np.testing.assert_allclose(ours.effective_sample_size, sample_size, rtol=1e-3)
+    assert ours.known.tolist() == (sample_size > 0).tolist()
+    np.testing.assert_allclose(ours.nearest_distance, nearest, rtol=1e-5, atol=1e-5)
+    norm = float(observations.senses.norm(dim=-1).max())
+    np.testing.assert_allclose(ours.spread, spread_, rtol=1e-3, atol=2e-3 * norm)
+
+
+@pytest.mark.parametrize("sds", [(3.0, 3.0), (10.0, 10.0), (1.0, 60.0), (500.0, 500.0)])
+@pytest.mark.parametrize("threshold", [None, 25.0])
+@pytest.mark.parametrize("support", [False, True])
+def test_large_reads_take_their_own_ways_to_the_same_end(sds, threshold, support):
+    places, deviations, observations = draw(7, 700, 3000, sds=sds)
+    if sds[0] == sds[1]:
+        deviations = deviations[:1]
+    expected = oracle.read(
+        *(t.expand(700, 2)[:20] if t is deviations else t[:20] for t in (places, deviations)),
+        observations.locations, observations.location_sds, observations.senses, threshold,
+    )  # fmt: skip
+    for method in ("auto", "sparse", "chunked"):
+        options = ReadOptions(threshold, method=method, support=support)
+        ours = read(places, deviations, observations, options)
+        close(ours.mean[:20], expected[0], observations.senses)
+        if support:
+            np.testing.assert_allclose(ours.nearest_distance[:20], expected[3], rtol=1e-5)
+            np.testing.assert_allclose(ours.effective_sample_size[:20], expected[1], rtol=1e-3)
+        else:
+            assert ours.spread.isnan().all()
+
+
+def test_each_way_is_taken_where_it_should(monkeypatch):
+    taken = []
+
+    def watch(module, name):
+        original = getattr(module, name)
+
+        def wrapped(*args, **kwargs):
+            result = original(*args, **kwargs)
+            taken.append((name, result is not None))
+            return result
+
+        monkeypatch.setattr(reading, name, wrapped)
+
+    for module, name in (
+        (pairs, "read_pairs"),
+        (reading, "_read_sparse"),
+        (reading, "_read_runs"),
+    ):
+        watch(module, name)
+
+    def way(threshold=None, **choices):
+        taken.clear()
+        places, deviations, observations = draw(0, **choices)
+        read(places, deviations[:1], observations, ReadOptions(threshold))
+        return [name for name, answered in taken if answered]
+
+    assert way(num_queries=10, num_observations=10) == []  # dense
+    assert way(num_queries=600, num_observations=3000, threshold=25.0) == ["read_pairs"]
+    assert way(num_queries=3000, num_observations=6000, sds=(4.0, 4.0)) == ["_read_sparse"]
+    assert way(num_queries=600, num_observations=3000, threshold=400.0) != ["read_pairs"]
+    assert way(num_queries=600, num_observations=3000, sds=(1e3, 1e3)) == ["_read_runs"]
+
+
+@pytest.mark.parametrize("tail", [1e-2, 1e-4, 1e-6])
+def test_what_a_sparse_read_leaves_out_is_bounded(tail):
+    places, deviations, observations = draw(3, 300, 2000, sds=(5.0, 80.0))
+    ours = read(places, deviations, observations, ReadOptions(method="sparse", tail=tail)).mean
+    exact = read(places, deviations, observations, ReadOptions(method="dense")).mean
+    norm = float(observations.senses.norm(dim=-1).max())
+    assert (ours - exact).norm(dim=-1).max() <= (2 * tail + BOUND) * norm
+
+
+def test_a_screen_leaves_out_much_and_never_too_much():
+    places, deviations, observations = draw(5, 96, 4000, sds=(8.0, 12.0))
+    screen = screening.Screen(
+        observations.locations, observations.location_sds, None, 1e-6, with_nearest=False
+    )
+    box = screening.Boxes.around(
+        places[:1].double().numpy(),
+        deviations[:1].double().square().numpy(),
+        screening.Groups(np.array([0]), np.array([0])),
+    )
+    (chosen,) = screen.chosen_for(box)
+    assert len(chosen.rows) < 1500
+    affinities = np.array(
+        [
+            oracle.log_affinity(places[0].tolist(), deviations[0].tolist(), place, sd)
+            for place, sd in zip(
+                observations.locations.tolist(), observations.location_sds.tolist(), strict=True
+            )
+        ]
+    )
+    shares = np.exp(affinities - affinities.max())
+    left_out = np.delete(shares, chosen.rows).sum() / shares.sum()
+    assert left_out <= 1e-6
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_groups_hold_every_row_once_and_are_small(dim):
+    places = np.random.default_rng(0).normal(size=(1001, dim))
+    groups = screening.Groups.of_neighbours(places, 96)
+    assert sorted(np.concatenate(list(groups))) == list(range(1001))
+    assert max(len(group) for group in groups) <= 96
+    assert len(list(groups)) == len(groups)
+
+
+def test_attention_is_the_kernel():
+    places, deviations, observations = draw(1, 40, 300, spread=100.0)
+    expected = oracle.read(
+        places, deviations[:1].expand(40, 2), observations.locations, observations.location_sds,
+        observations.senses,
+    )[0]  # fmt: skip
+    ours = read(places, deviations[:1], observations, ReadOptions(method="attention")).mean
+    close(ours, expected, observations.senses, 1e-4)
+    double = Observations(
+        observations.locations.double(), observations.location_sds.double(),
+        observations.senses.double(),
+    )  # fmt: skip
+    ours = read(
+        places.double(), deviations[:1].double(), double, ReadOptions(method="attention")
+    ).mean
+    close(ours, expected, observations.senses, 1e-12)
+    near = ReadOptions(match_threshold=30.0, method="attention")
+    ours = read(places, deviations[:1], observations, near)
+    expected, size, _, _ = oracle.read(
+        places, deviations[:1].expand(40, 2), observations.locations, observations.location_sds,
+        observations.senses, 30.0,
+    )  # fmt: skip
+    close(ours.mean, expected, observations.senses, 1e-4)
+    assert ours.known.tolist() == (size > 0).tolist()
+
+
+def test_attention_needs_one_deviation():
+    places, deviations, observations = draw(1, 4, 5, sds=(1.0, 9.0))
+    with pytest.raises(ValueError, match="all queries share"):
+        read(places, deviations, observations, ReadOptions(method="attention"))
+    with pytest.raises(ValueError, match="mean alone"):
+        read(places, deviations[:1], observations, ReadOptions(method="attention", support=True))
+
+
+@pytest.mark.parametrize("method", [*EXACT, "attention"])
+def test_slots_that_are_free_are_passed_over(method):
+    places, deviations, observations = draw(2, 300, 1500)
+    location_sds = observations.location_sds.clone()
+    location_sds[::3] = torch.inf
+    holed = Observations(observations.locations, location_sds, observations.senses)
+    kept = torch.arange(1500) % 3 != 0
+    whole = observations.take(kept.nonzero().squeeze(-1))
+    support = method != "attention"
+    for threshold in (None, 40.0):
+        options = ReadOptions(threshold, method=method, support=support)
+        ours = read(places, deviations[:1], holed, options)
+        expected = read(places, deviations[:1], whole, ReadOptions(threshold, method="dense",
+                                                                   support=True))  # fmt: skip
+        bound = 1e-3 if method == "attention" else BOUND
+        close(ours.mean, expected.mean.double().numpy(), whole.senses, bound)
+        if support:
+            torch.testing.assert_close(ours.nearest_distance, expected.nearest_distance)
+
+
+@pytest.mark.parametrize("method", EXACT)
+@pytest.mark.parametrize("order", ["constant", "linear"])
+def test_nothing_in_store_is_nothing_known(method, order):
+    empty = Observations(torch.empty(0, 2), torch.empty(0, 2), torch.empty(0, 4))
+    options = ReadOptions(order=order, method=method, support=True)
+    ours = read(torch.zeros(3, 2), torch.ones(3, 2), empty, options)
+    assert ours.mean.tolist() == [[0.0] * 4] * 3
+    assert not ours.known.any()
+    assert ours.spread.isinf().all()
+    assert ours.nearest_distance.isinf().all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from(EXACT), st.sampled_from([None, 30.0]))
+def test_a_constant_field_is_read_as_it_is(seed, method, threshold):
+    places, deviations, observations = draw(seed, 300, 1000, sds=(5.0, 30.0))
+    constant = Observations(
+        observations.locations, observations.location_sds, torch.full((1000, 2), 3.25)
+    )
+    for order in ("constant", "linear"):
+        ours = read(
+            places, deviations, constant, ReadOptions(threshold, order, method, support=True)
+        )
+        torch.testing.assert_close(
+            ours.mean[ours.known], torch.full_like(ours.mean, 3.25)[ours.known]
+        )
+
+
+def test_a_linear_read_has_no_bias_on_a_plane_and_a_constant_one_has():
+    generator = torch.Generator().manual_seed(0)
+    locations = torch.rand(400, 2, generator=generator) * 100
+    senses = locations @ torch.tensor([[0.03, -0.01], [0.02, 0.05]]) + 1.0
+    observations = Observations(locations, torch.full((400, 2), 5.0), senses)
+    rim = torch.tensor([[0.0, 50.0], [100.0, 100.0]])  # neighbours on one side only
+    truth = rim @ torch.tensor([[0.03, -0.01], [0.02, 0.05]]) + 1.0
+    sds = torch.full((1, 2), 5.0)
+
+    def error(**options):
+        return (read(rim, sds, observations, ReadOptions(**options)).mean - truth).norm().item()
+
+    constant = error()
+    assert error(order="linear", ridge=1e-6) < 1e-3 * constant
+    assert error(order="linear", ridge=1e9) == pytest.approx(constant, rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["dense", "chunked", "sparse", "attention"])
+@pytest.mark.parametrize("order", ["constant", "linear"])
+def test_gradients_flow_to_everything(method, order):
+    if (method, order) == ("attention", "linear"):
+        with pytest.raises(ValueError, match="constant"):
+            ReadOptions(method=method, order=order)
+        return
+    places, deviations, observations = draw(4, 3, 7, spread=5.0, sensory_dim=2)
+    inputs = [
+        tensor.double().requires_grad_()
+        for tensor in (
+            places, deviations[:1], observations.locations, observations.location_sds,
+            observations.senses,
+        )
+    ]  # fmt: skip
+
+    def mean(queries, sds, locations, location_sds, senses):
+        options = ReadOptions(order=order, method=method)
+        return read(queries, sds, Observations(locations, location_sds, senses), options).mean
+
+    assert torch.autograd.gradcheck(mean, inputs, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "magic"}, "method must be one of"),
+        ({"order": "cubic"}, "order must be one of"),
+        ({"match_threshold": 0.0}, "positive distance"),
+        ({"match_threshold": float("nan")}, "positive distance"),
+        ({"tail": 0.0}, "tail"),
+        ({"ridge": 0.0}, "ridge"),
+        ({"memory_limit": 10}, "65536"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ReadOptions(**options)
+
+
+def test_the_index_may_answer_for_all_observations():
+    places, deviations, observations = draw(6, 30, 2000)
+    index = GridIndex(25.0)
+    index.add(np.arange(2000), observations.locations.numpy())
+    options = ReadOptions(30.0, support=True)
+    with_index = read(places, deviations[:1], observations, options, index.near_box)
+    without = read(places, deviations[:1], observations, options)
+    torch.testing.assert_close(with_index.mean, without.mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(with_index.nearest_distance, without.nearest_distance)
