@@ -420,8 +420,8 @@ class SpatialMemory:
     ) -> Read:
         places = self._places(locations, "locations")
         sds = self._deviations(location_sds, places, "location_sds")
-        queries = places.reshape(-1, *places.shape[-2:]) if places.ndim > 1 else places[None, None]
-        deviations = sds.reshape(queries.shape)
+        missing = (None,) * (3 - places.ndim)
+        queries, deviations = places[missing], sds[missing]
         self._check_batch(len(queries), writing=False)
         together = max(len(queries), self.batch_size)
         parts = [

@@ -1,0 +1,510 @@
+"""The memory keeps what it should, forgets what it should, and says what it knows."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tests.models import oracle
+from tree_world.models.memory import SpatialMemory
+from tree_world.models.read_types import Read
+
+SENSORY = 3
+
+
+def observations(number, seed=0, *, spread=50.0, batch=()):
+    generator = torch.Generator().manual_seed(seed)
+    places = spread * torch.randn(*batch, number, 2, generator=generator)
+    sds = 1.0 + 9.0 * torch.rand(*batch, number, 2, generator=generator)
+    return places, sds, torch.randn(*batch, number, SENSORY, generator=generator)
+
+
+def filled(number=20, seed=0, **options):
+    memory = SpatialMemory(2, SENSORY, **options)
+    memory.write(*observations(number, seed))
+    return memory
+
+
+# --- side by side with a list --------------------------------------------------------------------
+
+
+class NaiveMemory:
+    """The same memory as a list of dictionaries."""
+
+    def __init__(self, capacity):
+        self.capacity = capacity
+        self.entries = []  # the oldest first
+        self.next_id = 0
+
+    def write(self, place, sd, sense):
+        self.entries.append({"id": self.next_id, "place": place, "sd": sd, "sense": sense})
+        self.next_id += 1
+        del self.entries[: max(0, len(self.entries) - self.capacity)]
+        return self.next_id - 1
+
+    def merge(self, place, sd, sense):
+        best, best_away = None, 1.0
+        for entry in self.entries:
+            away = (((place - entry["place"]) ** 2) / (sd**2 + entry["sd"] ** 2)).sum()
+            alike = np.linalg.norm(sense - entry["sense"]) <= 0.1
+            if alike and away <= best_away:
+                best, best_away = entry, away
+        if best is None:
+            return self.write(place, sd, sense)
+        own, old = 1 / sd**2, 1 / best["sd"] ** 2
+        share = own.mean() / (own + old).mean()
+        best["place"] = (own * place + old * best["place"]) / (own + old)
+        best["sd"] = np.sqrt(1 / (own + old))
+        best["sense"] = share * sense + (1 - share) * best["sense"]
+        self.entries.remove(best)
+        self.entries.append(best)
+        return best["id"]
+
+    def delete(self, identity):
+        self.entries = [entry for entry in self.entries if entry["id"] != identity]
+
+    def column(self, name):
+        shape = (0, {"place": 2, "sd": 2, "sense": SENSORY}[name])
+        return np.array([entry[name] for entry in self.entries]).reshape(-1, *shape[1:])
+
+
+places = st.tuples(*[st.integers(-40, 40)] * 2).map(lambda p: np.array(p, dtype=float))
+deviations = st.tuples(*[st.sampled_from([0.5, 2.0, 15.0])] * 2).map(np.array)
+senses = st.integers(0, 2).map(lambda i: np.eye(SENSORY)[i])
+
+
+class MemoryMachine(RuleBasedStateMachine):
+    @initialize(capacity=st.integers(1, 12))
+    def start(self, capacity):
+        self.memory = SpatialMemory(2, SENSORY, max_memory_size=capacity, dtype=torch.float64)
+        self.naive = NaiveMemory(capacity)
+
+    @rule(place=places, sd=deviations, sense=senses)
+    def write(self, place, sd, sense):
+        ids = self.memory.write(place[None], sd, sense[None])
+        assert ids.tolist() == [self.naive.write(place, sd, sense)]
+
+    @rule(number=st.integers(2, 20), seed=st.integers(0, 99))
+    def write_many(self, number, seed):
+        many = [tensor.double() for tensor in observations(number, seed)]
+        ids = self.memory.write(*many)
+        expected = [self.naive.write(*(t.numpy() for t in one)) for one in zip(*many, strict=True)]
+        assert ids.tolist() == expected
+
+    @rule(place=places, sd=deviations, sense=senses)
+    def update(self, place, sd, sense):
+        ids = self.memory.write(place[None], sd, sense[None], update=True)
+        assert ids.tolist() == [self.naive.merge(place, sd, sense)]
+
+    @rule(data=st.data())
+    def delete(self, data):
+        if self.naive.entries:
+            identity = data.draw(st.sampled_from([entry["id"] for entry in self.naive.entries]))
+            self.memory.delete([identity])
+            self.naive.delete(identity)
+
+    @rule()
+    def save_and_load(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.memory.save(f"{folder}/memory.safetensors")
+            self.memory = SpatialMemory.load(f"{folder}/memory.safetensors")
+
+    @invariant()
+    def same_contents(self):
+        if not hasattr(self, "memory"):
+            return
+        assert len(self.memory) == len(self.naive.entries) <= self.naive.capacity
+        assert self.memory.ids[0].tolist() == [entry["id"] for entry in self.naive.entries]
+        np.testing.assert_allclose(self.memory.memory_locations[0], self.naive.column("place"))
+        np.testing.assert_allclose(self.memory.memory_location_sds[0], self.naive.column("sd"))
+        np.testing.assert_allclose(
+            self.memory.memory_senses[0], self.naive.column("sense"), atol=1e-12
+        )
+        ages = self.memory.ages[0].tolist()
+        assert ages == sorted(ages, reverse=True)
+
+    @invariant()
+    def same_reads(self):
+        if not hasattr(self, "memory"):
+            return
+        queries = np.array([[0.0, 0.0], [13.3, -7.1], [-40.2, 90.4]])
+        sds = np.full((3, 2), 4.0)
+        columns = [self.naive.column(name) for name in ("place", "sd", "sense")]
+        for threshold in (None, 30.05):
+            ours = self.memory.read_with_support(queries, sds, threshold)
+            mean, size, spread, nearest = oracle.read(queries, sds, *columns, threshold)
+            np.testing.assert_allclose(ours.mean, mean, atol=1e-9)
+            np.testing.assert_allclose(ours.effective_sample_size, size, rtol=1e-9)
+            np.testing.assert_allclose(ours.nearest_distance, nearest, rtol=1e-9)
+            np.testing.assert_allclose(ours.spread, spread, rtol=1e-6, atol=1e-6)
+
+
+TestMemoryMachine = MemoryMachine.TestCase
+TestMemoryMachine.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+
+
+# --- capacity, ids, ages -------------------------------------------------------------------------
+
+
+def test_capacity_holds_even_for_the_first_write():
+    memory = filled(50, max_memory_size=8)
+    assert len(memory) == 8
+    assert memory.memory_senses.shape == (1, 8, SENSORY)
+    assert memory.ids[0].tolist() == list(range(42, 50))
+    torch.testing.assert_close(memory.memory_locations[0], observations(50)[0][-8:])
+
+
+def test_ids_are_never_given_again_and_ages_count_writes():
+    memory = filled(5, max_memory_size=8)
+    memory.delete([1, 3])
+    assert memory.write([[0.0, 0.0]], 1.0, [[0.0] * SENSORY]).tolist() == [5]
+    assert memory.ids[0].tolist() == [0, 2, 4, 5]
+    assert memory.ages[0].tolist() == [5, 3, 1, 0]
+
+
+def test_deleting_what_is_not_there_deletes_nothing():
+    memory = filled(3)
+    with pytest.raises(KeyError, match=r"\[7\]"):
+        memory.delete([0, 7])
+    assert len(memory) == 3
+
+
+def test_a_large_memory_forgets_the_oldest_one_by_one():
+    memory = SpatialMemory(2, 1, max_memory_size=6000)
+    generator = torch.Generator().manual_seed(0)
+    memory.write(torch.randn(6000, 2, generator=generator), 1.0, torch.zeros(6000, 1))
+    for step in range(5000):
+        memory.write([[float(step), 0.0]], 1.0, [[1.0]])
+    assert memory.ids[0].tolist() == list(range(5000, 11000))
+
+
+def test_reset_forgets_all():
+    memory = filled(4)
+    memory.reset()
+    assert len(memory) == 0
+    assert not memory.read_with_support([[0.0, 0.0]], 1.0).known.any()
+    assert memory.write([[0.0, 0.0]], 1.0, [[0.0] * SENSORY]).tolist() == [0]
+
+
+# --- merging -------------------------------------------------------------------------------------
+
+
+def test_merging_needs_place_and_sense():
+    memory = SpatialMemory(2, 2)
+    memory.write([[0.0, 0.0]], 1.0, [[1.0, 0.0]])
+    for place, sense in (([0.5, 0.0], [0.0, 1.0]), ([300.0, 0.0], [1.0, 0.0])):
+        memory.write([place], 1.0, [sense], update=True)
+    assert len(memory) == 3
+    assert memory.write([[0.5, 0.0]], 1.0, [[1.0, 0.0]], update=True).tolist() == [0]
+    assert len(memory) == 3
+
+
+def test_merging_weighs_by_inverse_variances():
+    memory = SpatialMemory(2, 1, merge_distance=3.0)
+    memory.write([[0.0, 0.0]], [[1.0, 2.0]], [[0.0]])
+    memory.write([[3.0, 3.0]], [[2.0, 1.0]], [[0.05]], update=True)
+    torch.testing.assert_close(memory.memory_locations[0], torch.tensor([[0.6, 2.4]]))
+    torch.testing.assert_close(memory.memory_location_sds[0], torch.full((1, 2), 0.8**0.5))
+    torch.testing.assert_close(memory.memory_senses[0], torch.tensor([[0.025]]))
+
+
+def test_an_observation_is_merged_once_into_the_nearest():
+    memory = SpatialMemory(2, 1, merge_distance=3.0)
+    memory.write([[0.0, 0.0], [2.0, 0.0]], 1.0, [[0.0], [0.0]])
+    assert memory.write([[1.6, 0.0]], 1.0, [[0.0]], update=True).tolist() == [1]
+    torch.testing.assert_close(memory.memory_locations[0, :, 0], torch.tensor([0.0, 1.8]))
+
+
+# --- shapes --------------------------------------------------------------------------------------
+
+
+def test_one_place_many_and_batches():
+    memory = filled(12)
+    one = memory.read([3.0, 4.0], 2.0)
+    many = memory.read([[3.0, 4.0], [0.0, 0.0]], 2.0)
+    batch = memory.read(torch.tensor([[[3.0, 4.0], [0.0, 0.0]]] * 3), 2.0)
+    assert (one.shape, many.shape, batch.shape) == ((3,), (2, 3), (3, 2, 3))
+    torch.testing.assert_close(many[0], one)
+    torch.testing.assert_close(batch[2], many)
+    assert memory.read(torch.empty(0, 2), 1.0).shape == (0, 3)
+
+
+def test_rows_of_a_batch_are_memories_of_their_own():
+    places, sds, values = observations(9, batch=(2,))
+    memory = SpatialMemory(2, SENSORY)
+    ids = memory.write(places, sds, values)
+    assert ids.tolist() == [list(range(9))] * 2
+    memory.delete([0, 4], row=1)
+    assert memory.memory_locations.shape == (2, 9, 2)
+    assert memory.memory_location_sds[1, -2:].isinf().all()
+    assert memory.ids[1].tolist() == [1, 2, 3, 5, 6, 7, 8, -1, -1]
+    together = memory.read(torch.zeros(4, 2), 5.0)
+    assert together.shape == (2, 4, SENSORY)
+    for row in range(2):
+        alone = SpatialMemory(2, SENSORY)
+        alone.write(places[row], sds[row], values[row])
+        if row == 1:
+            alone.delete([0, 4])
+        torch.testing.assert_close(together[row], alone.read(torch.zeros(4, 2), 5.0))
+    affinity = memory.get_location_affinity(torch.zeros(4, 2), 5.0)
+    assert affinity.shape == (2, 4, 9)
+    assert affinity[1, :, -2:].isinf().all()
+    with pytest.raises(ValueError, match="batch of 2, but a batch of 3"):
+        memory.read(torch.zeros(3, 4, 2), 5.0)
+    with pytest.raises(ValueError, match="batch of 2, but a batch of 1"):
+        memory.write([[0.0, 0.0]], 1.0, [[0.0] * SENSORY])
+
+
+def test_affinities_make_the_read():
+    memory = filled(15)
+    queries = torch.tensor([[0.0, 0.0], [20.0, -30.0]])
+    weights = memory.get_location_affinity(queries, 3.0, 60.0).softmax(dim=-1)
+    torch.testing.assert_close(
+        (weights @ memory.memory_senses)[0], memory.read(queries, 3.0, 60.0), rtol=1e-5, atol=1e-6
+    )
+
+
+# --- unknown is not nothing ----------------------------------------------------------------------
+
+
+def test_nothing_smelled_and_nothing_known_read_the_same_and_are_told_apart():
+    memory = SpatialMemory(2, SENSORY)
+    memory.write([[0.0, 0.0]], 1.0, [[0.0] * SENSORY])
+    found = memory.read_with_support([[1.0, 0.0], [500.0, 0.0]], 1.0, match_threshold=50.0)
+    assert found.mean.tolist() == [[0.0] * SENSORY] * 2
+    assert found.known.tolist() == [True, False]
+    assert found.effective_sample_size.tolist() == [1.0, 0.0]
+    assert found.nearest_distance.tolist() == [1.0, math.inf]
+    assert found.spread.tolist() == [0.0, math.inf]
+
+
+def test_agreement_and_disagreement_have_different_spreads():
+    memory = SpatialMemory(2, 2)
+    memory.write([[-5.0, 0.0], [5.0, 0.0]], 5.0, [[1.0, 0.0], [0.0, 1.0]])
+    memory.write([[95.0, 0.0], [105.0, 0.0]], 5.0, [[1.0, 0.0], [1.0, 0.0]])
+    found = memory.read_with_support([[0.0, 0.0], [100.0, 0.0]], 1.0)
+    torch.testing.assert_close(found.spread, torch.tensor([0.5**0.5, 0.0]), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(found.effective_sample_size, torch.tensor([2.0, 2.0]))
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([[0.0, 0.0, 0.0]], 1.0, [[0.0] * 3]), r"\(\.\.\., 2\)"),
+        (([[0.0, 0.0]], 1.0, [[0.0] * 4]), r"\(\.\.\., 3\)"),
+        (([[0.0, 0.0]], 0.0, [[0.0] * 3]), "positive, finite"),
+        (([[0.0, 0.0]], -1.0, [[0.0] * 3]), "positive, finite"),
+        (([[0.0, 0.0]], math.inf, [[0.0] * 3]), "positive, finite"),
+        (([[0.0, 0.0]], math.nan, [[0.0] * 3]), "positive, finite"),
+        (([[0.0, math.nan]], 1.0, [[0.0] * 3]), "finite"),
+        (([[0.0, 0.0]], 1.0, [[0.0, 0.0, math.nan]]), "senses must be finite"),
+        (([[0.0, 0.0]], [[1.0] * 3], [[0.0] * 3]), "broadcast"),
+        (([[0.0, 0.0]] * 2, 1.0, [[0.0] * 3]), "equally many"),
+        ((torch.zeros(1, 1, 1, 2), 1.0, torch.zeros(1, 1, 1, 3)), "batch, N"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_and_nothing_is_stored(arguments, message):
+    memory = filled(4)
+    before = memory.memory_senses.clone()
+    with pytest.raises(ValueError, match=message):
+        memory.write(*arguments)
+    torch.testing.assert_close(memory.memory_senses, before)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_memory_size": 0},
+        {"embed_dim": 9},
+        {"embed_dim": 0},
+        {"merge_distance": 0.0},
+        {"cell_size": -1.0},
+        {"projection": torch.zeros(2, 2)},
+    ],
+)
+def test_wrong_sizes_are_refused(options):
+    with pytest.raises(ValueError, match="must"):
+        SpatialMemory(2, SENSORY, **options)
+
+
+@pytest.mark.parametrize("sds", [0.0, -1.0, math.nan])
+def test_queries_need_deviations(sds):
+    with pytest.raises(ValueError, match="positive, finite"):
+        filled(3).read([[0.0, 0.0]], sds)
+
+
+# --- projection ----------------------------------------------------------------------------------
+
+
+def test_senses_come_back_from_a_projection_as_far_as_they_were_kept():
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.randn(4, 30, generator=generator)
+    values = torch.randn(100, 4, generator=generator) @ basis + 0.3
+    places = 1000.0 * torch.arange(100.0)[:, None] * torch.ones(2)  # each place by itself
+    memory = SpatialMemory(2, 30, embed_dim=4)
+    memory.write(places, 1.0, values)
+    assert memory.memory_senses.shape == (1, 100, 4)
+    torch.testing.assert_close(memory.read(places, 1.0), values, rtol=1e-3, atol=1e-3)
+    assert memory.fit_projection(values) == pytest.approx(1.0, abs=1e-5)
+    unknown = memory.read([[1e6, -1e6]], 1.0, match_threshold=10.0)
+    assert unknown.tolist() == [[0.0] * 30]
+
+
+def test_what_is_stored_is_expressed_anew_when_the_projection_learns():
+    generator = torch.Generator().manual_seed(1)
+    values = torch.randn(60, 3, generator=generator) @ torch.randn(3, 12, generator=generator)
+    places = 1000.0 * torch.arange(60.0)[:, None] * torch.ones(2)
+    memory = SpatialMemory(2, 12, embed_dim=6)
+    memory.write(places, 1.0, values)
+    memory.fit_projection(torch.randn(200, 12, generator=generator) + 5.0)
+    read = memory.read(places, 1.0)
+    assert (read - values).norm() / values.norm() < 0.9  # lossy now, yet of the same senses
+    assert torch.cosine_similarity(read.flatten(), values.flatten(), dim=0) > 0.6
+
+
+def test_principal_components_keep_more_than_a_random_projection():
+    generator = torch.Generator().manual_seed(2)
+    values = torch.randn(300, 8, generator=generator) @ torch.randn(8, 64, generator=generator)
+    values += 0.05 * torch.randn(300, 64, generator=generator)
+    learned = SpatialMemory(2, 64, embed_dim=8).fit_projection(values)
+    random_rows = torch.linalg.qr(torch.randn(64, 8, generator=generator))[0].T
+    memory = SpatialMemory(2, 64, embed_dim=8, projection=random_rows)
+    assert learned > 0.99
+    assert memory.projection.variance_kept(values) < 0.3
+
+
+def test_a_projection_needs_enough_senses_and_full_rank():
+    with pytest.raises(ValueError, match="at least as many senses"):
+        SpatialMemory(2, 12, embed_dim=6).write([[0.0, 0.0]], 1.0, torch.ones(1, 12))
+    with pytest.raises(ValueError, match="full rank"):
+        SpatialMemory(2, 4, embed_dim=2, projection=torch.ones(2, 4))
+
+
+# --- gradients, precision, files -----------------------------------------------------------------
+
+
+def test_gradients_reach_what_is_stored_and_writing_goes_on():
+    memory = filled(6, dtype=torch.float64).requires_grad_()
+    query = torch.zeros(1, 2, dtype=torch.float64, requires_grad=True)
+    memory.read(query, 5.0).square().sum().backward()
+    assert query.grad.abs().sum() > 0
+    assert all(tensor.grad[:6].abs().sum() > 0 for tensor in memory.parameters())
+    optimiser = torch.optim.Adam([memory.parameters()[2]], lr=0.1)
+    target = torch.ones(1, SENSORY, dtype=torch.float64)
+    for _ in range(200):
+        optimiser.zero_grad()
+        loss = (memory.read(query.detach(), 5.0) - target).square().sum()
+        loss.backward()
+        optimiser.step()
+    assert loss.item() < 1e-3
+    memory.write([[0.0, 0.0]], 1.0, [[0.0] * SENSORY])
+    memory.requires_grad_(False)
+    assert not memory.read(query.detach(), 5.0).requires_grad
+    memory.write([[0.0, 0.0]], 1.0, [[0.0] * SENSORY])
+    assert len(memory) == 8
+
+
+def test_a_memory_in_double_precision_reads_to_double_precision():
+    memory = filled(30).to(dtype=torch.float64)
+    arrays = (memory.memory_locations[0], memory.memory_location_sds[0], memory.memory_senses[0])
+    queries, sds = torch.randn(5, 2).double() * 30, torch.full((5, 2), 2.0).double()
+    expected = oracle.read(queries, sds, *arrays)[0]
+    np.testing.assert_allclose(memory.read(queries, sds), expected, rtol=1e-12, atol=1e-13)
+
+
+def same(one, other):
+    for name in ("ids", "ages", "memory_locations", "memory_location_sds", "memory_senses"):
+        torch.testing.assert_close(getattr(one, name), getattr(other, name), rtol=0, atol=0)
+
+
+def test_a_saved_memory_comes_back_whole(tmp_path):
+    memory = SpatialMemory(2, SENSORY, embed_dim=2, max_memory_size=10, merge_distance=2.0)
+    memory.write(*observations(14, batch=(2,)))
+    memory.delete([7, 9], row=1)
+    memory.save(tmp_path / "memory.safetensors")
+    loaded = SpatialMemory.load(tmp_path / "memory.safetensors")
+    same(memory, loaded)
+    queries = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(loaded.read(queries, 5.0, 80.0), memory.read(queries, 5.0, 80.0))
+    for one in (memory, loaded):
+        one.write(*observations(3, seed=5, batch=(2,)))
+    same(memory, loaded)
+    assert [path.name for path in tmp_path.iterdir()] == ["memory.safetensors"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "empty", "version"])
+def test_a_damaged_file_is_refused(tmp_path, damage):
+    path = tmp_path / "memory.safetensors"
+    filled(5).save(path)
+    content = path.read_bytes()
+    path.write_bytes(
+        {
+            "cut": content[: len(content) // 2],
+            "other": b"not a memory at all, but some text",
+            "empty": b"",
+            "version": content.replace(b"tree-world-memory-1", b"tree-world-memory-9"),
+        }[damage]
+    )
+    with pytest.raises(ValueError, match=r"memory\.safetensors is not a spatial memory"):
+        SpatialMemory.load(path)
+    with pytest.raises(FileNotFoundError, match="no file gone"):
+        SpatialMemory.load(tmp_path / "gone")
+
+
+def test_a_killed_save_leaves_the_old_file(tmp_path):
+    path = tmp_path / "memory.safetensors"
+    filled(5).save(path)
+    before = SpatialMemory.load(path)
+    code = f"""
+import torch
+from tree_world.models.memory import SpatialMemory
+memory = SpatialMemory(2, 64, max_memory_size=100_000)
+memory.write(torch.zeros(100_000, 2), 1.0, torch.zeros(100_000, 64))
+print("ready", flush=True)
+while True:
+    memory.save({str(path)!r} + ".other")
+    memory.save({str(path)!r})
+"""
+    for delay in (0.02, 0.08, 0.15):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        process.stdout.readline()
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        after = SpatialMemory.load(path)
+        if len(after) == 5:
+            same(before, after)
+        else:
+            assert len(after) == 100_000
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "memory.safetensors"
+    filled(5).save(path)
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        filled(6).save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_reads_are_reads():
+    assert isinstance(filled(3).read_with_support([[0.0, 0.0]], 1.0), Read)
