@@ -30,7 +30,7 @@ def main() -> int:
         subprocess.run(
             [
                 *(sys.executable, "-m", "piptools", "compile", "pyproject.toml"),
-                *("--extra", "book", "--extra", "test", *options.split()),
+                *("--extra", "book", "--extra", "test", "--extra", "bench", *options.split()),
                 *("--constraint", str(constraints), "--output-file", str(output)),
             ],
             cwd=settings.ROOT,

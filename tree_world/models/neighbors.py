@@ -50,6 +50,8 @@ class GridIndex:
             In metres.
         """
         keys = np.floor(np.asarray(places, dtype=np.float64) / self.cell_size).astype(np.int64)
+        if len(rows) == 0:
+            return
         if len(rows) == 1:
             self._cell(keys[0]).extend(rows, places)
             return
@@ -100,8 +102,12 @@ class GridIndex:
         if not found:
             return np.empty(0, dtype=np.int64)
         candidates, where = np.concatenate(found), np.concatenate(places)
-        gaps = np.maximum(np.maximum(low - where, where - high), 0.0)
-        return np.compress(np.square(gaps).sum(axis=-1) <= reach**2, candidates)
+        squares = np.zeros(len(candidates))
+        for axis in range(where.shape[1]):  # along the last, short axis NumPy would be slow
+            along = where[:, axis]
+            gaps = np.maximum(np.maximum(low[axis] - along, along - high[axis]), 0.0)
+            squares += np.square(gaps)
+        return np.compress(squares <= reach**2, candidates)
 
     def _overlapping(self, first: np.ndarray, last: np.ndarray) -> list[_Cell]:
         num_cells = math.prod((last - first + 1).tolist())

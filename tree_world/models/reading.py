@@ -107,8 +107,14 @@ def read(
     if method == "dense":
         whole = [slice(None)]
         return _read_group(query_locations, sds, observations, options, whole, np.inf)
+    if options.method == "auto" and method == "sparse" and nearby is None:
+        arrays = (observations.locations, observations.location_sds)
+        if options.match_threshold is None and greatest_exponent(
+            query_locations, sds, *arrays
+        ) < math.log(1 / options.tail):
+            method = "chunked"  # everything matters to everything
     if method == "sparse" and not needs_gradient:
-        found = read_pairs(query_locations, sds, observations, options)
+        found = read_pairs(query_locations, sds, observations, options, nearby)
         if found is not None:
             return found
     if method == "sparse":
@@ -177,7 +183,8 @@ def _block_size(num_queries: int, gathered: torch.Tensor | None, memory_limit: i
     row = 6 * num_queries * torch.float64.itemsize
     if gathered is not None:
         row += gathered.shape[-1] * gathered.element_size()
-    return max(16, min(_BLOCK, memory_limit // row))
+    fits_the_cache = max(_BLOCK, _BLOCK * GROUP // num_queries)
+    return max(16, min(fits_the_cache, memory_limit // row))
 
 
 # --- the read of a group -------------------------------------------------------------------------

@@ -202,8 +202,11 @@ class Screen:
         if self._nearby is not None:
             threshold = float(self._match_threshold or 0.0)
             for index in range(num_boxes):
-                found = self._nearby(boxes.low[index], boxes.high[index], threshold)
-                yield self._refine(boxes.one(index), found)
+                box = boxes.one(index)
+                rows = self._nearby(box.low[0], box.high[0], threshold)
+                least = box.least_variance.min() + np.square(self._sds[rows].min(initial=np.inf))
+                reach = threshold + np.linalg.norm(box.high - box.low)
+                yield Chosen(rows, float(reach**2 / (2 * least)))
             return
         present = np.flatnonzero(np.isfinite(self._sds).all(axis=-1))
         if num_boxes == 1 or len(present) < 4 * GROUP:

@@ -1,0 +1,1 @@
+"""Speed and memory of the library. `make bench` runs it and writes ``results/``."""

@@ -1,0 +1,94 @@
+"""Run all benchmarks and write the table that the book draws.
+
+Usage: ``python -m benchmarks [options of pytest]``
+"""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "memory.json"
+
+
+def main() -> int:
+    """Run, summarise, write, print."""
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "raw.json"
+        command = [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE)),
+            *(f"--benchmark-json={raw}", "--benchmark-columns=min,median,max", *sys.argv[1:]),
+        ]
+        code = subprocess.run(command, cwd=HERE.parent, check=False).returncode
+        if code != 0:
+            return code
+        measured = json.loads(raw.read_text())["benchmarks"]
+    rows = summary({(b["extra_info"]["work"], b["extra_info"]["role"]): b for b in measured})
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+    for row in rows:
+        print(f"{row['work']:26} {row['measure']:44} {row['value']:10.4g}   bound {row['bound']:g}")
+    print(f"Measured: {len(measured)} benchmarks; table in benchmarks/results/{RESULTS.name}")
+    return 0
+
+
+def machine() -> dict[str, str]:
+    """Say on what, with what and when this was measured."""
+    packages = ("torch", "numpy", "scipy")
+    return {
+        "processor": platform.machine(),
+        "cores": str(os.cpu_count()),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in packages},
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Form the ratios, each with the bound that it should keep."""
+
+    def median(work: str, role: str = "ours") -> float:
+        return float(runs[work, role]["stats"]["median"])
+
+    def info(work: str, name: str) -> Any:
+        return runs[work, "ours"]["extra_info"][name]
+
+    query, write = "one query in a million", "one write into a million"
+    beyond = median(query) - info(query, "gather_seconds")
+    gathered = info(query, "gather_bytes") / info(query, "gather_seconds")
+    writes = runs[write, "ours"]["stats"]
+    rows: list[tuple[str, str, Any, float]] = [
+        ("threshold", "times as fast as the dense formula",
+         median("threshold", "compared with") / median("threshold"), 100),
+        ("threshold", "MB above the data", info("threshold", "peak_megabytes"), 100),
+        ("threshold", "error against double precision", info("threshold", "error"), 1e-5),
+        ("no threshold", "times as fast as the dense formula",
+         median("no threshold", "compared with") / median("no threshold"), 30),
+        ("no threshold", "error against double precision", info("no threshold", "error"), 1e-5),
+        ("wide", "times the bare matrix product",
+         median("wide") / median("wide", "compared with"), 1.5),
+        ("wide", "MB above the data", info("wide", "peak_megabytes"), 300),
+        (query, "ms beyond the gather of the neighbours", 1e3 * beyond, 2),
+        (query, "neighbours", info(query, "neighbours"), 8000),
+        (query, "gather, as a share of copying bandwidth", gathered / info(query, "bandwidth"), 1),
+        (write, "ms, mean", 1e3 * writes["mean"], 1),
+        (write, "ms, worst", 1e3 * writes["max"], 20),
+    ]  # fmt: skip
+    return [
+        {"work": work, "measure": measure, "value": value, "bound": bound}
+        for work, measure, value, bound in rows
+        if value is not None
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
