@@ -46,9 +46,9 @@ def machine() -> dict[str, str]:
     packages = ("torch", "numpy", "scipy")
     return {
         "processor": platform.machine(),
-        "cores": str(os.cpu_count()),
+        "cores": str(len(os.sched_getaffinity(0))),
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in packages},
+        **{name: importlib.metadata.version(name).split("+")[0] for name in packages},
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tree_world import plotting
-from tree_world.evaluation import survival_curve
+from tree_world.evaluation import mean_with_interval, survival_curve
 from tree_world.simulation import DirectionalSensor, ExploringModel, Recording, SimpleSensor
 
 
@@ -412,6 +412,57 @@ def test_survival_is_drawn_as_steps_to_the_end():
     assert shares[0] == 1.0
     assert shares[-1] == pytest.approx(1 / 3)
     assert ax.get_legend().get_texts()[0].get_text() == "some"
+
+
+def test_values_are_drawn_upright_and_hatched_where_unknown():
+    grid = plotting.MapGrid(10.0, 2)
+    values = torch.tensor([0.0, 1.0, 2.0, 3.0])  # south-west, south-east, north-west, north-east
+    known = torch.tensor([True, True, False, True])
+    ax = plotting.plot_value_field(values, grid, label="error (m)", known=known, limits=(0.0, 4.0))
+    shown = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
+    np.testing.assert_array_equal(shown, [[0.0, 1.0], [np.nan, 3.0]])
+    assert ax.images[0].origin == "lower"
+    assert ax.images[0].get_clim() == (0.0, 4.0)
+    (hatching,) = ax.patches
+    assert hatching.get_hatch()
+    (bar,) = (other for other in ax.figure.axes if other is not ax)
+    assert bar.get_ylabel() == "error (m)"
+    assert not plotting.plot_value_field(values, grid, label="error").patches
+
+
+def test_observations_are_drawn_in_place_and_as_large_as_their_weights(make_world):
+    places = torch.tensor([[10.0, -20.0], [30.0, 40.0]])
+    ax = plotting.plot_world(make_world([[0.0, 0.0]]), legend=False)
+    before = len(ax.collections)
+    plotting.plot_observations(places, ax)
+    (dots,) = ax.collections[before:]
+    np.testing.assert_allclose(dots.get_offsets(), places)
+    plotting.plot_observations(places, ax, weights=torch.tensor([0.1, 0.4]))
+    discs = ax.collections[-1]
+    np.testing.assert_allclose(discs.get_offsets(), places)
+    np.testing.assert_allclose(discs.get_sizes(), [36.0, 144.0], rtol=1e-5)
+
+
+def test_estimates_are_drawn_with_their_intervals():
+    estimates = [mean_with_interval([1.0, 3.0, 2.0]), mean_with_interval([4.0, 5.0, 9.0])]
+    curves = {"one": estimates, "two": estimates[::-1]}
+    ax = plotting.plot_estimates([10, 20], curves, xlabel="x (m)", ylabel="y")
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[10, 2.0], [20, 6.0]])
+    edges = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert edges.min() == pytest.approx(min(e.low for e in estimates))
+    assert edges.max() == pytest.approx(max(e.high for e in estimates))
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "two"]
+    alone = plotting.plot_estimates([1, 2], {"a": estimates}, xlabel="x", ylabel="y", log=False)
+    assert alone.get_legend() is None
+    assert alone.get_xscale() == "linear"
+
+
+def test_distributions_say_which_share_is_at_most_how_large():
+    ax = plotting.plot_distributions({"errors": [3.0, 1.0, 2.0, 2.0]}, xlabel="error")
+    np.testing.assert_allclose(
+        ax.lines[0].get_xydata(), [[1.0, 0.25], [2.0, 0.5], [2.0, 0.75], [3.0, 1.0]]
+    )
 
 
 # --- style ---------------------------------------------------------------------------------------

@@ -38,12 +38,13 @@ def library_digest(root: Path = ROOT) -> str:
     Parameters
     ----------
     root : pathlib.Path
-        The folder that holds ``tree_world`` and ``requirements.lock``.
+        The folder that holds ``tree_world``, ``benchmarks/results`` and ``requirements.lock``.
 
     Returns
     -------
     str
-        Changes when a file of the library or the lock changes, and with nothing else.
+        Changes when a file of the library, a result of the benchmarks or the lock changes, and with
+        nothing else.
     """
     digest = hashlib.sha256()
     files = sorted(
@@ -51,7 +52,9 @@ def library_digest(root: Path = ROOT) -> str:
         for path in (root / "tree_world").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
-    for path in [*files, root / "requirements.lock"]:
+    # Chapters draw what the benchmarks wrote down.
+    results = sorted((root / "benchmarks" / "results").glob("*.json"))
+    for path in [*files, *results, root / "requirements.lock"]:
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]

@@ -31,10 +31,10 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 from matplotlib.patches import Patch, Rectangle, Wedge
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 from sklearn.decomposition import PCA
 
-from tree_world.evaluation import SurvivalCurve
+from tree_world.evaluation import Estimate, SurvivalCurve
 from tree_world.simulation import DirectionalSensor, Recording, SimpleSensor, TreeWorld
 from tree_world.validation import PointsLike, as_points, as_unit_vectors
 
@@ -517,15 +517,107 @@ def plot_scent_field(
     colors = grid.image(palette.colors(values))
     opaque = np.ones(grid.cells_per_axis**2) if known is None else np.asarray(known, dtype=float)
     if known is not None:
-        ax.add_patch(
-            Rectangle(
-                (-grid.half_width, -grid.half_width), 2 * grid.half_width, 2 * grid.half_width,
-                facecolor=UNKNOWN_FILL, edgecolor=UNKNOWN_HATCH, hatch="////", linewidth=0,
-                zorder=0,
-            )
-        )  # fmt: skip
+        _hatch_everything(ax, grid)
     image = np.concatenate([colors, grid.image(opaque)[..., None]], axis=-1)
     ax.imshow(image, origin="lower", extent=grid.extent, interpolation="nearest", zorder=1)
+    return ax
+
+
+def _hatch_everything(ax: Axes, grid: MapGrid) -> None:
+    ax.add_patch(
+        Rectangle(
+            (-grid.half_width, -grid.half_width), 2 * grid.half_width, 2 * grid.half_width,
+            facecolor=UNKNOWN_FILL, edgecolor=UNKNOWN_HATCH, hatch="////", linewidth=0, zorder=0,
+        )
+    )  # fmt: skip
+
+
+def plot_value_field(
+    values: torch.Tensor,
+    grid: MapGrid,
+    ax: Axes | None = None,
+    *,
+    label: str,
+    known: torch.Tensor | np.ndarray | None = None,
+    limits: tuple[float, float] | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Draw one number for each cell of a map; hatched where it is not known.
+
+    Parameters
+    ----------
+    values : torch.Tensor of shape (cells²,)
+        Numbers at ``grid.points``.
+    grid : MapGrid
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    label : str
+        What the numbers are, with their unit.
+    known : array of bool of shape (cells²,), optional
+        Where there is a number at all; everywhere by default.
+    limits : (float, float), optional
+        Ends of the scale; those of the known numbers by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If there is not one value for each cell.
+    """
+    ax = _map_axes(ax, grid.half_width, title)
+    numbers = np.asarray(values, dtype=np.float64)
+    shown = numbers if known is None else np.where(np.asarray(known), numbers, np.nan)
+    if known is not None:
+        _hatch_everything(ax, grid)
+    low, high = limits or (None, None)
+    image = ax.imshow(
+        grid.image(shown), origin="lower", extent=grid.extent, interpolation="nearest", zorder=1,
+        vmin=low, vmax=high,
+    )  # fmt: skip
+    bar = ax.figure.colorbar(image, ax=ax, shrink=0.7, aspect=28, pad=0.03)
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+    return ax
+
+
+def plot_observations(
+    locations: torch.Tensor,
+    ax: Axes,
+    *,
+    weights: torch.Tensor | None = None,
+    label: str = "observation",
+) -> Axes:
+    """Draw the places of observations onto a map, as large as their weights if these are given.
+
+    Parameters
+    ----------
+    locations : torch.Tensor of shape (n, 2)
+        In metres.
+    ax : matplotlib.axes.Axes
+        The map to draw on.
+    weights : torch.Tensor of shape (n,), optional
+        Not negative; the greatest is drawn as a disc of 12 points across.
+    label : str, default="observation"
+        For the legend.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    places = np.asarray(locations)
+    if weights is None:
+        ax.scatter(places[:, 0], places[:, 1], s=5, color=INK, linewidth=0, label=label, zorder=4)
+        return ax
+    shares = np.asarray(weights) / max(float(weights.max()), 1e-30)
+    ax.scatter(places[:, 0], places[:, 1], s=5, color=LINE, linewidth=0, zorder=3)
+    ax.scatter(
+        places[:, 0], places[:, 1], s=144 * shares, color=LEAF, alpha=0.55, linewidth=0,
+        label=label, zorder=4,
+    )  # fmt: skip
     return ax
 
 
@@ -768,6 +860,106 @@ def plot_kernel_profile(
     return ax
 
 
+_LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
+
+
+def plot_estimates(
+    positions: ArrayLike,
+    curves: Mapping[str, Sequence[Estimate]],
+    ax: Axes | None = None,
+    *,
+    xlabel: str,
+    ylabel: str,
+    log: bool = True,
+    title: str | None = None,
+) -> Axes:
+    """Draw means over seeds against a quantity, each with the band of its interval.
+
+    Parameters
+    ----------
+    positions : array_like of shape (n,)
+        The quantity.
+    curves : mapping of str to sequence of Estimate
+        What to call each curve, and its n means.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    xlabel, ylabel : str
+        What is drawn, with units.
+    log : bool, default=True
+        Whether both axes are logarithmic, so that a power is a straight line.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.4))
+    x = np.asarray(positions, dtype=np.float64)
+    for number, (label, estimates) in enumerate(curves.items()):
+        color, style = SERIES[number % len(SERIES)], _LINES[number % len(_LINES)]
+        low, mean, high = (
+            np.array([getattr(estimate, part) for estimate in estimates])
+            for part in ("low", "mean", "high")
+        )
+        ax.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
+        ax.plot(
+            x, mean, color=color, linestyle=style, linewidth=1.8, marker="o", markersize=4,
+            label=label,
+        )  # fmt: skip
+    if log:
+        ax.set(xscale="log", yscale="log")
+        ax.set_xticks(x, [f"{position:,g}" for position in x])
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.minorticks_off()
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(curves) > 1:
+        ax.legend()
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
+def plot_distributions(
+    values: Mapping[str, ArrayLike],
+    ax: Axes | None = None,
+    *,
+    xlabel: str,
+    title: str | None = None,
+) -> Axes:
+    """Draw for each group of values which share of them is at most how large.
+
+    Parameters
+    ----------
+    values : mapping of str to array_like of shape (n,)
+        What to call each group, and its values.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    xlabel : str
+        What the values are, with their unit.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.2))
+    for number, (label, group) in enumerate(values.items()):
+        ordered = np.sort(np.asarray(group, dtype=np.float64))
+        share = np.arange(1, len(ordered) + 1) / len(ordered)
+        ax.plot(
+            ordered, share, color=SERIES[number % len(SERIES)],
+            linestyle=_LINES[number % len(_LINES)], linewidth=1.8, label=label,
+        )  # fmt: skip
+    ax.set(xlabel=xlabel, ylabel="share of places", ylim=(0, 1.02), xlim=(0, None))
+    ax.legend(loc="lower right")
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
 def plot_survival(
     curves: Mapping[str, SurvivalCurve],
     until: float,
@@ -793,9 +985,7 @@ def plot_survival(
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.4))
-    for style, color, (label, curve) in zip(
-        ("-", (0, (5, 1.5)), (0, (1, 1))), SERIES, curves.items(), strict=False
-    ):
+    for style, color, (label, curve) in zip(_LINES, SERIES, curves.items(), strict=False):
         times = np.append(curve.times, until)
         low, high = (np.append(edge, edge[-1]) for edge in (curve.low, curve.high))
         ax.fill_between(times, low, high, step="post", color=color, alpha=0.16, linewidth=0)

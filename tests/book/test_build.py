@@ -158,19 +158,25 @@ def test_nothing_keeps_running_after_a_build(small_project):
 # --- what the outputs depend on ------------------------------------------------------------------
 
 
+DIGESTED = (
+    "tree_world/one.py",
+    "tree_world/data/two.bin",
+    "benchmarks/results/speed.json",
+    "requirements.lock",
+)
+
+
 @pytest.fixture
 def library(tmp_path):
     """A copy of what the digest is taken of, beside other files."""
-    for name in ("tree_world/one.py", "tree_world/data/two.bin", "requirements.lock", "README.md"):
+    for name in (*DIGESTED, "README.md"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "name", ["tree_world/one.py", "tree_world/data/two.bin", "requirements.lock"]
-)
+@pytest.mark.parametrize("name", DIGESTED)
 def test_a_change_of_the_library_or_the_lock_is_seen(library, name):
     before = settings.library_digest(library)
     path = library / name

@@ -35,6 +35,7 @@ from tree_world.models.screening import (
 )
 
 _FEW_PAIRS = 2**18  # up to here a dense read is quickest
+_NOT_WORTH_LEAVING_OUT = 512  # observations
 _MANY = 0.5  # share of all pairs that matter, from which on leaving out the rest does not pay
 _RUN = 512  # queries in a run of a chunked read
 _BLOCK = 2048  # observations in a block
@@ -102,6 +103,8 @@ def read(
     if method == "auto":
         few = len(query_locations) * len(observations) <= _FEW_PAIRS and nearby is None
         method = "dense" if few or needs_gradient else "sparse"
+        if method == "sparse" and nearby is None and len(observations) <= _NOT_WORTH_LEAVING_OUT:
+            method = "chunked"
     if method == "attention":
         return _attention(query_locations, sds, observations, options)
     if method == "dense":
