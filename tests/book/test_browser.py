@@ -5,6 +5,7 @@ Needs the system's Chromium. Pictures of all pages are left in ``tests/artifacts
 
 import functools
 import http.server
+import math
 import re
 import shutil
 import threading
@@ -286,8 +287,9 @@ def test_pictures_are_kept(open_page, name, scheme, device, viewport):
     ARTIFACTS.mkdir(exist_ok=True)
     height = page.evaluate("document.documentElement.scrollHeight")
     width = viewport["width"]
-    for number, top in enumerate(range(0, height, TILE), start=1):
+    tile = math.ceil(height / math.ceil(height / TILE))
+    for number, top in enumerate(range(0, height, tile), start=1):
         path = ARTIFACTS / f"{name}-{device}-{scheme}-{number}.png"
-        clip = {"x": 0, "y": top, "width": width, "height": min(TILE, height - top)}
+        clip = {"x": 0, "y": top, "width": width, "height": min(tile, height - top)}
         page.screenshot(path=path, full_page=True, clip=clip)
         assert sum(map(bool, Image.open(path).convert("L").histogram())) > 50  # not blank
