@@ -17,6 +17,7 @@ import base64
 import io
 import math
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ import pytest
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell
 from PIL import Image
+
+from tools import settings
 
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-6
@@ -39,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Put the comparison, and the way to run a cell, in the place of nbval's."""
     IPyNbCell.compare_outputs = _compare_cell
     RunningKernel.execute_cell_input = _execute_cell
+    RunningKernel.__init__ = _start_kernel
 
 
 def compare_text(stored: str, new: str) -> str | None:
@@ -159,3 +163,14 @@ def _execute_cell(self: Any, cell_input: str, allow_stdin: bool | None = None) -
     return self.kc.execute(
         cell_input, store_history=True, allow_stdin=allow_stdin, stop_on_error=False
     )
+
+
+_start = RunningKernel.__init__
+
+
+def _start_kernel(self: Any, kernel_name: str, cwd: str | None = None, **options: Any) -> None:
+    # A chapter runs in the folder of its source, one above that of the reference notebooks.
+    folder = Path(cwd) if cwd else None
+    if folder is not None and folder.name == settings.NOTEBOOKS.name:
+        folder = folder.parent
+    _start(self, kernel_name, cwd=str(folder) if folder else None, **options)
