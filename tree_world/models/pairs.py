@@ -16,7 +16,7 @@ from tree_world.models.screening import Nearby
 
 _BYTES_A_PAIR = 96  # what the arrays below hold for each pair at the most
 _SAMPLE = 64
-_THREADS = 2
+_THREADS = 3
 
 
 def read_pairs(
