@@ -1,5 +1,8 @@
 """All ways to read against loops in double precision."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -327,3 +330,27 @@ def test_the_index_may_answer_for_all_observations():
     without = read(places, deviations[:1], observations, options)
     torch.testing.assert_close(with_index.mean, without.mean, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(with_index.nearest_distance, without.nearest_distance)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured as Linux tells it")
+@pytest.mark.parametrize("method", ["chunked", "sparse"])
+def test_reads_stay_within_their_memory(method):
+    # All weights at once would take 2000 · 20,000 · 8 bytes = 305 MiB, several times over.
+    code = f"""
+import resource, torch
+from tree_world.models.read_types import Observations, ReadOptions
+from tree_world.models.reading import read
+generator = torch.Generator().manual_seed(0)
+places = 100 * torch.randn(2000, 2, generator=generator)
+locations = 100 * torch.randn(20_000, 2, generator=generator)
+observations = Observations(locations, torch.full((20_000, 2), 30.0), torch.randn(20_000, 8))
+options = ReadOptions(method={method!r}, memory_limit=2**23)
+read(places[:50], torch.full((1, 2), 30.0), observations, options)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+read(places, torch.full((1, 2), 30.0), observations, options)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert float(result.stdout) < 100  # MiB: eight, what the index of groups takes, and slack
