@@ -84,7 +84,7 @@ def test_every_method_agrees_with_the_loops(
     np.testing.assert_allclose(ours.spread, spread_, rtol=1e-3, atol=2e-3 * norm)
 
 
-@pytest.mark.parametrize("sds", [(3.0, 3.0), (10.0, 10.0), (1.0, 60.0), (500.0, 500.0)])
+@pytest.mark.parametrize("sds", [(0.1, 0.1), (3.0, 3.0), (10.0, 10.0), (1.0, 60.0), (500.0, 500.0)])
 @pytest.mark.parametrize("threshold", [None, 25.0])
 @pytest.mark.parametrize("support", [False, True])
 def test_large_reads_take_their_own_ways_to_the_same_end(sds, threshold, support):
@@ -146,6 +146,18 @@ def test_what_a_sparse_read_leaves_out_is_bounded(tail):
     exact = read(places, deviations, observations, ReadOptions(method="dense")).mean
     norm = float(observations.senses.norm(dim=-1).max())
     assert (ours - exact).norm(dim=-1).max() <= (2 * tail + BOUND) * norm
+
+
+def test_the_nearest_counts_for_its_distance_however_little_it_weighs():
+    _, _, many = draw(8, 1, 3000, spread=50.0, sds=(1.0, 1.0))
+    apart = many.locations[many.locations.norm(dim=-1) > 4.0]
+    locations = torch.cat([apart, torch.tensor([[1.0, 0.0]])])
+    sds = torch.ones_like(locations)
+    sds[-1] = 1e5  # a blunt one, at hand
+    observations = Observations(locations, sds, torch.ones(len(locations), 1))
+    options = ReadOptions(method="sparse", support=True)
+    found = read(torch.zeros(1, 2), torch.ones(1, 2), observations, options)
+    assert found.nearest_distance.tolist() == [1.0]
 
 
 def test_a_screen_leaves_out_much_and_never_too_much():
