@@ -16,7 +16,7 @@ import torch
 from tree_world.files import write_atomically
 from tree_world.models.affinity import log_affinity
 from tree_world.models.projection import Projection
-from tree_world.models.read_types import MEMORY_LIMIT, RIDGE, TAIL, Observations, Read, ReadOptions
+from tree_world.models.read_types import MEMORY_LIMIT, RIDGE, TAIL, Read, ReadOptions
 from tree_world.models.reading import read
 from tree_world.models.store import Store
 from tree_world.validation import PointsLike, as_points, positive_distance
@@ -640,6 +640,3 @@ class SpatialMemory:
             f"this memory holds a batch of {self.batch_size}, but a batch of {batch} was given. "
             "Give as many rows, or call reset() to start anew."
         )
-
-
-__all__ = ["Observations", "Read", "ReadOptions", "SpatialMemory"]

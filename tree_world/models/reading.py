@@ -10,7 +10,7 @@ method         how
 ``chunked``    queries and observations in blocks, with a running softmax, under a memory limit
 ``sparse``     queries in groups of neighbours; each group reads only the observations that matter
 ``attention``  scaled dot-product attention over the exact features of the kernel
-``auto``       dense if that is little work, else sparse, which falls back to blocks group by group
+``auto``       dense if that is little work, chunked where nearly all matters to all, else sparse
 =============  =====================================================================================
 """
 
@@ -79,7 +79,7 @@ def read(
     Returns
     -------
     Read
-        Everything but `mean` is NaN unless support is asked for.
+        Everything but `mean` and `known` is NaN unless support is asked for.
 
     References
     ----------
