@@ -43,7 +43,7 @@ def main() -> int:
 
 def machine() -> dict[str, str]:
     """Say on what, with what and when this was measured."""
-    packages = ("torch", "numpy", "scipy")
+    packages = ("torch", "numpy", "numba")
     return {
         "processor": platform.machine(),
         "cores": str(len(os.sched_getaffinity(0))),

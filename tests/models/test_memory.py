@@ -141,7 +141,7 @@ class MemoryMachine(RuleBasedStateMachine):
         sds = np.full((3, 2), 4.0)
         columns = [self.naive.column(name) for name in ("place", "sd", "sense")]
         for threshold in (None, 30.05):
-            ours = self.memory.read_with_support(queries, sds, threshold)
+            ours = self.memory.read_with_support(queries, sds, threshold, tail=1e-12)
             mean, size, spread, nearest = oracle.read(queries, sds, *columns, threshold)
             np.testing.assert_allclose(ours.mean, mean, atol=1e-9)
             np.testing.assert_allclose(ours.effective_sample_size, size, rtol=1e-9)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests.models import oracle
 from tree_world.models import pairs, reading, screening
+from tree_world.models.affinity import log_affinity
 from tree_world.models.neighbors import GridIndex
-from tree_world.models.read_types import Observations, ReadOptions
+from tree_world.models.read_types import MEMORY_LIMIT, Observations, ReadOptions
 from tree_world.models.reading import read
 
 EXACT = ("dense", "chunked", "sparse", "auto")
@@ -121,22 +122,30 @@ def test_each_way_is_taken_where_it_should(monkeypatch):
 
     for module, name in (
         (pairs, "read_pairs"),
-        (reading, "_read_sparse"),
+        (reading, "_read_groups"),
         (reading, "_read_runs"),
     ):
         watch(module, name)
 
-    def way(threshold=None, **choices):
+    def way(threshold=None, order="constant", memory_limit=MEMORY_LIMIT, **choices):
         taken.clear()
         places, deviations, observations = draw(0, **choices)
-        read(places, deviations[:1], observations, ReadOptions(threshold))
+        options = ReadOptions(threshold, order, memory_limit=memory_limit)
+        read(places, deviations[:1], observations, options)
         return [name for name, answered in taken if answered]
 
     assert way(num_queries=10, num_observations=10) == []  # dense
     assert way(num_queries=600, num_observations=3000, threshold=25.0) == ["read_pairs"]
-    assert way(num_queries=3000, num_observations=6000, sds=(4.0, 4.0)) == ["_read_sparse"]
-    assert way(num_queries=600, num_observations=3000, threshold=400.0) != ["read_pairs"]
+    assert way(num_queries=3000, num_observations=6000, sds=(4.0, 4.0)) == ["read_pairs"]
+    linear = {"num_queries": 3000, "num_observations": 6000, "order": "linear"}
+    assert way(sds=(4.0, 4.0), **linear) == ["_read_groups"]
+    assert way(num_queries=600, num_observations=3000, threshold=900.0) == ["read_pairs"]
+    wide = {"sds": (60.0, 60.0), "threshold": 2000.0}
+    assert way(num_queries=600, num_observations=3000, **wide) == ["_read_runs"]
     assert way(num_queries=600, num_observations=3000, sds=(1e3, 1e3)) == ["_read_runs"]
+    assert way(sds=(1e3, 1e3), **linear) == ["_read_runs"]
+    tight = {"num_queries": 600, "num_observations": 3000, "memory_limit": 2**16}
+    assert way(threshold=200.0, **tight) != ["read_pairs"]
 
 
 @pytest.mark.parametrize("tail", [1e-2, 1e-4, 1e-6])
@@ -160,29 +169,30 @@ def test_the_nearest_counts_for_its_distance_however_little_it_weighs():
     assert found.nearest_distance.tolist() == [1.0]
 
 
-def test_a_screen_leaves_out_much_and_never_too_much():
-    places, deviations, observations = draw(5, 96, 4000, sds=(8.0, 12.0))
-    screen = screening.Screen(
-        observations.locations, observations.location_sds, None, 1e-6, with_nearest=False
-    )
-    box = screening.Boxes.around(
-        places[:1].double().numpy(),
-        deviations[:1].double().square().numpy(),
-        screening.Groups(np.array([0]), np.array([0])),
-    )
-    (chosen,) = screen.chosen_for(box)
-    assert len(chosen.rows) < 1500
-    affinities = np.array(
-        [
-            oracle.log_affinity(places[0].tolist(), deviations[0].tolist(), place, sd)
-            for place, sd in zip(
-                observations.locations.tolist(), observations.location_sds.tolist(), strict=True
-            )
-        ]
-    )
-    shares = np.exp(affinities - affinities.max())
-    left_out = np.delete(shares, chosen.rows).sum() / shares.sum()
-    assert left_out <= 1e-6
+@pytest.mark.parametrize("sds", [(4.0, 5.0), (1.0, 90.0)])
+@pytest.mark.parametrize("threshold", [None, 60.0])
+def test_boxes_leave_out_much_and_never_too_much(sds, threshold):
+    places, deviations, observations = draw(5, 1500, 4000, sds=sds)
+    positions = places.double().numpy()
+    groups = screening.Groups.of_neighbours(positions, 32)
+    rows, parts, boxes = screening.grouped(observations)
+    kept = screening.boxes_that_matter(
+        screening.Boxes.around(positions, deviations.double().square().numpy(), groups), boxes,
+        parts.sizes, threshold, 1e-6, with_nearest=True,
+    )  # fmt: skip
+    affinity = log_affinity(
+        places.double(), deviations.double(), observations.locations.double(),
+        observations.location_sds.double(), threshold,
+    )  # fmt: skip
+    shares = torch.softmax(affinity, dim=-1).nan_to_num().numpy()
+    nearest = torch.cdist(places.double(), observations.locations.double()).argmin(dim=-1).numpy()
+    for group, matters in zip(groups, kept, strict=True):
+        chosen = rows[np.repeat(matters, parts.sizes)]
+        assert np.delete(shares[group], chosen, axis=1).sum(axis=1).max() <= 1e-6
+        if threshold is None:
+            assert set(nearest[group].tolist()) <= set(chosen.tolist())
+    if threshold is not None or sds == (4.0, 5.0):
+        assert kept.mean() < 0.6
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3])
@@ -190,7 +200,7 @@ def test_groups_hold_every_row_once_and_are_small(dim):
     places = np.random.default_rng(0).normal(size=(1001, dim))
     groups = screening.Groups.of_neighbours(places, 96)
     assert sorted(np.concatenate(list(groups))) == list(range(1001))
-    assert max(len(group) for group in groups) <= 96
+    assert max(len(group) for group in groups) == groups.sizes.max() == 96
     assert len(list(groups)) == len(groups)
 
 
@@ -350,7 +360,7 @@ def test_reads_stay_within_their_memory(method):
     # All weights at once would take 2000 · 20,000 · 8 bytes = 305 MiB, several times over.
     code = f"""
 import resource, torch
-from tree_world.models.read_types import Observations, ReadOptions
+from tree_world.models.read_types import MEMORY_LIMIT, Observations, ReadOptions
 from tree_world.models.reading import read
 generator = torch.Generator().manual_seed(0)
 places = 100 * torch.randn(2000, 2, generator=generator)

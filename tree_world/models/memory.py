@@ -23,6 +23,8 @@ from tree_world.validation import PointsLike, as_points, positive_distance
 
 _FORMAT = "tree-world-memory-1"
 
+_FOR_EACH_PLACE = 1000  # observations that are put in order anew in the time of one index search
+
 
 class SpatialMemory:
     r"""A regression of what is sensed on where, ready at every step.
@@ -449,7 +451,8 @@ class SpatialMemory:
             # Free slots have infinite deviations, through which no gradient passes.
             slots = torch.from_numpy(row.slots_by_age()).to(self.device)
             observations = observations.take(slots)
-        few = options.match_threshold is not None and len(places) <= 64 and not self._requires_grad
+        few = len(places) <= max(64, len(observations) // _FOR_EACH_PLACE)
+        few = few and options.match_threshold is not None and not self._requires_grad
         found = read(places, sds, observations, options, row.nearby if few else None)
         if self.projection is None:
             return found

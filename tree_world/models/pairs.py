@@ -1,22 +1,84 @@
-"""Reads with a threshold that few observations pass: pair by pair."""
+"""Reads that take the observations of each query one by one, and only those that matter to it."""
 
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.spatial import cKDTree
 
-from tree_world.models.read_types import Observations, Read, ReadOptions, joined, nothing
-from tree_world.models.screening import Nearby
+from tree_world.models.compiling import compiled
+from tree_world.models.read_types import Observations, Read, ReadOptions
+from tree_world.models.screening import (
+    QUERIES,
+    Boxes,
+    Groups,
+    boxes_that_matter,
+    grouped,
+    in_parallel,
+)
 
-_BYTES_A_PAIR = 96  # what the arrays below hold for each pair at the most
-_SAMPLE = 64
-_THREADS = 3
+Nearby = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+"""Rows of all observations within a distance of a box: (low corner, high corner, distance)."""
+
+_LEVELS = 256  # steps of weight, each √e times the next, in which the least weights are summed
+
+_BYTES = 100  # that a thread of the compiled loop needs for each observation that can matter
+
+
+def can_read_pairs(observations: Observations, options: ReadOptions) -> bool:
+    """Tell whether the compiled loop serves these observations and options."""
+    senses = observations.senses
+    return (
+        senses.device.type == "cpu"
+        and senses.dtype in (torch.float32, torch.float64)
+        and options.order == "constant"
+    )
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """What can matter to which queries.
+
+    Group g of queries may read the boxes ``boxes[box_edges[g]:box_edges[g + 1]]``, and box b holds
+    the observations ``rows[edges[b]:edges[b + 1]]``.
+    """
+
+    groups: Groups
+    boxes: np.ndarray
+    box_edges: np.ndarray
+    rows: np.ndarray
+    edges: np.ndarray
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """How many observations each group of queries may read."""
+        ends = np.concatenate([[0], np.cumsum(np.diff(self.edges)[self.boxes])])
+        return np.diff(ends[self.box_edges])
+
+    @classmethod
+    def in_boxes(
+        cls, places: np.ndarray, variances: np.ndarray, observations: Observations,
+        options: ReadOptions,
+    ) -> _Candidates:  # fmt: skip
+        """Gather queries and observations into groups, and compare the boxes around them."""
+        groups = Groups.of_neighbours(places, QUERIES)
+        rows, parts, boxes = grouped(observations)
+        kept = boxes_that_matter(
+            Boxes.around(places, variances, groups), boxes, parts.sizes, options.match_threshold,
+            options.tail / 2, options.support,
+        )  # fmt: skip
+        box_edges = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+        return cls(groups, np.nonzero(kept)[1], box_edges, rows, parts.edges)
+
+    @classmethod
+    def found(cls, found: list[np.ndarray]) -> _Candidates:
+        """Take what was found for each query."""
+        alone = np.arange(len(found) + 1)
+        edges = np.concatenate([[0], np.cumsum([len(rows) for rows in found])])
+        return cls(Groups(alone[:-1], alone), alone[:-1], alone, np.concatenate(found), edges)
 
 
 def read_pairs(
@@ -25,145 +87,216 @@ def read_pairs(
     observations: Observations,
     options: ReadOptions,
     nearby: Nearby | None = None,
+    most: float = math.inf,
 ) -> Read | None:
-    """Read by listing all pairs of a query and an observation within the threshold.
+    """Read locally constant means on the CPU.
+
+    Boxes around groups of neighbours tell which observations can matter to which queries. A
+    compiled loop then goes through those of each query: affinities in double precision, weights
+    relative to the greatest, and the weighted sum of all but the least weights.
 
     Parameters
     ----------
-    places, sds, observations, options, nearby
+    places, sds, observations, options
         As for `tree_world.models.reading.read`.
+    nearby : callable, optional
+        Finds the observations within the threshold, so that no groups need be formed.
+    most : float, optional
+        Number of pairs beyond which not to read.
 
     Returns
     -------
     Read or None
-        None where another way is better: without a threshold, for linear reads, off the CPU, or
-        when the pairs are so many that matrices are quicker.
+        None where more pairs than `most` can matter, or the memory limit is too low.
     """
-    threshold = options.match_threshold
-    if threshold is None or options.order != "constant" or places.device.type != "cpu":
+    queries = places.detach().numpy().astype(np.float64)
+    variances = np.square(sds.detach().numpy().astype(np.float64))
+    if nearby is not None and options.match_threshold is not None:
+        reach = options.match_threshold
+        candidates = _Candidates.found([nearby(place, place, reach) for place in queries])
+    else:
+        candidates = _Candidates.in_boxes(queries, variances, observations, options)
+    numbers = candidates.numbers
+    pairs = float(candidates.groups.sizes @ numbers)
+    threads = options.memory_limit // (_BYTES * max(int(numbers.max()), 1))
+    if pairs > most or threads == 0:
         return None
-    queries = places.detach().numpy()
-    if nearby is not None:
-        return _read_run(queries, sds, observations, options, _look_up(queries, threshold, nearby))
-    if not bool(torch.isfinite(observations.location_sds).all()):
-        return None
-    tree = cKDTree(observations.locations.detach().numpy())
-    sample = queries[np.linspace(0, len(queries) - 1, _SAMPLE).astype(int)]
-    expected = float(np.mean(tree.query_ball_point(sample, threshold, return_length=True)))
-    share = expected / len(observations)
-    per_run = int(options.memory_limit / (_BYTES_A_PAIR * (2 * expected + 1)))
-    if share > 0.02 or per_run < 256:
-        return None
-    per_run = min(per_run // _THREADS, math.ceil(len(queries) / _THREADS))
 
-    def read_run(start: int) -> Read:
-        run = slice(start, min(start + per_run, len(queries)))
-        own_sds = sds if len(sds) == 1 else sds[run]
-        pairs = _search(queries[run], threshold, tree)
-        return _read_run(queries[run], own_sds, observations, options, pairs)
+    arrays = (observations.locations, observations.location_sds, observations.senses)
+    locations, location_sds, senses = (array.detach().numpy() for array in arrays)
+    # By NumPy: PyTorch's threads, which fill large arrays, go on spinning where ours want to work.
+    mean = np.zeros((len(queries), senses.shape[1]), dtype=senses.dtype)
+    known = np.zeros(len(queries), dtype=np.bool_)
+    support = np.empty((3, len(queries)), dtype=senses.dtype)
+    support[:] = np.array([[0.0], [np.inf], [np.inf]]) if options.support else np.nan
+    threshold = math.inf if options.match_threshold is None else options.match_threshold
 
-    # SciPy looks for pairs on one core, and lets others work meanwhile.
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return joined(list(pool.map(read_run, range(0, len(queries), per_run))))
+    def fill(first: int, stride: int) -> None:
+        _fill_reads(
+            first, stride, queries, variances, candidates.groups.rows, candidates.groups.edges,
+            candidates.boxes, candidates.box_edges, candidates.rows, candidates.edges, locations,
+            location_sds, senses, threshold**2, options.tail / 2, options.support, mean, known,
+            support,
+        )  # fmt: skip
+
+    in_parallel(fill, len(numbers), pairs * senses.shape[1], threads)
+    return Read(*(torch.from_numpy(array) for array in (mean, known, *support)))
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """Observations of each query, one query after the other, as in a compressed sparse matrix."""
-
-    columns: np.ndarray
-    edges: np.ndarray
+# --- compiled ------------------------------------------------------------------------------------
 
 
-def _look_up(queries: np.ndarray, threshold: float, nearby: Nearby) -> _Pairs:
-    found = [nearby(query, query, threshold) for query in queries.astype(np.float64)]
-    return _Pairs(np.concatenate(found), np.cumsum([0, *(len(rows) for rows in found)]))
+@compiled
+def _add_weighted(
+    total: np.ndarray, shares: np.ndarray, matching: np.ndarray, number: int, senses: np.ndarray
+) -> None:
+    """Add up weighted senses, eight at a time, so that the sum is read and written less often."""
+    width = senses.shape[1]
+    j = 0
+    while j + 8 <= number:
+        a, b = senses[matching[j]], senses[matching[j + 1]]
+        c, d = senses[matching[j + 2]], senses[matching[j + 3]]
+        e, f = senses[matching[j + 4]], senses[matching[j + 5]]
+        g, h = senses[matching[j + 6]], senses[matching[j + 7]]
+        p, q, r, s = shares[j], shares[j + 1], shares[j + 2], shares[j + 3]
+        t, u, v, w = shares[j + 4], shares[j + 5], shares[j + 6], shares[j + 7]
+        for k in range(width):
+            first = (p * a[k] + q * b[k]) + (r * c[k] + s * d[k])
+            total[k] += first + ((t * e[k] + u * f[k]) + (v * g[k] + w * h[k]))
+        j += 8
+    while j < number:
+        a, p = senses[matching[j]], shares[j]
+        for k in range(width):
+            total[k] += p * a[k]
+        j += 1
 
 
-def _search(queries: np.ndarray, threshold: float, tree: cKDTree) -> _Pairs:
-    found = cKDTree(queries).sparse_distance_matrix(tree, threshold, output_type="ndarray")
-    pairs = coo_array((found["v"], (found["i"], found["j"])), shape=(len(queries), tree.n))
-    pairs.has_canonical_format = True  # no pair comes twice, and no order within a row is needed
-    by_query = pairs.tocsr()
-    return _Pairs(by_query.indices, by_query.indptr)
+@compiled
+def _variance(
+    mean: np.ndarray, shares: np.ndarray, matching: np.ndarray, number: int, senses: np.ndarray
+) -> float:
+    variance = 0.0
+    for j in range(number):
+        sense, square = senses[matching[j]], 0.0
+        for k in range(len(mean)):
+            step = np.float64(sense[k]) - mean[k]
+            square += step * step
+        variance += shares[j] * square
+    return variance
 
 
-def _read_run(
+@compiled
+def _fill_reads(
+    first: int,
+    stride: int,
     queries: np.ndarray,
-    sds: torch.Tensor,
-    observations: Observations,
-    options: ReadOptions,
-    pairs: _Pairs,
-) -> Read:
-    senses = observations.senses.detach()
-    sizes = np.diff(pairs.edges)
-    result = nothing(torch.from_numpy(queries), observations)
-    filled = np.flatnonzero(sizes)
-    if len(filled) == 0:
-        return result
-    starts = pairs.edges[filled]
-    result.known[torch.from_numpy(filled)] = True
-
-    query_of = np.repeat(np.arange(len(queries)), sizes)
-    affinity, distances_squared = _affinity_and_distance(
-        queries, sds, observations, query_of, pairs.columns
-    )
-    greatest = np.maximum.reduceat(affinity, starts)
-    weights = np.exp(affinity - np.repeat(greatest, sizes[filled]))
-    sums = np.add.reduceat(weights, starts)
-    shares = torch.from_numpy(weights / np.repeat(sums, sizes[filled])).to(senses.dtype)
-    columns = torch.from_numpy(pairs.columns)
-    offsets = torch.from_numpy(pairs.edges[:-1])
-    mean = torch.nn.functional.embedding_bag(
-        columns, senses, offsets, mode="sum", per_sample_weights=shares
-    )
-    if not options.support:
-        missing = torch.full_like(result.spread, torch.nan)
-        return Read(mean, result.known, missing, missing, missing)
-    rows = torch.from_numpy(filled)
-    shares_array = shares.double().numpy()
-    result.effective_sample_size[rows] = _like(
-        1.0 / np.add.reduceat(np.square(shares_array), starts), senses
-    )
-    norms = senses.square().sum(dim=-1).double().numpy()[pairs.columns]
-    second = np.add.reduceat(shares_array * norms, starts)
-    first = mean[rows].double().square().sum(dim=-1).numpy()
-    result.spread[rows] = _like(np.sqrt(np.maximum(second - first, 0.0)), senses)
-    result.nearest_distance[rows] = _like(
-        np.sqrt(np.minimum.reduceat(distances_squared, starts)), senses
-    )
-    return Read(
-        mean, result.known, result.effective_sample_size, result.spread, result.nearest_distance
-    )
-
-
-def _like(values: np.ndarray, senses: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(values).to(senses.dtype)
-
-
-def _affinity_and_distance(
-    queries: np.ndarray,
-    sds: torch.Tensor,
-    observations: Observations,
-    query_of: np.ndarray,
-    observation_of: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Affinity of each pair, as in `tree_world.models.affinity`, less its constant; distance²."""
-    locations = observations.locations.detach().numpy()
-    location_sds = observations.location_sds.detach().numpy()
-    query_variances = np.square(sds.detach().numpy().astype(np.float64))
-    affinity = np.zeros(len(query_of))
-    distances_squared = np.zeros(len(query_of))
-    for axis in range(queries.shape[-1]):
-        variances = np.square(location_sds[:, axis][observation_of].astype(np.float64))
-        variances += (
-            query_variances[0, axis]
-            if len(query_variances) == 1
-            else query_variances[:, axis][query_of]
-        )
-        differences = queries[:, axis][query_of].astype(np.float64)
-        differences -= locations[:, axis][observation_of]
-        squares = np.square(differences)
-        distances_squared += squares
-        affinity -= 0.5 * (np.log(variances) + squares / variances)
-    return affinity, distances_squared
+    query_variances: np.ndarray,
+    query_rows: np.ndarray,
+    query_edges: np.ndarray,
+    boxes: np.ndarray,
+    box_edges: np.ndarray,
+    rows: np.ndarray,
+    edges: np.ndarray,
+    locations: np.ndarray,
+    location_sds: np.ndarray,
+    senses: np.ndarray,
+    threshold_squared: float,
+    tail: float,
+    with_support: bool,
+    mean: np.ndarray,
+    known: np.ndarray,
+    support: np.ndarray,
+) -> None:
+    dim = queries.shape[1]
+    room = 1
+    for group in range(first, len(query_edges) - 1, stride):
+        number = 0
+        for at in range(box_edges[group], box_edges[group + 1]):
+            number += edges[boxes[at] + 1] - edges[boxes[at]]
+        room = max(room, number)
+    chosen = np.empty(room, np.int64)
+    places, precisions = np.empty((dim, room)), np.empty((dim, room))
+    norms, affinities, distances = np.empty(room), np.empty(room), np.empty(room)
+    matching, levels = np.empty(room, np.int64), np.empty(room, np.int64)
+    weights = np.empty(room)
+    shares = np.empty(room, senses.dtype)
+    steps = np.empty(_LEVELS)
+    for group in range(first, len(query_edges) - 1, stride):
+        number = 0
+        for at in range(box_edges[group], box_edges[group + 1]):
+            for row in range(edges[boxes[at]], edges[boxes[at] + 1]):
+                chosen[number] = rows[row]
+                number += 1
+        before = -1
+        for position in range(query_edges[group], query_edges[group + 1]):
+            query = query_rows[position]
+            own = query if len(query_variances) > 1 else 0
+            if own != before:
+                before = own
+                for j in range(number):
+                    volume = 1.0
+                    for axis in range(dim):
+                        sd = np.float64(location_sds[chosen[j], axis])
+                        variance = query_variances[own, axis] + sd * sd
+                        places[axis, j] = locations[chosen[j], axis]
+                        precisions[axis, j] = 0.5 / variance
+                        volume *= variance
+                    norms[j] = -0.5 * math.log(volume)
+            for j in range(number):
+                affinities[j] = norms[j]
+                distances[j] = 0.0
+            for axis in range(dim):
+                here = queries[query, axis]
+                for j in range(number):
+                    step = here - places[axis, j]
+                    distances[j] += step * step
+                    affinities[j] -= step * step * precisions[axis, j]
+            best = -np.inf
+            for j in range(number):
+                if distances[j] <= threshold_squared:
+                    best = max(best, affinities[j])
+            if best == -np.inf:
+                continue
+            # Weights so small that all of them together could not matter are not computed.
+            least = best + math.log(tail / (2 * number))
+            steps[:] = 0.0
+            count, total = 0, 0.0
+            for j in range(number):
+                if affinities[j] >= least and distances[j] <= threshold_squared:
+                    weight = math.exp(affinities[j] - best)
+                    level = min(int(2.0 * (best - affinities[j])), _LEVELS - 1)
+                    steps[level] += weight
+                    total += weight
+                    matching[count] = chosen[j]
+                    levels[count] = level
+                    weights[count] = weight
+                    count += 1
+            # Of the rest, the least go as long as what goes stays below the tail.
+            level, dropped = _LEVELS - 1, steps[_LEVELS - 1]
+            while level > 0 and dropped <= 0.5 * tail * total:
+                level -= 1
+                dropped += steps[level]
+            total = 0.0
+            number_kept = 0
+            for j in range(count):
+                if levels[j] <= level:
+                    matching[number_kept] = matching[j]
+                    weights[number_kept] = weights[j]
+                    total += weights[j]
+                    number_kept += 1
+            for j in range(number_kept):
+                shares[j] = weights[j] / total
+            known[query] = True
+            _add_weighted(mean[query], shares, matching, number_kept, senses)
+            if with_support:
+                squares, nearest = 0.0, np.inf
+                for j in range(number_kept):
+                    squares += (weights[j] / total) ** 2
+                for j in range(number):
+                    if norms[j] > -np.inf:
+                        nearest = min(nearest, distances[j])
+                support[0, query] = 1.0 / squares
+                support[1, query] = math.sqrt(
+                    _variance(mean[query], shares, matching, number_kept, senses)
+                )
+                support[2, query] = math.sqrt(nearest)

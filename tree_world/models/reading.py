@@ -8,7 +8,7 @@ method         how
 =============  =====================================================================================
 ``dense``      all weights at once; simple, and the one to compare with
 ``chunked``    queries and observations in blocks, with a running softmax, under a memory limit
-``sparse``     queries in groups of neighbours; each group reads only the observations that matter
+``sparse``     queries in groups of neighbours; only the observations that matter to them are read
 ``attention``  scaled dot-product attention over the exact features of the kernel
 ``auto``       dense if that is little work, chunked where nearly all matters to all, else sparse
 =============  =====================================================================================
@@ -23,20 +23,20 @@ import numpy as np
 import torch
 
 from tree_world.models.affinity import dot_product_features, log_affinity
-from tree_world.models.pairs import read_pairs
+from tree_world.models.pairs import Nearby, can_read_pairs, read_pairs
 from tree_world.models.read_types import Observations, Read, ReadOptions, joined, nothing
 from tree_world.models.screening import (
-    GROUP,
+    QUERIES,
     Boxes,
     Groups,
-    Nearby,
-    Screen,
+    boxes_that_matter,
     greatest_exponent,
+    grouped,
 )
 
 _FEW_PAIRS = 2**18  # up to here a dense read is quickest
 _NOT_WORTH_LEAVING_OUT = 512  # observations
-_MANY = 0.5  # share of all pairs that matter, from which on leaving out the rest does not pay
+_MANY = 0.8  # share of all pairs that can matter, from which on leaving out the rest does not pay
 _RUN = 512  # queries in a run of a chunked read
 _BLOCK = 2048  # observations in a block
 
@@ -101,30 +101,43 @@ def read(
     )  # fmt: skip
     method = options.method
     if method == "auto":
-        few = len(query_locations) * len(observations) <= _FEW_PAIRS and nearby is None
-        method = "dense" if few or needs_gradient else "sparse"
-        if method == "sparse" and nearby is None and len(observations) <= _NOT_WORTH_LEAVING_OUT:
-            method = "chunked"
+        method = _best_method(query_locations, sds, observations, options, nearby, needs_gradient)
     if method == "attention":
         return _attention(query_locations, sds, observations, options)
     if method == "dense":
         whole = [slice(None)]
         return _read_group(query_locations, sds, observations, options, whole, np.inf)
-    if options.method == "auto" and method == "sparse" and nearby is None:
-        arrays = (observations.locations, observations.location_sds)
-        if options.match_threshold is None and greatest_exponent(
-            query_locations, sds, *arrays
-        ) < math.log(1 / options.tail):
-            method = "chunked"  # everything matters to everything
-    if method == "sparse" and not needs_gradient:
-        found = read_pairs(query_locations, sds, observations, options, nearby)
-        if found is not None:
-            return found
     if method == "sparse":
-        found = _read_sparse(query_locations, sds, observations, options, nearby)
+        arguments = (query_locations, sds, observations, options, nearby)
+        pairs = len(query_locations) * len(observations)
+        most = _MANY * pairs if options.method == "auto" else math.inf
+        found = None
+        if can_read_pairs(observations, options) and not needs_gradient:
+            found = read_pairs(*arguments, most)
+        if found is None:
+            found = _read_groups(*arguments, most)
         if found is not None:
             return found
     return _read_runs(query_locations, sds, observations, options)
+
+
+def _best_method(
+    places: torch.Tensor,
+    sds: torch.Tensor,
+    observations: Observations,
+    options: ReadOptions,
+    nearby: Nearby | None,
+    needs_gradient: bool,
+) -> str:
+    if nearby is not None:
+        return "dense" if needs_gradient else "sparse"
+    if needs_gradient or len(places) * len(observations) <= _FEW_PAIRS:
+        return "dense"
+    if len(observations) <= _NOT_WORTH_LEAVING_OUT:
+        return "chunked"
+    arrays = (places, sds, observations.locations, observations.location_sds)
+    all_matters = greatest_exponent(*arrays) < math.log(1 / options.tail)
+    return "chunked" if all_matters and options.match_threshold is None else "sparse"
 
 
 def _read_runs(
@@ -145,40 +158,50 @@ def _read_runs(
     return joined(parts)
 
 
-def _read_sparse(
+def _read_groups(
     places: torch.Tensor,
     sds: torch.Tensor,
     observations: Observations,
     options: ReadOptions,
     nearby: Nearby | None,
+    most: float,
 ) -> Read | None:
-    """Read for each group of neighbours what can matter to it; None where nearly all does."""
+    """Read for each group of neighbours what can matter to it; None where that are too many pairs.
+
+    By matrices, so that it serves every order of read, all devices, and gradients.
+    """
     positions = places.detach().cpu().numpy().astype(np.float64)
     variances = np.square(sds.detach().cpu().numpy().astype(np.float64))
-    groups = Groups.of_neighbours(positions, GROUP)
-    screen = Screen(
-        observations.locations, observations.location_sds, options.match_threshold, options.tail,
-        options.support, nearby,
-    )  # fmt: skip
+    groups = Groups.of_neighbours(positions, QUERIES)
     boxes = Boxes.around(positions, variances, groups)
-    chosen = list(screen.chosen_for(boxes))
-    pairs = sum(len(group) * len(kept.rows) for group, kept in zip(groups, chosen, strict=True))
-    if options.method == "auto" and pairs > _MANY * len(places) * len(observations):
+    chosen = _rows_that_matter(boxes, observations, options, nearby)
+    if sum(len(group) * len(rows) for group, rows in zip(groups, chosen, strict=True)) > most:
         return None
     order = torch.from_numpy(groups.rows).to(places.device)
     places, sds = places[order], sds if len(sds) == 1 else sds[order]
-    parts, start = [], 0
-    for group, kept in zip(groups, chosen, strict=True):
-        run = slice(start, start + len(group))
-        start += len(group)
-        size = _block_size(len(group), observations.senses, options.memory_limit)
-        rows = torch.from_numpy(kept.rows).to(places.device)
-        blocks = list(rows.split(size)) if len(rows) else []
-        own_sds = sds if len(sds) == 1 else sds[run]
-        parts.append(
-            _read_group(places[run], own_sds, observations, options, blocks, kept.exponent)
-        )
+    parts = []
+    for start, end, rows in zip(groups.edges[:-1], groups.edges[1:], chosen, strict=True):
+        own_places, own_sds = places[start:end], sds if len(sds) == 1 else sds[start:end]
+        size = _block_size(len(own_places), observations.senses, options.memory_limit)
+        where = torch.from_numpy(rows).to(places.device)
+        blocks = list(where.split(size)) if len(rows) else []
+        arrays = (observations.locations[where], observations.location_sds[where])
+        exponent = greatest_exponent(own_places, own_sds, *arrays)
+        parts.append(_read_group(own_places, own_sds, observations, options, blocks, exponent))
     return joined(parts, order)
+
+
+def _rows_that_matter(
+    boxes: Boxes, observations: Observations, options: ReadOptions, nearby: Nearby | None
+) -> list[np.ndarray]:
+    if nearby is not None and options.match_threshold is not None:
+        corners = zip(boxes.low, boxes.high, strict=True)
+        return [nearby(low, high, options.match_threshold) for low, high in corners]
+    rows, parts, others = grouped(observations)
+    kept = boxes_that_matter(
+        boxes, others, parts.sizes, options.match_threshold, options.tail, options.support
+    )
+    return [rows[np.repeat(row, parts.sizes)] for row in kept]
 
 
 def _block_size(num_queries: int, gathered: torch.Tensor | None, memory_limit: int) -> int:
@@ -186,7 +209,7 @@ def _block_size(num_queries: int, gathered: torch.Tensor | None, memory_limit: i
     row = 6 * num_queries * torch.float64.itemsize
     if gathered is not None:
         row += gathered.shape[-1] * gathered.element_size()
-    fits_the_cache = max(_BLOCK, _BLOCK * GROUP // num_queries)
+    fits_the_cache = max(_BLOCK, _BLOCK * QUERIES // num_queries)
     return max(16, min(fits_the_cache, memory_limit // row))
 
 

@@ -1,40 +1,51 @@
 """Which observations can matter to which queries: bounds that let a read leave out the rest.
 
 Queries are gathered into groups of neighbours, and so are the observations. A group lies in a box.
-The nearest and the farthest point of a box bound an observation's affinity from above and from
-below. The greatest lower bound is a floor under the sum of all affinities of every query in the
-box, so whatever stays below ``tail / n`` of that floor can be left out: all of it together is less
-than the share ``tail`` of the weight.
+The nearest and the farthest point of two boxes bound the affinity of every pair from above and from
+below. The lower bounds of all observations add up to a floor under the sum of the affinities of
+every query in a box, so observations whose upper bound stays below the share ``tail / n`` of that
+floor can be left out: all of them together weigh less than ``tail``.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-Nearby = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
-"""Rows of all observations within a distance of a box: (low corner, high corner, distance)."""
-
-GROUP = 96
-"""Most queries in a group."""
+from tree_world.models.compiling import compiled
+from tree_world.models.read_types import Observations
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Rows in an order in which neighbours stand together, and where each group starts."""
+    """Rows in an order in which neighbours stand together, and where each group starts and ends.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray of int, of shape (n_rows,)
+    edges : numpy.ndarray of int, of shape (n_groups + 1,)
+    """
 
     rows: np.ndarray
-    starts: np.ndarray
+    edges: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.edges) - 1
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return iter(np.split(self.rows, self.starts[1:]))
+        return iter(np.split(self.rows, self.edges[1:-1]))
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """How many rows each group has."""
+        return np.diff(self.edges)
 
     @classmethod
     def of_neighbours(cls, places: np.ndarray, most: int) -> Groups:
@@ -51,26 +62,21 @@ class Groups:
         Groups
         """
         num_places = len(places)
+        if num_places == 0:
+            return cls(np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
         num_strips = math.ceil(math.sqrt(math.ceil(num_places / most)))
-        per_strip = max(1, math.ceil(num_places / num_strips))
-        axes = np.argsort(places.min(axis=0) - places.max(axis=0), kind="stable")
-        along = np.argsort(places[:, axes[0]], kind="stable")
-        strip = np.arange(num_places) // per_strip
-        across = places[along, axes[min(1, len(axes) - 1)]]
-        rows = along[np.lexsort((across, strip))]
-        starts = [
-            np.arange(first, min(first + per_strip, num_places), most)
-            for first in range(0, num_places, per_strip)
-        ]
-        return cls(rows, np.concatenate(starts))
+        # Whole groups in every strip but the last, so that hardly any is smaller than it may be.
+        per_strip = most * max(1, math.ceil(num_places / num_strips / most))
+        axes = np.argsort([-np.ptp(places[:, axis]) for axis in range(places.shape[1])])
+        along, across = places[:, axes[0]], places[:, axes[min(1, len(axes) - 1)]]
+        strips = np.split(np.argsort(along), np.arange(per_strip, num_places, per_strip))
+        rows = np.concatenate([strip[np.argsort(across[strip])] for strip in strips])
+        return cls(rows, np.append(np.arange(0, num_places, most), num_places))
 
 
 @dataclass(frozen=True)
 class Boxes:
-    """Boxes around places, and the range of their variances. All of shape (n_boxes, dim).
-
-    A single observation is a box without extent.
-    """
+    """Boxes around groups of places, and the range of their variances. All (n_boxes, dim)."""
 
     low: np.ndarray
     high: np.ndarray
@@ -80,190 +86,209 @@ class Boxes:
     @classmethod
     def around(cls, places: np.ndarray, variances: np.ndarray, groups: Groups) -> Boxes:
         """Box of each group of places. One row of variances serves all places."""
+        starts = groups.edges[:-1]
         own = places[groups.rows]
-        shared = len(variances) == 1
-        spread = np.broadcast_to(variances, own.shape) if shared else variances[groups.rows]
+        low, high = np.minimum.reduceat(own, starts), np.maximum.reduceat(own, starts)
+        if len(variances) == 1:
+            shared = np.repeat(variances, len(starts), axis=0)
+            return cls(low, high, shared, shared)
+        spread = variances[groups.rows]
         return cls(
-            np.minimum.reduceat(own, groups.starts),
-            np.maximum.reduceat(own, groups.starts),
-            np.minimum.reduceat(spread, groups.starts),
-            np.maximum.reduceat(spread, groups.starts),
+            low, high, np.minimum.reduceat(spread, starts), np.maximum.reduceat(spread, starts)
         )
 
-    def one(self, index: int) -> Boxes:
-        """Pick a single box, to be compared with many."""
-        part = slice(index, index + 1)
-        return Boxes(
-            self.low[part], self.high[part], self.least_variance[part], self.greatest_variance[part]
-        )
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """All four, as compiled functions take them."""
+        return self.low, self.high, self.least_variance, self.greatest_variance
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """Bounds that hold for every pair of a place in one box and a place in another.
+QUERIES = 32
+"""Most queries in a group: so few that what matters to one matters to most of the others."""
 
-    Attributes
-    ----------
-    upper, lower : numpy.ndarray
-        Of the log-affinity, less its constant −(dim/2) log 2π.
-    gap, reach : numpy.ndarray
-        Squared distance of the nearest and of the farthest pair, in square metres.
-    exponent : numpy.ndarray
-        Of half the squared distance in units of the deviations.
-    """
-
-    upper: np.ndarray
-    lower: np.ndarray
-    gap: np.ndarray
-    reach: np.ndarray
-    exponent: np.ndarray
-
-    @classmethod
-    def between(cls, one: Boxes, many: Boxes) -> Bounds:
-        """Bounds between one box, or a column of them, and many."""
-        upper = lower = gap = reach = exponent = np.zeros(1)
-        for axis in range(one.low.shape[-1]):
-            low, high = one.low[:, axis, None], one.high[:, axis, None]
-            gaps = np.maximum(low - many.high[:, axis], many.low[:, axis] - high)
-            gaps = np.square(np.maximum(gaps, 0.0))
-            reaches = np.square(np.maximum(high - many.low[:, axis], many.high[:, axis] - low))
-            least = one.least_variance[:, axis, None] + many.least_variance[:, axis]
-            greatest = one.greatest_variance[:, axis, None] + many.greatest_variance[:, axis]
-            scaled = reaches / least
-            upper = upper - 0.5 * (np.log(least) + gaps / greatest)
-            lower = lower - 0.5 * (np.log(greatest) + scaled)
-            exponent = exponent + 0.5 * scaled
-            gap, reach = gap + gaps, reach + reaches
-        return cls(upper, lower, gap, reach, exponent)
+_OBSERVATIONS = 16  # least size of a group of observations,
+_BOXES = 1024  # unless there would be more groups than this
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """Rows of the observations that can matter to a group of queries.
-
-    Attributes
-    ----------
-    rows : numpy.ndarray of int
-    exponent : float
-        Bound on the exponents that set the precision: that of the observation that surely weighs
-        most, and that of the group's own extent. Larger ones belong to weights that are as small.
-    """
-
-    rows: np.ndarray
-    exponent: float
-
-
-class Screen:
-    """Finds, for groups of queries, the observations that can matter.
+def grouped(observations: Observations) -> tuple[np.ndarray, Groups, Boxes]:
+    """Gather observations into groups of neighbours.
 
     Parameters
     ----------
-    locations, location_sds : torch.Tensor of shape (n_observations, dim)
-        In metres; rows with infinite deviations never matter.
+    observations : Observations
+
+    Returns
+    -------
+    rows : numpy.ndarray of int
+        All rows with finite deviations, one group after the other.
+    groups : Groups
+    boxes : Boxes
+        Around the groups.
+    """
+    arrays = (observations.locations, observations.location_sds)
+    locations, sds = (array.detach().cpu().numpy() for array in arrays)
+    present = np.flatnonzero(np.isfinite(sds).all(axis=-1))
+    places = locations[present].astype(np.float64)
+    variances = np.square(sds[present].astype(np.float64))
+    groups = Groups.of_neighbours(places, max(_OBSERVATIONS, len(present) // _BOXES))
+    return present[groups.rows], groups, Boxes.around(places, variances, groups)
+
+
+def boxes_that_matter(
+    queries: Boxes,
+    observations: Boxes,
+    sizes: np.ndarray,
+    match_threshold: float | None,
+    tail: float,
+    with_nearest: bool,
+) -> np.ndarray:
+    """Find the boxes of observations that can matter to each box of queries.
+
+    Parameters
+    ----------
+    queries, observations : Boxes
+        Variances must be finite.
+    sizes : numpy.ndarray of int, of shape (n_observation_boxes,)
+        How many observations there are in each box.
     match_threshold : float or None
         In metres.
     tail : float
-        Share of the weight that may be left out.
+        Share of the weight that all that is left out may have.
     with_nearest : bool
-        Whether the nearest observation must be among those found, however little it weighs.
-    nearby : callable, optional
-        Finds observations near a box without looking at all of them.
+        Whether the nearest observation must be in one of the boxes, however little it weighs.
+
+    Returns
+    -------
+    numpy.ndarray of bool, of shape (n_query_boxes, n_observation_boxes)
     """
+    num_queries, num_observations = len(queries.low), len(observations.low)
+    kept = np.zeros((num_queries, num_observations), dtype=np.bool_)
+    # A little more than the threshold, as reads round their distances.
+    reach = np.inf if match_threshold is None else match_threshold * (1 + 1e-6)
+    share = math.log(tail / max(int(sizes.sum()), 1))
 
-    def __init__(
-        self,
-        locations: torch.Tensor,
-        location_sds: torch.Tensor,
-        match_threshold: float | None,
-        tail: float,
-        with_nearest: bool,
-        nearby: Nearby | None = None,
-    ) -> None:
-        self._locations = locations.detach().cpu().numpy()
-        self._sds = location_sds.detach().cpu().numpy()
-        self._threshold_squared = np.inf if match_threshold is None else match_threshold**2
-        self._match_threshold = match_threshold
-        self._tail = tail
-        self._with_nearest = with_nearest
-        self._nearby = nearby if match_threshold is not None else None
+    def fill(first: int, stride: int) -> None:
+        _fill_what_matters(
+            first,
+            stride,
+            *queries.arrays,
+            *observations.arrays,
+            sizes,
+            reach**2,
+            share,
+            with_nearest,
+            kept,
+        )
 
-    def chosen_for(self, boxes: Boxes) -> Iterator[Chosen]:
-        """Find, for one box of queries after the other, what can matter.
+    in_parallel(fill, num_queries, _BOUNDS * num_queries * num_observations)
+    return kept
 
-        Parameters
-        ----------
-        boxes : Boxes
 
-        Yields
-        ------
-        Chosen
-        """
-        num_boxes = len(boxes.low)
-        if self._nearby is not None:
-            threshold = float(self._match_threshold or 0.0)
-            for index in range(num_boxes):
-                box = boxes.one(index)
-                rows = self._nearby(box.low[0], box.high[0], threshold)
-                least = box.least_variance.min() + np.square(self._sds[rows].min(initial=np.inf))
-                reach = threshold + np.linalg.norm(box.high - box.low)
-                yield Chosen(rows, float(reach**2 / (2 * least)))
-            return
-        present = np.flatnonzero(np.isfinite(self._sds).all(axis=-1))
-        if num_boxes == 1 or len(present) < 4 * GROUP:
-            for index in range(num_boxes):
-                yield self._refine(boxes.one(index), present)
-            return
-        # First whole groups of observations, then the observations of those that are left.
-        places = self._locations[present].astype(np.float64)
-        variances = np.square(self._sds[present].astype(np.float64))
-        groups = Groups.of_neighbours(places, max(GROUP // 4, len(present) // 1024))
-        kept = self._matter(Bounds.between(boxes, Boxes.around(places, variances, groups)))
-        members = present[groups.rows]
-        sizes = np.diff(groups.starts, append=len(members))
-        for index in range(num_boxes):
-            yield self._refine(boxes.one(index), members[np.repeat(kept[index], sizes)])
+_BOUNDS = 50  # what it costs to bound a pair of boxes, in multiplications
 
-    def _refine(self, box: Boxes, rows: np.ndarray) -> Chosen:
-        if len(rows) == 0:
-            return Chosen(rows, 0.0)
-        places = self._locations[rows].astype(np.float64)
-        variances = np.square(self._sds[rows].astype(np.float64))
-        bounds = Bounds.between(box, Boxes(places, places, variances, variances))
-        near = self._within(bounds)[0]
-        floor, best = self._floor(bounds)
-        # From the least up, what together stays below the share of the floor may go.
-        share = np.where(near, np.exp(np.minimum(bounds.upper[0] - floor[0], 1.0)), 0.0)
-        order = np.argsort(share)
-        kept = np.empty(len(rows), dtype=bool)
-        kept[order] = np.cumsum(share[order]) > self._tail / 2
-        kept &= near
-        if self._with_nearest:
-            kept |= near & (bounds.gap <= bounds.reach.min())[0]
-        extent = np.square(box.high - box.low) / (box.least_variance + variances.min(axis=0))
-        return Chosen(rows[kept], float(max(bounds.exponent[0, best[0]], extent.sum() / 8)))
+_PARALLEL_FROM = 4_000_000  # multiplications; below, threads take longer to wake than to work
 
-    def _matter(self, bounds: Bounds) -> np.ndarray:
-        """Which boxes of observations can matter, by the share of a single observation."""
-        share = math.log(self._tail / 2 / len(self._locations))
-        kept = bounds.upper >= self._floor(bounds)[0] + share
-        if self._with_nearest:
-            kept |= bounds.gap <= bounds.reach.min(axis=-1, keepdims=True)
-        return np.asarray(kept & self._within(bounds))
 
-    def _floor(self, bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
-        """Bound on the sum of all affinities from below, and where the greatest of them is."""
-        # Only what is surely within the threshold holds the floor up.
-        lower = np.where(bounds.reach <= self._threshold_squared, bounds.lower, -np.inf)
-        best = lower.argmax(axis=-1)
-        greatest = np.take_along_axis(lower, best[:, None], axis=-1)
-        shift = np.where(np.isfinite(greatest), greatest, 0.0)
-        with np.errstate(divide="ignore"):
-            floor = shift + np.log(np.exp(lower - shift).sum(axis=-1, keepdims=True))
-        return floor, best
+def in_parallel(
+    work: Callable[[int, int], None],
+    number: int,
+    multiplications: float,
+    most_threads: int | None = None,
+) -> None:
+    """Share items of work out among as many threads as PyTorch uses.
 
-    def _within(self, bounds: Bounds) -> np.ndarray:
-        # A little more than the threshold, as the reads round their distances.
-        return np.asarray(bounds.gap <= self._threshold_squared * (1 + 1e-5))
+    Parameters
+    ----------
+    work : callable
+        Takes a first item and a stride: thread i of n does the items i, i + n, i + 2n, …, so that
+        neighbours, which have equally much to do, go to different threads.
+    number : int
+        Number of items.
+    multiplications : float
+        How much there is to do; with little, threads would take longer to wake than to work.
+    most_threads : int, optional
+    """
+    threads = torch.get_num_threads() if multiplications >= _PARALLEL_FROM else 1
+    threads = max(1, min(threads, number, most_threads or threads))
+    pool = _pool(os.getpid())
+    others = [pool.submit(work, first, threads) for first in range(1, threads)]
+    try:
+        work(0, threads)
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
+
+
+@functools.cache
+def _pool(process: int) -> ThreadPoolExecutor:
+    # Threads are kept, as to start one can take longer than its work; a forked process has none of
+    # those of its parent.
+    return ThreadPoolExecutor(max(1, torch.get_num_threads() - 1))
+
+
+@compiled
+def _fill_what_matters(
+    first: int,
+    stride: int,
+    query_low: np.ndarray,
+    query_high: np.ndarray,
+    query_least: np.ndarray,
+    query_greatest: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    least: np.ndarray,
+    greatest: np.ndarray,
+    sizes: np.ndarray,
+    threshold_squared: float,
+    log_share: float,
+    with_nearest: bool,
+    kept: np.ndarray,
+) -> None:
+    num_boxes, dim = low.shape
+    uppers, gaps = np.empty(num_boxes), np.empty(num_boxes)
+    for query in range(first, len(query_low), stride):
+        best, floor, nearest_reach = -np.inf, 0.0, np.inf
+        for box in range(num_boxes):
+            gap, reach = 0.0, 0.0
+            near_exponent, far_exponent = 0.0, 0.0
+            least_volume, greatest_volume = 1.0, 1.0
+            for axis in range(dim):
+                between = max(
+                    query_low[query, axis] - high[box, axis],
+                    low[box, axis] - query_high[query, axis],
+                    0.0,
+                )
+                across = max(
+                    query_high[query, axis] - low[box, axis],
+                    high[box, axis] - query_low[query, axis],
+                )
+                smallest = query_least[query, axis] + least[box, axis]
+                largest = query_greatest[query, axis] + greatest[box, axis]
+                gap += between * between
+                reach += across * across
+                near_exponent += between * between / largest
+                far_exponent += across * across / smallest
+                least_volume *= smallest
+                greatest_volume *= largest
+            gaps[box] = gap
+            uppers[box] = -np.inf
+            if gap > threshold_squared:
+                continue
+            uppers[box] = -0.5 * (near_exponent + math.log(least_volume))
+            nearest_reach = min(nearest_reach, reach)
+            if reach <= threshold_squared:  # only what surely counts holds the floor up
+                lower = -0.5 * (far_exponent + math.log(greatest_volume))
+                if lower > best:
+                    floor *= math.exp(best - lower)
+                    best = lower
+                floor += sizes[box] * math.exp(lower - best)
+        least_that_matters = best + math.log(floor) + log_share if floor > 0.0 else -np.inf
+        for box in range(num_boxes):
+            if gaps[box] <= threshold_squared and (
+                uppers[box] >= least_that_matters or (with_nearest and gaps[box] <= nearest_reach)
+            ):
+                kept[query, box] = True
 
 
 def greatest_exponent(
@@ -284,10 +309,12 @@ def greatest_exponent(
     """
     if len(locations) == 0:
         return 0.0
-    arrays = [t.detach().cpu().numpy() for t in (queries, sds, locations, location_sds)]
-    boxes = []
-    for places, deviations in (arrays[:2], arrays[2:]):
-        edges = places.min(axis=0), places.max(axis=0)
-        spread = np.square(deviations.min(axis=0)), np.square(deviations.max(axis=0))
-        boxes.append(Boxes(*(np.asarray(e, dtype=np.float64)[None] for e in (*edges, *spread))))
-    return float(Bounds.between(*boxes).exponent[0, 0])
+    tensors = (queries, sds, locations, location_sds)
+    places, deviations, others, other_deviations = (
+        tensor.detach().cpu().numpy().astype(np.float64) for tensor in tensors
+    )
+    across = np.maximum(
+        places.max(axis=0) - others.min(axis=0), others.max(axis=0) - places.min(axis=0)
+    )
+    variances = np.square(deviations.min(axis=0)) + np.square(other_deviations.min(axis=0))
+    return float(np.sum(np.square(across) / (2 * variances)))

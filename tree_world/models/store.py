@@ -8,7 +8,7 @@ import torch
 from tree_world.models.neighbors import GridIndex
 from tree_world.models.read_types import Observations
 
-_REFILL = 4096  # how many of the oldest slots are looked up at a time
+_REFILL = 4096  # the oldest slots are looked up for so many writes at a time
 
 
 class Store:
@@ -253,12 +253,11 @@ class Store:
 
     def _refill(self) -> None:
         """Look up the oldest slots; those that are written meanwhile are passed over later."""
-        in_use = np.flatnonzero(self.written_at[: self.used] >= 0)
-        if len(in_use) > _REFILL:
-            part = np.argpartition(self.written_at[in_use], _REFILL)[:_REFILL]
-            in_use = in_use[part]
-        order = np.argsort(-self.written_at[in_use])
-        self._oldest = [(int(self.written_at[slot]), int(slot)) for slot in in_use[order]]
+        written = self.written_at[: self.used]
+        first = int(np.min(written, where=written >= 0, initial=self.clock))
+        slots = np.flatnonzero((written >= first) & (written < first + _REFILL))
+        order = np.argsort(-written[slots])
+        self._oldest = list(zip(written[slots][order].tolist(), slots[order].tolist(), strict=True))
 
     def _release(self, slots: np.ndarray) -> None:
         where = torch.from_numpy(slots).to(self.locations.device)
