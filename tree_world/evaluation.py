@@ -197,3 +197,76 @@ def _finite_vector(values: ArrayLike) -> np.ndarray:
             f"values must be finite, but value {int(np.argmin(np.isfinite(array)))} is not."
         )
     return array
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Forecast probabilities beside what came of them.
+
+    Attributes
+    ----------
+    forecast, observed : numpy.ndarray of shape (num_bins,)
+        Mean forecast and mean outcome of each bin that is not empty.
+    counts : numpy.ndarray of shape (num_bins,)
+        Forecasts in it.
+    """
+
+    forecast: np.ndarray
+    observed: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def expected_calibration_error(self) -> float:
+        """Mean distance between forecast and outcome, each bin weighted by its forecasts."""
+        return float(np.average(np.abs(self.forecast - self.observed), weights=self.counts))
+
+
+def reliability(forecast: ArrayLike, outcome: ArrayLike, num_bins: int = 10) -> Reliability:
+    """Compare forecast probabilities with outcomes, in bins of equal width.
+
+    Parameters
+    ----------
+    forecast : array_like of shape (n,)
+        From 0 to 1.
+    outcome : array_like of shape (n,)
+        What happened: 0 or 1, or a probability where that is all that is known.
+    num_bins : int, default=10
+
+    Returns
+    -------
+    Reliability
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or a number does not lie between 0 and 1.
+
+    References
+    ----------
+    M. P. Naeini, G. F. Cooper, M. Hauskrecht, "Obtaining well calibrated probabilities using
+    Bayesian binning", 2015.
+
+    Examples
+    --------
+    >>> reliability([0.9, 0.9, 0.1, 0.1], [1, 1, 0, 0]).expected_calibration_error
+    0.1
+    """
+    given, happened = (np.asarray(values, dtype=np.float64) for values in (forecast, outcome))
+    if given.ndim != 1 or given.shape != happened.shape or len(given) == 0:
+        raise ValueError(
+            "forecast and outcome must be vectors of one length, but have shapes "
+            f"{given.shape} and {happened.shape}."
+        )
+    inside = (given >= 0) & (given <= 1) & (happened >= 0) & (happened <= 1)
+    if not inside.all() or num_bins < 1:
+        raise ValueError(
+            f"forecasts and outcomes must lie between 0 and 1, but {int((~inside).sum())} pairs do "
+            f"not; num_bins must be at least 1 and is {num_bins}."
+        )
+    bins = np.minimum((given * num_bins).astype(int), num_bins - 1)
+    counts = np.bincount(bins, minlength=num_bins)
+    filled = counts > 0
+    forecast_mean, observed_mean = (
+        np.bincount(bins, values, num_bins)[filled] / counts[filled] for values in (given, happened)
+    )
+    return Reliability(forecast_mean, observed_mean, counts[filled])

@@ -26,7 +26,7 @@ from cycler import cycler
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
@@ -34,7 +34,7 @@ from matplotlib.patches import Patch, Rectangle, Wedge
 from matplotlib.ticker import LogLocator, MaxNLocator
 from sklearn.decomposition import PCA
 
-from tree_world.evaluation import Estimate, SurvivalCurve
+from tree_world.evaluation import Estimate, Reliability, SurvivalCurve
 from tree_world.simulation import DirectionalSensor, Recording, SimpleSensor, TreeWorld
 from tree_world.validation import PointsLike, as_points, as_unit_vectors
 
@@ -584,6 +584,58 @@ def plot_value_field(
     return ax
 
 
+def plot_drive_field(
+    probabilities: torch.Tensor,
+    grid: MapGrid,
+    ax: Axes | None = None,
+    *,
+    support: torch.Tensor | np.ndarray | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Draw what places are worth: green for food, orange for poison, hatched where unknown.
+
+    A drive is drawn as strongly as its probability exceeds that of a guess. Paper is neutral, or
+    undecided.
+
+    Parameters
+    ----------
+    probabilities : torch.Tensor of shape (cells², 3)
+        Of poison, edible and neutral at ``grid.points``.
+    grid : MapGrid
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    support : array of shape (cells²,), optional
+        From 0, unknown, to 1, sure; 1 by default. The hatching of the unknown shows through.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If there are not three probabilities for each cell.
+    """
+    chances = np.asarray(probabilities, dtype=np.float64)
+    if chances.ndim != 2 or chances.shape[1] != 3:
+        raise ValueError(
+            f"probabilities must have shape (cells², 3), but have shape {chances.shape}."
+        )
+    ax = _map_axes(ax, grid.half_width, title)
+    excess = np.clip((chances[:, :2] - 1 / 3) / (1 - 1 / 3), 0.0, 1.0)
+    hues = np.array([to_rgb(color) for color in (POISONOUS, EDIBLE)])
+    paper = np.array(to_rgb(PAPER))
+    colors = paper + excess @ (hues - paper)
+    opaque = np.ones(len(chances)) if support is None else np.asarray(support, dtype=np.float64)
+    if support is not None:
+        _hatch_everything(ax, grid)
+    image = np.concatenate([grid.image(colors), grid.image(opaque)[..., None]], axis=-1)
+    ax.imshow(image.clip(0, 1), origin="lower", extent=grid.extent, interpolation="nearest",
+              zorder=1)  # fmt: skip
+    return ax
+
+
 def plot_observations(
     locations: torch.Tensor,
     ax: Axes,
@@ -955,6 +1007,41 @@ def plot_distributions(
         )  # fmt: skip
     ax.set(xlabel=xlabel, ylabel="share of places", ylim=(0, 1.02), xlim=(0, None))
     ax.legend(loc="lower right")
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
+def plot_reliability(
+    curves: Mapping[str, Reliability], ax: Axes | None = None, *, title: str | None = None
+) -> Axes:
+    """Draw what came of forecasts against what was forecast; on the diagonal both agree.
+
+    Parameters
+    ----------
+    curves : mapping of str to Reliability
+        What to call each, and the bins. Discs are as large as the share of forecasts in them.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(4.2, 4.2))
+    ax.plot([0, 1], [0, 1], color=LINE, linewidth=1)
+    for number, (label, bins) in enumerate(curves.items()):
+        color = SERIES[number % len(SERIES)]
+        ax.plot(
+            bins.forecast, bins.observed, color=color, linestyle=_LINES[number % len(_LINES)],
+            linewidth=1.8, label=label,
+        )  # fmt: skip
+        sizes = 12 + 160 * bins.counts / bins.counts.sum()
+        ax.scatter(bins.forecast, bins.observed, s=sizes, color=color, alpha=0.55, linewidth=0)
+    ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="forecast", ylabel="outcome")
+    ax.legend(loc="upper left")
     if title is not None:
         ax.set_title(title)
     return ax
