@@ -90,4 +90,6 @@ def kernel_environment() -> dict[str, str]:
         "TREE_WORLD_DIGEST": library_digest(),
     }
     environment.setdefault("HF_HUB_OFFLINE", "1")
+    # Chapters run side by side: threads that wait must not keep the others from working.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return environment
