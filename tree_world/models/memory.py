@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,22 @@ from tree_world.models.affinity import log_affinity
 from tree_world.models.projection import Projection
 from tree_world.models.read_types import MEMORY_LIMIT, RIDGE, TAIL, Read, ReadOptions
 from tree_world.models.reading import read
+from tree_world.models.sampling import (
+    CellSearch,
+    FoundPlaces,
+    Query,
+    Samples,
+    best_distinct_slots,
+    draw,
+    exact_log_weights,
+)
 from tree_world.models.store import Store
-from tree_world.validation import PointsLike, as_points, positive_distance
+from tree_world.validation import PointsLike, SeedLike, as_points, make_generator, positive_distance
 
 _FORMAT = "tree-world-memory-1"
 
+_FEW = 10_000  # observations, up to which looking at all is quicker than opening cells
+_SEARCHES = 8  # search keys that are kept ready
 _FOR_EACH_PLACE = 1000  # observations that are put in order anew in the time of one index search
 
 
@@ -135,6 +147,7 @@ class SpatialMemory:
 
     def reset(self) -> None:
         """Forget everything but the projection. Ids start again from zero."""
+        self._searches: dict[tuple[int, bytes, float], CellSearch] = {}
         self._rows = [self._new_row()]
 
     def _new_row(self) -> Store:
@@ -461,6 +474,260 @@ class SpatialMemory:
             mean, found.known, found.effective_sample_size, found.spread, found.nearest_distance
         )
 
+    # --- searching -------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        location: PointsLike | None,
+        location_sd: PointsLike | float | None,
+        search_key: PointsLike,
+        num_samples: int = 1,
+        sigma_scale: float = 1.0,
+        temperature: float | None = None,
+        match_threshold: float | None = None,
+        location_temperature: float = 1.0,
+        *,
+        replacement: bool = True,
+        seed: SeedLike = 0,
+        method: str = "auto",
+    ) -> torch.Tensor:
+        r"""Draw places that satisfy a search, near a place if one is given.
+
+        .. math::
+
+            \ell \sim \sum_t w_t \, \mathcal N(\ell_t, (c\,\sigma_t)^2), \qquad
+            w_t = \operatorname{softmax}_t \left( \frac{y \cdot z_t}{T}
+            + \frac{\log k(\ell_0, \ell_t)}{T_\ell} \right)
+
+        Parameters
+        ----------
+        location : array_like of shape (location_dim,) or (batch, location_dim), or None
+            Where the search is from, in metres; None for anywhere.
+        location_sd : float or array_like, broadcast to the shape of `location`, or None
+            In metres.
+        search_key : array_like of shape (sensory_dim,) or (batch, sensory_dim)
+            The direction y of the senses that are looked for, as of
+            `tree_world.models.drives.DriveClassifier.search_key`.
+        num_samples : int, default=1
+        sigma_scale : float, default=1.0
+            The factor c; zero gives the places of observations themselves.
+        temperature : float, optional
+            T: low ones pick the best matches. √sensory_dim by default.
+        match_threshold : float, optional
+            Observations farther away than this from `location`, in metres, are never drawn.
+        location_temperature : float, default=1.0
+            :math:`T_\ell`: high ones reach far. Independent of T.
+        replacement : bool, default=True
+            Whether an observation may be drawn more than once.
+        seed : int or torch.Generator, default=0
+        method : {"auto", "exact", "cells"}, default="auto"
+            Whether to look at all observations, or only at cells of the index. Both have the same
+            distribution; "auto" chooses by size.
+
+        Returns
+        -------
+        torch.Tensor of shape (num_samples, location_dim) or (batch, num_samples, location_dim)
+
+        Raises
+        ------
+        ValueError
+            If no observation matches, or without replacement fewer than `num_samples`; if shapes do
+            not fit or a number is out of its range.
+        """
+        return self._sample(
+            location, location_sd, search_key, num_samples, sigma_scale, temperature,
+            match_threshold, location_temperature, replacement, seed, method, False,
+        ).places  # fmt: skip
+
+    def sample_with_origin(
+        self,
+        location: PointsLike | None,
+        location_sd: PointsLike | float | None,
+        search_key: PointsLike,
+        num_samples: int = 1,
+        sigma_scale: float = 1.0,
+        temperature: float | None = None,
+        match_threshold: float | None = None,
+        location_temperature: float = 1.0,
+        *,
+        replacement: bool = True,
+        seed: SeedLike = 0,
+        method: str = "auto",
+    ) -> Samples:
+        """Draw places, and say from which observations and how likely these were.
+
+        Parameters
+        ----------
+        location, location_sd, search_key, num_samples, sigma_scale, temperature, match_threshold
+            As for `sample`.
+        location_temperature, replacement, seed, method
+            As for `sample`. The same seed gives the same places.
+
+        Returns
+        -------
+        Samples
+        """
+        return self._sample(
+            location, location_sd, search_key, num_samples, sigma_scale, temperature,
+            match_threshold, location_temperature, replacement, seed, method, True,
+        )  # fmt: skip
+
+    def _sample(
+        self,
+        location: PointsLike | None,
+        location_sd: PointsLike | float | None,
+        search_key: PointsLike,
+        num_samples: int,
+        sigma_scale: float,
+        temperature: float | None,
+        match_threshold: float | None,
+        location_temperature: float,
+        replacement: bool,
+        seed: SeedLike,
+        method: str,
+        with_origin: bool,
+    ) -> Samples:
+        temperature = math.sqrt(self.sensory_dim) if temperature is None else temperature
+        for name, value in (
+            ("temperature", temperature), ("location_temperature", location_temperature),
+            ("match_threshold", 1.0 if match_threshold is None else match_threshold),
+            ("num_samples", num_samples),
+        ):  # fmt: skip
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be positive and finite, not {value!r}.")
+        if not (math.isfinite(sigma_scale) and sigma_scale >= 0):
+            raise ValueError(f"sigma_scale must not be negative, but is {sigma_scale!r}.")
+        if method not in ("auto", "exact", "cells"):
+            raise ValueError(f"method must be 'auto', 'exact' or 'cells', but is {method!r}.")
+        if match_threshold is not None and location is None:
+            raise ValueError("match_threshold is a distance from location, but none was given.")
+        keys = self._encoded_key(search_key)
+        places = sds = None
+        if location is not None:
+            places = self._places(location, "location")
+            given = places if location_sd is None else location_sd
+            if location_sd is None or places.ndim > 2:
+                raise ValueError(
+                    f"location must be one place or one for each row of the batch, with its "
+                    f"location_sd in metres, but has shape {tuple(places.shape)} and "
+                    f"location_sd is {location_sd!r}."
+                )
+            sds = self._deviations(given, places, "location_sd")
+        batch = max(
+            self.batch_size,
+            *(len(t) if t is not None and t.ndim == 2 else 1 for t in (keys, places)),
+        )
+        self._check_batch(batch, writing=False)
+        source = make_generator(seed)
+        generator = np.random.default_rng(
+            int(torch.randint(2**63 - 1, (1,), generator=source, dtype=torch.int64))
+        )
+        parts = []
+        for index in range(batch):
+            query = Query(
+                _row_of(keys, index).numpy(),
+                temperature,
+                None if places is None else _row_of(places, index).double().numpy(),
+                None if sds is None else _row_of(sds, index).double().numpy(),
+                location_temperature,
+                match_threshold,
+            )
+            row = self._rows[index % self.batch_size]
+            slots, log_p = self._draw(
+                row, query, num_samples, replacement, generator, method, with_origin
+            )
+            where = torch.from_numpy(slots).to(self.device)
+            noise = torch.from_numpy(generator.standard_normal((num_samples, self.location_dim)))
+            spread = sigma_scale * row.location_sds[where].detach()
+            drawn = row.locations[where].detach() + spread * noise.to(spread)
+            parts.append(Samples(drawn, torch.from_numpy(row.ids[slots]), torch.from_numpy(log_p)))
+        alone = batch == 1 and keys.ndim == 1 and (places is None or places.ndim == 1)
+        columns = ([getattr(p, n) for p in parts] for n in ("places", "ids", "log_probabilities"))
+        return Samples(*(column[0] if alone else torch.stack(column) for column in columns))
+
+    def _draw(
+        self, row: Store, query: Query, number: int, replacement: bool,
+        generator: np.random.Generator, method: str, with_total: bool,
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        by_cells = self.device.type == "cpu" and not self._requires_grad
+        if method == "cells" and not by_cells:
+            raise ValueError(
+                "method='cells' needs a memory on the CPU without gradients: choose 'exact'."
+            )
+        if method == "exact" or not by_cells or (method == "auto" and len(row) <= _FEW):
+            log_weights = exact_log_weights(row, query)
+            slots = draw(log_weights, number, replacement, generator)
+            return slots, (log_weights - np.logaddexp.reduce(log_weights))[slots]
+        name = (id(row), query.search_key.tobytes(), query.temperature)
+        if name not in self._searches:
+            if len(self._searches) == _SEARCHES:
+                self._searches.pop(next(iter(self._searches)))  # the one that was begun first
+            self._searches[name] = CellSearch(row, query.search_key, query.temperature)
+        return self._searches[name].draw(query, number, replacement, generator, with_total)
+
+    def _encoded_key(self, search_key: PointsLike) -> torch.Tensor:
+        """Express a direction of senses as one of what is stored."""
+        keys = as_points(search_key, self.sensory_dim, "search_key", self.dtype, self.device)
+        if keys.ndim > 2:
+            raise ValueError(
+                f"search_key must have shape ({self.sensory_dim},) or (batch, {self.sensory_dim}), "
+                f"but one of shape {tuple(keys.shape)} was given."
+            )
+        # Products with what is decoded are, up to a constant, products with what is stored.
+        return keys if self.projection is None else keys @ self.projection.inverse.mT
+
+    def search(
+        self,
+        search_key: PointsLike,
+        num_places: int = 10,
+        location: PointsLike | None = None,
+        *,
+        separation: float = 50.0,
+        match_threshold: float = 25.0,
+        row: int = 0,
+    ) -> FoundPlaces:
+        """Find the remembered places that match a search best, apart from each other.
+
+        Parameters
+        ----------
+        search_key : array_like of shape (sensory_dim,)
+            As for `sample`.
+        num_places : int, default=10
+            How many at most.
+        location : array_like of shape (location_dim,), optional
+            From where to measure distances, in metres.
+        separation : float, default=50.0
+            Least distance between two of the places, in metres.
+        match_threshold : float, default=25.0
+            Of the reads that tell match and support, in metres.
+        row : int, default=0
+            Row of the batch.
+
+        Returns
+        -------
+        FoundPlaces
+            The best first; fewer than `num_places` where the memory has no more.
+        """
+        if num_places < 1:
+            raise ValueError(f"num_places must be at least 1, not {num_places}.")
+        separation = positive_distance("separation", separation)
+        key = as_points(search_key, self.sensory_dim, "search_key", self.dtype, self.device)
+        store = self._rows[row]
+        encoded = self._encoded_key(key).detach().cpu().numpy()
+        slots = best_distinct_slots(store, encoded, num_places, separation)
+        where = torch.from_numpy(slots).to(self.device)
+        places = store.locations[where].detach()
+        options = ReadOptions(match_threshold, support=True)
+        found = self._read_row(store, places, store.location_sds[where].detach(), options)
+        distance = torch.full((len(slots),), torch.nan, dtype=self.dtype, device=self.device)
+        if location is not None:
+            origin = self._places(location, "location")
+            distance = torch.linalg.vector_norm(places - origin.reshape(-1), dim=-1)
+        return FoundPlaces(
+            places, torch.from_numpy(store.ids[slots]), found.mean.detach() @ key, distance,
+            found.effective_sample_size,
+        )  # fmt: skip
+
     # --- gradients, devices, files ---------------------------------------------------------------
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
@@ -506,6 +773,7 @@ class SpatialMemory:
         """
         self.device = self.device if device is None else torch.device(device)
         self.dtype = self.dtype if dtype is None else dtype
+        self._searches.clear()
         for row in self._rows:
             for name in ("locations", "location_sds", "senses"):
                 moved = getattr(row, name).detach().to(self.device, self.dtype)
@@ -643,3 +911,9 @@ class SpatialMemory:
             f"this memory holds a batch of {self.batch_size}, but a batch of {batch} was given. "
             "Give as many rows, or call reset() to start anew."
         )
+
+
+def _row_of(tensor: torch.Tensor, index: int) -> torch.Tensor:
+    """One row of a batch, or the one that serves all rows, on the CPU."""
+    own = tensor if tensor.ndim == 1 else tensor[index % len(tensor)]
+    return own.detach().cpu()

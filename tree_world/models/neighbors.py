@@ -21,6 +21,13 @@ class GridIndex:
     cell_size : float, default=25.0
         Side of a cell in metres: about the distance that is usually asked for.
 
+    Attributes
+    ----------
+    cells : dict of tuple of int to Cell
+        Those that hold any row, by their number along each axis.
+    changes : int
+        How often rows were added or taken away.
+
     Raises
     ------
     ValueError
@@ -37,7 +44,8 @@ class GridIndex:
 
     def __init__(self, cell_size: float = 25.0) -> None:
         self.cell_size = positive_distance("cell_size", cell_size)
-        self._cells: dict[tuple[int, ...], _Cell] = {}
+        self.cells: dict[tuple[int, ...], Cell] = {}
+        self.changes = 0
 
     def add(self, rows: np.ndarray, places: np.ndarray) -> None:
         """Add rows.
@@ -52,14 +60,15 @@ class GridIndex:
         keys = np.floor(np.asarray(places, dtype=np.float64) / self.cell_size).astype(np.int64)
         if len(rows) == 0:
             return
+        self.changes += 1
         if len(rows) == 1:
-            self._cell(keys[0]).extend(rows, places)
+            self._cell(keys[0]).extend(rows, places, self.changes)
             return
         different, members = np.unique(keys, axis=0, return_inverse=True)
         order = np.argsort(members.ravel(), kind="stable")
         edges = np.cumsum(np.bincount(members.ravel(), minlength=len(different)))[:-1]
         for key, part in zip(different, np.split(order, edges), strict=True):
-            self._cell(key).extend(rows[part], places[part])
+            self._cell(key).extend(rows[part], places[part], self.changes)
 
     def remove(self, rows: np.ndarray, places: np.ndarray) -> None:
         """Take rows away.
@@ -71,11 +80,12 @@ class GridIndex:
             Where they were when they were added.
         """
         keys = np.floor(np.asarray(places, dtype=np.float64) / self.cell_size).astype(np.int64)
+        self.changes += 1
         for row, key in zip(rows, keys, strict=True):
-            cell = self._cells[tuple(key.tolist())]
-            cell.discard(int(row))
+            cell = self.cells[tuple(key.tolist())]
+            cell.discard(int(row), self.changes)
             if cell.size == 0:
-                del self._cells[tuple(key.tolist())]
+                del self.cells[tuple(key.tolist())]
 
     def near_box(self, low: np.ndarray, high: np.ndarray, distance: float) -> np.ndarray:
         """Rows within a distance of a box.
@@ -109,33 +119,47 @@ class GridIndex:
             squares += np.square(gaps)
         return np.compress(squares <= reach**2, candidates)
 
-    def _overlapping(self, first: np.ndarray, last: np.ndarray) -> list[_Cell]:
+    def _overlapping(self, first: np.ndarray, last: np.ndarray) -> list[Cell]:
         num_cells = math.prod((last - first + 1).tolist())
-        if num_cells > len(self._cells):
+        if num_cells > len(self.cells):
             return [
                 cell
-                for key, cell in self._cells.items()
+                for key, cell in self.cells.items()
                 if all(a <= k <= b for a, k, b in zip(first, key, last, strict=True))
             ]
         ranges = (range(a, b + 1) for a, b in zip(first.tolist(), last.tolist(), strict=True))
-        return [cell for key in itertools.product(*ranges) if (cell := self._cells.get(key))]
+        return [cell for key in itertools.product(*ranges) if (cell := self.cells.get(key))]
 
-    def _cell(self, key: np.ndarray) -> _Cell:
+    def _cell(self, key: np.ndarray) -> Cell:
         name = tuple(key.tolist())
-        if name not in self._cells:
-            self._cells[name] = _Cell(len(name))
-        return self._cells[name]
+        if name not in self.cells:
+            self.cells[name] = Cell(len(name))
+        return self.cells[name]
 
 
-class _Cell:
-    """Rows of a cell and their places, in arrays with room to grow."""
+class Cell:
+    """Rows of a cell and their places, in arrays with room to grow.
+
+    Attributes
+    ----------
+    size : int
+        How many rows there are; the arrays may be longer.
+    rows : numpy.ndarray of int
+    places : numpy.ndarray of shape (room, dim)
+        In metres.
+    changed_at : int
+        Which of the changes of the index was the last to touch this cell.
+    """
 
     def __init__(self, dim: int) -> None:
         self.size = 0
+        self.changed_at = 0
         self.rows = np.empty(8, dtype=np.int64)
         self.places = np.empty((8, dim))
 
-    def extend(self, rows: np.ndarray, places: np.ndarray) -> None:
+    def extend(self, rows: np.ndarray, places: np.ndarray, change: int) -> None:
+        """Add rows."""
+        self.changed_at = change
         end = self.size + len(rows)
         if end > len(self.rows):
             room = max(end, 2 * len(self.rows))
@@ -145,7 +169,9 @@ class _Cell:
         self.places[self.size : end] = places
         self.size = end
 
-    def discard(self, row: int) -> None:
+    def discard(self, row: int, change: int) -> None:
+        """Take a row away; the last one moves into its place."""
+        self.changed_at = change
         at = int(np.flatnonzero(self.rows[: self.size] == row)[0])
         self.size -= 1
         self.rows[at] = self.rows[self.size]

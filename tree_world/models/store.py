@@ -47,6 +47,7 @@ class Store:
         self.used = 0  # slots from here on were never used
         self.next_id = 0
         self.clock = 0
+        self.generation = 0  # how often all senses were replaced
         self.index = GridIndex(cell_size)
         self._free: list[int] = []
         self._oldest: list[tuple[int, int]] = []
@@ -200,6 +201,7 @@ class Store:
         """Replace all senses, in order of age."""
         with torch.no_grad():
             self.senses[torch.from_numpy(self.slots_by_age())] = senses
+        self.generation += 1
 
     # --- the parts of a change -------------------------------------------------------------------
 
