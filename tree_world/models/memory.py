@@ -16,6 +16,7 @@ import torch
 
 from tree_world.files import write_atomically
 from tree_world.models.affinity import log_affinity
+from tree_world.models.localisation import read_location
 from tree_world.models.projection import Projection
 from tree_world.models.read_types import MEMORY_LIMIT, RIDGE, TAIL, Read, ReadOptions
 from tree_world.models.reading import read
@@ -726,6 +727,53 @@ class SpatialMemory:
         return FoundPlaces(
             places, torch.from_numpy(store.ids[slots]), found.mean.detach() @ key, distance,
             found.effective_sample_size,
+        )  # fmt: skip
+
+    def read_location(
+        self,
+        sense: PointsLike,
+        guess: PointsLike,
+        guess_sd: PointsLike | float,
+        sense_sd: float = 0.1,
+        *,
+        row: int = 0,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Correct a guess of a place by what is sensed there.
+
+        The mean of the remembered places, weighted by how well they agree with the guess and with
+        the sense. `tree_world.models.localisation.Localiser` says more: a posterior, and whether
+        the place can be told at all.
+
+        Parameters
+        ----------
+        sense : array_like of shape (sensory_dim,)
+        guess : array_like of shape (location_dim,)
+            In metres.
+        guess_sd : float or array_like of shape (location_dim,)
+            In metres.
+        sense_sd : float, default=0.1
+            How much senses differ at one place: the deviation of their distance.
+        row : int, default=0
+            Row of the batch.
+
+        Returns
+        -------
+        location, location_sd : torch.Tensor of shape (location_dim,)
+            In metres; the guess itself from an empty memory.
+        """
+        value = as_points(sense, self.sensory_dim, "sense", self.dtype, self.device).detach()
+        place = self._places(guess, "guess").reshape(-1)
+        sd = self._deviations(guess_sd, place, "guess_sd")
+        sense_sd = positive_distance("sense_sd", sense_sd)
+        store = self._rows[row]
+        slots = torch.from_numpy(store.slots_by_age()).to(self.device)
+        everything = store.observations().take(slots)
+        senses = everything.senses.detach()
+        if self.projection is not None:
+            senses = self.projection.decode(senses)
+        return read_location(
+            everything.locations.detach(), everything.location_sds.detach(), senses,
+            value.reshape(-1), place, sd, sense_sd,
         )  # fmt: skip
 
     # --- gradients, devices, files ---------------------------------------------------------------

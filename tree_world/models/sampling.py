@@ -504,7 +504,7 @@ def best_distinct_slots(
     scores = exact_log_weights(store, Query(search_key, 1.0))
     locations = store.locations[: store.used].detach().cpu().double().numpy()
     found: list[int] = []
-    while len(found) < number:
+    while len(found) < min(number, len(scores)):
         best = int(scores.argmax())
         if scores[best] == -math.inf:
             break

@@ -1,0 +1,324 @@
+"""Where does it smell like this? A posterior over places, and the courage to say: cannot tell."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from tree_world.models.affinity import log_affinity
+from tree_world.validation import (
+    PointsLike,
+    SeedLike,
+    as_points,
+    make_generator,
+    positive_distance,
+)
+
+if TYPE_CHECKING:
+    from tree_world.models.memory import SpatialMemory
+
+_TESTS = 200  # observations that are held out to find the width of the likelihood
+_AROUND = 2.5  # cells around the most probable one that count as the same peak
+_WIDTHS = np.geomspace(0.02, 20.0, 61)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What one sense says about where it was sensed.
+
+    Attributes
+    ----------
+    probabilities : torch.Tensor of shape (n_places,)
+        Of the places of the localiser, which are as many cells of equal size.
+    mean : torch.Tensor of shape (dim,)
+        In metres.
+    peak : torch.Tensor of shape (dim,)
+        The best single answer: the mean over the cells around the most probable one, in metres.
+    region : torch.Tensor of shape (n_places,), bool
+        The smallest set of places that holds the credible share of the probability.
+    area : float
+        Of the region, in metres to the power of the dimension.
+    entropy : float
+        In bits; log₂ of the number of places if nothing is known.
+    identifiable : bool
+        Whether the region is small enough to say that the place can be told.
+    """
+
+    probabilities: torch.Tensor
+    mean: torch.Tensor
+    peak: torch.Tensor
+    region: torch.Tensor
+    area: float
+    entropy: float
+    identifiable: bool
+
+
+class Localiser:
+    r"""Tells from a sense where it may have been sensed.
+
+    The memory is read at the cells of a grid, wherever it knows anything. With the read's mean
+    :math:`\bar z` and its spread :math:`\tau`, the likelihood of a sense is
+
+    .. math::
+
+        p(z \mid \ell) \propto \tau(\ell)^{-d} \exp\left(
+        -\frac{\lVert z - \bar z(\ell) \rVert^2}{2\, b^2\, \tau(\ell)^2} \right),
+
+    where d is the dimension of the *world*: senses have many numbers, but change along d directions
+    only. One width b serves all places. It is the one with which the credible regions of
+    observations that were held out hold the true place as often as they claim.
+
+    Parameters
+    ----------
+    memory : SpatialMemory
+        With at least 50 observations, in its first row. Later changes are not seen.
+    spacing : float, default=10.0
+        Side of the cells in metres.
+    match_threshold : float, default=50.0
+        Of the reads, in metres; cells with nothing so near are no candidates.
+    location_sd : float, default=5.0
+        Of the reads, in metres.
+    credibility : float, default=0.9
+        Probability that a region is to hold.
+    largest_area : float, optional
+        Area of a region up to which a place counts as told; a disc of 50 m by default.
+    order : {"constant", "linear"}, default="linear"
+        Of the reads.
+    seed : int or torch.Generator, default=0
+        Which observations are held out.
+
+    Attributes
+    ----------
+    places : torch.Tensor of shape (n_places, dim)
+        Centres of the cells that are candidates, in metres.
+    width : float
+        The factor b.
+
+    Raises
+    ------
+    ValueError
+        If the memory holds too few observations, or a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        memory: SpatialMemory,
+        spacing: float = 10.0,
+        match_threshold: float = 50.0,
+        location_sd: float = 5.0,
+        credibility: float = 0.9,
+        largest_area: float | None = None,
+        order: str = "linear",
+        seed: SeedLike = 0,
+    ) -> None:
+        if len(memory) < 50:
+            raise ValueError(
+                "to localise takes a memory of at least 50 observations, some of which are held "
+                f"out, but there are {len(memory)}."
+            )
+        if not 0 < credibility < 1:
+            raise ValueError(f"credibility must lie strictly between 0 and 1, not {credibility}.")
+        self.spacing = positive_distance("spacing", spacing)
+        self.credibility = credibility
+        dim = memory.location_dim
+        self.largest_area = (
+            math.pi ** (dim / 2) / math.gamma(dim / 2 + 1) * 50.0**dim
+            if largest_area is None
+            else positive_distance("largest_area", largest_area)
+        )
+        self._dim = memory.sensory_dim
+        locations, sds = memory.memory_locations[0], memory.memory_location_sds[0]
+        grid = _grid_around(locations, spacing, match_threshold)
+
+        def read(source: SpatialMemory) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            found = source.read_with_support(grid, location_sd, match_threshold, order=order)
+            return grid[found.known], found.mean[found.known], found.spread[found.known]
+
+        # Held-out observations are read back from the others.
+        generator = make_generator(seed)
+        shuffled = torch.randperm(len(locations), generator=generator)
+        held_out = shuffled[: min(_TESTS, len(locations) // 5)]
+        rest = shuffled[len(held_out) :]
+        senses = _decoded(memory)
+        partial = type(memory)(dim, memory.sensory_dim, max_memory_size=len(rest))
+        partial.write(locations[rest], sds[rest], senses[rest])
+        self.places, self._means, self._spreads = read(partial)
+        if len(self.places) == 0:
+            raise ValueError("the memory knows no place: widen match_threshold.")
+        self._floor = 0.0
+        self._floor = 0.1 * float(self._spreads.median())
+        self.width = self._calibrated(senses[held_out], locations[held_out])
+        self.places, self._means, self._spreads = read(memory)
+
+    # --- the width of the likelihood -------------------------------------------------------------
+
+    def _calibrated(self, senses: torch.Tensor, locations: torch.Tensor) -> float:
+        squares, log_spread = self._squares(senses), self._taus().log()
+        true_cells = torch.cdist(locations, self.places).argmin(dim=-1)
+        coverages = []
+        for width in _WIDTHS:
+            log_p = -squares / (2 * width**2) - self.places.shape[1] * log_spread
+            p = log_p.softmax(dim=-1)
+            own = p.gather(1, true_cells[:, None])
+            # In the region unless what is more probable already holds the credible share.
+            above = torch.where(p > own, p, 0.0).sum(dim=-1)
+            coverages.append(float((above < self.credibility).float().mean()))
+        enough = np.flatnonzero(np.array(coverages) >= self.credibility)
+        return float(_WIDTHS[enough[0]] if len(enough) else _WIDTHS[int(np.argmax(coverages))])
+
+    def _taus(self) -> torch.Tensor:
+        return self._spreads.clamp_min(self._floor)
+
+    def _squares(self, senses: torch.Tensor) -> torch.Tensor:
+        """Squared distances of senses (n, sensory_dim) to what is read, over τ²."""
+        return torch.cdist(senses, self._means).square() / self._taus().square()
+
+    # --- answers ---------------------------------------------------------------------------------
+
+    def locate(
+        self,
+        sense: PointsLike,
+        guess: PointsLike | None = None,
+        guess_sd: PointsLike | float | None = None,
+    ) -> Posterior:
+        """Tell where a sense may have been sensed.
+
+        Parameters
+        ----------
+        sense : array_like of shape (sensory_dim,)
+        guess : array_like of shape (dim,), optional
+            Where it is thought to have been, in metres: a Gaussian prior. Without one all
+            candidates are equally probable at first.
+        guess_sd : float or array_like of shape (dim,), optional
+            Standard deviation of the guess, in metres.
+
+        Returns
+        -------
+        Posterior
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, or a guess comes without its deviation.
+        """
+        value = as_points(sense, self._dim, "sense").detach().reshape(-1)
+        log_p = (
+            -self._squares(value[None])[0] / (2 * self.width**2)
+            - self.places.shape[1] * self._taus().log()
+        ).double()
+        if guess is not None:
+            log_p = log_p + _log_prior(self.places, guess, guess_sd)
+        p = log_p.softmax(dim=-1)
+        order = p.argsort(descending=True)
+        before = p[order].cumsum(dim=0) - p[order]
+        region = torch.zeros(len(p), dtype=torch.bool)
+        region[order[before < self.credibility]] = True
+        area = float(region.sum()) * self.spacing ** self.places.shape[1]
+        mean = (p[:, None] * self.places.double()).sum(dim=0)
+        entropy = float(-(p * p.clamp_min(1e-300).log2()).sum())
+        return Posterior(
+            p.to(torch.float32), mean.to(torch.float32), self._peak(p, int(order[0])), region,
+            area, entropy, area <= self.largest_area,
+        )  # fmt: skip
+
+    def _peak(self, p: torch.Tensor, best: int) -> torch.Tensor:
+        # The cells are coarser than the answer may be.
+        steps = (self.places - self.places[best]).double()
+        share = torch.where(steps.norm(dim=-1) <= _AROUND * self.spacing, p, 0.0)
+        return self.places[best] + ((share / share.sum()) @ steps).to(self.places.dtype)
+
+    def holds(self, posterior: Posterior, place: PointsLike) -> bool:
+        """Tell whether the credible region of a posterior holds a place.
+
+        Parameters
+        ----------
+        posterior : Posterior
+            Of this localiser.
+        place : array_like of shape (dim,)
+            In metres.
+
+        Returns
+        -------
+        bool
+        """
+        where = as_points(place, self.places.shape[1], "place").reshape(1, -1)
+        nearest = torch.cdist(where, self.places)[0]
+        at = int(nearest.argmin())
+        inside = float((where[0] - self.places[at]).abs().max()) <= self.spacing / 2 * (1 + 1e-5)
+        return bool(posterior.region[at]) and inside
+
+
+def read_location(
+    locations: torch.Tensor,
+    location_sds: torch.Tensor,
+    senses: torch.Tensor,
+    sense: torch.Tensor,
+    guess: torch.Tensor,
+    guess_sd: torch.Tensor,
+    sense_sd: float,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    r"""Correct a guess of a place by what is sensed there.
+
+    .. math::
+
+        \hat\ell = \sum_t w_t \ell_t, \qquad w_t \propto k(\ell_0, \ell_t)\,
+        e^{-\lVert z - z_t \rVert^2 / 2\sigma_z^2}
+
+    Parameters
+    ----------
+    locations, location_sds : torch.Tensor of shape (n, dim)
+        Of the observations, in metres.
+    senses : torch.Tensor of shape (n, sensory_dim)
+    sense : torch.Tensor of shape (sensory_dim,)
+    guess, guess_sd : torch.Tensor of shape (dim,)
+        In metres.
+    sense_sd : float
+        :math:`\sigma_z`: how much senses differ at one place.
+
+    Returns
+    -------
+    location, location_sd : torch.Tensor of shape (dim,)
+        Weighted mean and standard deviation of the places, in metres. The guess itself where no
+        observation has any weight.
+    """
+    affinity = log_affinity(
+        guess[None].double(), guess_sd[None].double(), locations.double(), location_sds.double()
+    )[0]
+    apart = (senses - sense).square().sum(dim=-1).double()
+    log_weights = affinity - apart / (2 * sense_sd**2)
+    if len(log_weights) == 0 or bool(torch.isinf(log_weights.max())):
+        return guess, guess_sd
+    weights = log_weights.softmax(dim=0)[:, None]
+    mean = (weights * locations.double()).sum(dim=0)
+    around = (locations.double() - mean).square() + location_sds.double().square()
+    variance = (weights * around).sum(dim=0)
+    return mean.to(guess.dtype), variance.sqrt().to(guess.dtype)
+
+
+def _log_prior(
+    places: torch.Tensor, guess: PointsLike, guess_sd: PointsLike | float | None
+) -> torch.Tensor:
+    centre = as_points(guess, places.shape[1], "guess").reshape(-1).double()
+    if guess_sd is None:
+        raise ValueError("a guess needs its standard deviation: give guess_sd in metres.")
+    sd = torch.as_tensor(guess_sd, dtype=torch.float64).expand(centre.shape)
+    if not bool((torch.isfinite(sd) & (sd > 0)).all()):
+        raise ValueError(f"guess_sd must be positive and finite, in metres, not {guess_sd}.")
+    return -0.5 * ((places.double() - centre) / sd).square().sum(dim=-1)
+
+
+def _grid_around(locations: torch.Tensor, spacing: float, margin: float) -> torch.Tensor:
+    axes = [
+        torch.arange(float(low) - margin, float(high) + margin + spacing, spacing)
+        for low, high in zip(locations.amin(dim=0), locations.amax(dim=0), strict=True)
+    ]
+    return torch.cartesian_prod(*axes).reshape(-1, len(axes))
+
+
+def _decoded(memory: SpatialMemory) -> torch.Tensor:
+    senses = memory.memory_senses[0].detach()
+    return senses if memory.projection is None else memory.projection.decode(senses)
