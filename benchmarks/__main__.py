@@ -63,6 +63,8 @@ def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]
         return runs[work, "ours"]["extra_info"][name]
 
     query, write = "one query in a million", "one write into a million"
+    here, here_small = "draw here of 1,000,000", "draw here of 10,000"
+    anywhere = "draw anywhere of 1,000,000"
     beyond = median(query) - info(query, "gather_seconds")
     gathered = info(query, "gather_bytes") / info(query, "gather_seconds")
     writes = runs[write, "ours"]["stats"]
@@ -80,6 +82,11 @@ def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]
         (query, "ms beyond the gather of the neighbours", 1e3 * beyond, 2),
         (query, "neighbours", info(query, "neighbours"), 8000),
         (query, "gather, as a share of copying bandwidth", gathered / info(query, "bandwidth"), 1),
+        (here, "ms", 1e3 * median(here), 5),
+        (here, "times as fast as torch.multinomial over everything",
+         median(here, "compared with") / median(here), 1),
+        (here, "times a draw from a hundredth of it", median(here) / median(here_small), 100),
+        (anywhere, "ms", 1e3 * median(anywhere), 5),
         (write, "ms, mean", 1e3 * writes["mean"], 1),
         (write, "ms, worst", 1e3 * writes["max"], 20),
     ]  # fmt: skip
