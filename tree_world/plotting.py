@@ -26,7 +26,7 @@ from cycler import cycler
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize, to_rgb
+from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
@@ -41,6 +41,8 @@ from tree_world.validation import PointsLike, as_points, as_unit_vectors
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from tree_world.models.localisation import Posterior
+
 PAPER = "#fbfaf6"
 INK = "#1f2622"
 SOFT_INK = "#5b665f"
@@ -53,6 +55,8 @@ UNKNOWN_FILL = "#ebe8df"
 UNKNOWN_HATCH = "#cfcabb"
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours of curves, told apart by readers of every kind of colour vision."""
+
+_PAPER_TO_LEAF = LinearSegmentedColormap.from_list("paper to leaf", [PAPER, "#9cc3ae", LEAF])
 
 TEXT_WIDTH = 7.4
 """Width in inches of a figure as wide as the text; its labels then have the size of the caption."""
@@ -670,6 +674,183 @@ def plot_observations(
         places[:, 0], places[:, 1], s=144 * shares, color=LEAF, alpha=0.55, linewidth=0,
         label=label, zorder=4,
     )  # fmt: skip
+    return ax
+
+
+def plot_samples(
+    places: torch.Tensor, ax: Axes, *, agent: PointsLike | None = None, label: str = "sample"
+) -> Axes:
+    """Draw places that were drawn, as triangles, and the agent that asked, as a square.
+
+    Parameters
+    ----------
+    places : torch.Tensor of shape (n, 2)
+        In metres.
+    ax : matplotlib.axes.Axes
+        The map to draw on.
+    agent : array_like of shape (2,), optional
+        In metres.
+    label : str, default="sample"
+        For the legend.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    drawn = np.asarray(places)
+    ax.scatter(
+        drawn[:, 0], drawn[:, 1], s=22, marker="^", color=SERIES[0], edgecolor="white",
+        linewidth=0.5, label=label, zorder=5,
+    )  # fmt: skip
+    if agent is not None:
+        where = as_points(agent, 2, "agent")
+        ax.plot(*where.tolist(), "s", color=CLAY, markersize=6, label="agent", zorder=6)
+    return ax
+
+
+def plot_density(density: torch.Tensor, grid: MapGrid, ax: Axes) -> Axes:
+    """Draw contours of a density on a map: within them lie 50, 80 and 95 % of it.
+
+    Parameters
+    ----------
+    density : torch.Tensor of shape (cells²,)
+        At ``grid.points``; not negative.
+    grid : MapGrid
+    ax : matplotlib.axes.Axes
+        The map to draw on.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the density is nowhere positive.
+    """
+    values = np.asarray(density, dtype=np.float64)
+    if not values.sum() > 0:
+        raise ValueError("a density must be positive somewhere on the map, but this one is not.")
+    ordered = np.sort(values)[::-1]
+    held = np.cumsum(ordered) / ordered.sum()
+    levels = sorted({float(ordered[np.searchsorted(held, share)]) for share in (0.5, 0.8, 0.95)})
+    cell = 2 * grid.half_width / grid.cells_per_axis
+    centres = np.linspace(-grid.half_width + cell / 2, grid.half_width - cell / 2,
+                          grid.cells_per_axis)  # fmt: skip
+    ax.contour(
+        centres, centres, grid.image(values), levels=levels, colors=INK, linewidths=0.9, zorder=3
+    )
+    return ax
+
+
+def plot_posterior(
+    places: torch.Tensor,
+    posterior: Posterior,
+    spacing: float,
+    ax: Axes,
+    *,
+    truth: PointsLike | None = None,
+    half_width: float = 500.0,
+    title: str | None = None,
+) -> Axes:
+    """Draw where something may have been smelled: dark cells are probable, hatched ones unknown.
+
+    Parameters
+    ----------
+    places : torch.Tensor of shape (n, 2)
+        Centres of the cells, in metres.
+    posterior : tree_world.models.localisation.Posterior
+        Its credible region is outlined.
+    spacing : float
+        Side of a cell in metres.
+    ax : matplotlib.axes.Axes
+        The map to draw on.
+    truth : array_like of shape (2,), optional
+        Where it was, in metres.
+    half_width : float, default=500.0
+        Of the map, in metres.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    _map_axes(ax, half_width, title)
+    axes = [np.unique(np.asarray(places)[:, axis]) for axis in range(2)]
+    shape = (len(axes[1]), len(axes[0]))
+    columns, rows = (
+        np.searchsorted(along, np.asarray(places)[:, axis]) for axis, along in enumerate(axes)
+    )
+    image, inside = np.full(shape, np.nan), np.zeros(shape)
+    image[rows, columns] = np.asarray(posterior.probabilities)
+    inside[rows, columns] = np.asarray(posterior.region, dtype=np.float64)
+    edge = spacing / 2
+    extent = (axes[0][0] - edge, axes[0][-1] + edge, axes[1][0] - edge, axes[1][-1] + edge)
+    _hatch_everything(ax, MapGrid(half_width, 2))
+    ax.imshow(image / np.nanmax(image), origin="lower", extent=extent, interpolation="nearest",
+              cmap=_PAPER_TO_LEAF, vmin=0, vmax=1, zorder=1)  # fmt: skip
+    ax.contour(*axes, inside, levels=[0.5], colors=CLAY, linewidths=1.2, zorder=3)
+    ax.plot(*posterior.peak.tolist(), "o", color=INK, markersize=5, zorder=5, label="told")
+    if truth is not None:
+        where = as_points(truth, 2, "truth")
+        ax.plot(*where.tolist(), "+", color=CLAY, markersize=12, markeredgewidth=2, zorder=6,
+                label="truth")  # fmt: skip
+    ax.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width))
+    return ax
+
+
+def plot_frontier(
+    curves: Mapping[str, tuple[Sequence[Estimate], Sequence[Estimate], Sequence[str]]],
+    points: Mapping[str, tuple[Estimate, Estimate]] | None = None,
+    ax: Axes | None = None,
+    *,
+    xlabel: str,
+    ylabel: str,
+    title: str | None = None,
+) -> Axes:
+    """Draw what is gained on one axis for what is paid on the other, as a setting changes.
+
+    Parameters
+    ----------
+    curves : mapping of str to (sequence of Estimate, sequence of Estimate, sequence of str)
+        What to call each curve; x, y, and what to write at each point.
+    points : mapping of str to (Estimate, Estimate), optional
+        Single points to compare with.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    xlabel, ylabel : str
+        What is drawn, with units.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.8))
+
+    def cross(x: Estimate, y: Estimate, color: str) -> None:
+        ax.plot([x.low, x.high], [y.mean] * 2, color=color, linewidth=0.8, alpha=0.6)
+        ax.plot([x.mean] * 2, [y.low, y.high], color=color, linewidth=0.8, alpha=0.6)
+
+    for number, (label, (x, y, names)) in enumerate(curves.items()):
+        color = SERIES[number % len(SERIES)]
+        ax.plot(
+            [e.mean for e in x], [e.mean for e in y], color=color, linewidth=1.8, marker="o",
+            markersize=4, linestyle=_LINES[number % len(_LINES)], label=label,
+        )  # fmt: skip
+        for one, other, name in zip(x, y, names, strict=True):
+            cross(one, other, color)
+            ax.annotate(name, (one.mean, other.mean), xytext=(4, 4), textcoords="offset points",
+                        fontsize=7.5, color=SOFT_INK)  # fmt: skip
+    for marker, (label, (one, other)) in zip("sDPv", (points or {}).items(), strict=False):
+        ax.plot(one.mean, other.mean, marker, color=INK, markersize=7, linestyle="none",
+                label=label)  # fmt: skip
+        cross(one, other, INK)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, None), ylim=(0, None))
+    ax.legend()
+    if title is not None:
+        ax.set_title(title)
     return ax
 
 

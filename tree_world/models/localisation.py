@@ -61,7 +61,7 @@ class Localiser:
     r"""Tells from a sense where it may have been sensed.
 
     The memory is read at the cells of a grid, wherever it knows anything. With the read's mean
-    :math:`\bar z` and its spread :math:`\tau`, the likelihood of a sense is
+    :math:`\bar z`, the likelihood of a sense is
 
     .. math::
 
@@ -69,8 +69,9 @@ class Localiser:
         -\frac{\lVert z - \bar z(\ell) \rVert^2}{2\, b^2\, \tau(\ell)^2} \right),
 
     where d is the dimension of the *world*: senses have many numbers, but change along d directions
-    only. One width b serves all places. It is the one with which the credible regions of
-    observations that were held out hold the true place as often as they claim.
+    only. :math:`\tau^2` is the read's squared spread plus that of the median place over the
+    effective number of observations. One width b serves all places. It is the one with which the
+    credible regions of observations that were held out hold the true place as often as they claim.
 
     Parameters
     ----------
@@ -136,7 +137,10 @@ class Localiser:
 
         def read(source: SpatialMemory) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             found = source.read_with_support(grid, location_sd, match_threshold, order=order)
-            return grid[found.known], found.mean[found.known], found.spread[found.known]
+            spread, number = found.spread[found.known], found.effective_sample_size[found.known]
+            # One observation has no spread, but is no surer for it.
+            tau = (spread.square() + float(spread.median()) ** 2 / number).sqrt()
+            return grid[found.known], found.mean[found.known], tau
 
         # Held-out observations are read back from the others.
         generator = make_generator(seed)
@@ -146,22 +150,23 @@ class Localiser:
         senses = _decoded(memory)
         partial = type(memory)(dim, memory.sensory_dim, max_memory_size=len(rest))
         partial.write(locations[rest], sds[rest], senses[rest])
-        self.places, self._means, self._spreads = read(partial)
+        self.places, self._means, self._taus = read(partial)
         if len(self.places) == 0:
             raise ValueError("the memory knows no place: widen match_threshold.")
-        self._floor = 0.0
-        self._floor = 0.1 * float(self._spreads.median())
         self.width = self._calibrated(senses[held_out], locations[held_out])
-        self.places, self._means, self._spreads = read(memory)
+        self.places, self._means, self._taus = read(memory)
 
     # --- the width of the likelihood -------------------------------------------------------------
 
     def _calibrated(self, senses: torch.Tensor, locations: torch.Tensor) -> float:
-        squares, log_spread = self._squares(senses), self._taus().log()
-        true_cells = torch.cdist(locations, self.places).argmin(dim=-1)
+        steps, true_cells = torch.cdist(locations, self.places).min(dim=-1)
+        # No width helps where nothing is known.
+        known = steps <= self.spacing * math.sqrt(self.places.shape[1]) / 2
+        true_cells = true_cells[known]
+        squares, log_tau = self._squares(senses[known]), self._taus.log()
         coverages = []
         for width in _WIDTHS:
-            log_p = -squares / (2 * width**2) - self.places.shape[1] * log_spread
+            log_p = -squares / (2 * width**2) - self.places.shape[1] * log_tau
             p = log_p.softmax(dim=-1)
             own = p.gather(1, true_cells[:, None])
             # In the region unless what is more probable already holds the credible share.
@@ -170,12 +175,9 @@ class Localiser:
         enough = np.flatnonzero(np.array(coverages) >= self.credibility)
         return float(_WIDTHS[enough[0]] if len(enough) else _WIDTHS[int(np.argmax(coverages))])
 
-    def _taus(self) -> torch.Tensor:
-        return self._spreads.clamp_min(self._floor)
-
     def _squares(self, senses: torch.Tensor) -> torch.Tensor:
         """Squared distances of senses (n, sensory_dim) to what is read, over τ²."""
-        return torch.cdist(senses, self._means).square() / self._taus().square()
+        return torch.cdist(senses, self._means).square() / self._taus.square()
 
     # --- answers ---------------------------------------------------------------------------------
 
@@ -208,7 +210,7 @@ class Localiser:
         value = as_points(sense, self._dim, "sense").detach().reshape(-1)
         log_p = (
             -self._squares(value[None])[0] / (2 * self.width**2)
-            - self.places.shape[1] * self._taus().log()
+            - self.places.shape[1] * self._taus.log()
         ).double()
         if guess is not None:
             log_p = log_p + _log_prior(self.places, guess, guess_sd)
