@@ -6,7 +6,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tree_world.evaluation import mean_with_interval, paired_difference, survival_curve
+from tree_world.evaluation import mean_with_interval, paired_difference, reliability, survival_curve
 
 values = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
 
@@ -79,6 +79,24 @@ def test_survival_only_falls_and_lies_in_its_band(lives):
     assert np.isfinite(curve.low).all()
 
 
+def test_reliability_bins_by_forecast():
+    bins = reliability([0.0, 0.04, 0.55, 0.55, 1.0], [0, 1, 1, 0.5, 1], num_bins=10)
+    np.testing.assert_allclose(bins.forecast, [0.02, 0.55, 1.0])
+    np.testing.assert_allclose(bins.observed, [0.5, 0.75, 1.0])
+    assert bins.counts.tolist() == [2, 2, 1]
+    assert bins.expected_calibration_error == pytest.approx((2 * 0.48 + 2 * 0.2 + 0) / 5)
+
+
+@given(
+    forecast=st.lists(st.floats(0, 1), min_size=1, max_size=40),
+    num_bins=st.integers(1, 20),
+)
+def test_forecasts_that_come_true_are_reliable(forecast, num_bins):
+    bins = reliability(forecast, forecast, num_bins)
+    assert bins.expected_calibration_error == pytest.approx(0.0, abs=1e-12)
+    assert bins.counts.sum() == len(forecast)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -88,6 +106,10 @@ def test_survival_only_falls_and_lies_in_its_band(lives):
         (lambda: mean_with_interval([1.0, 2.0], confidence=1.0), "confidence"),
         (lambda: paired_difference([1.0, 2.0], [1.0, 2.0, 3.0]), "2 and 3 were given"),
         (lambda: survival_curve([1.0, 2.0], [True]), "shapes"),
+        (lambda: reliability([0.5], [1.0, 0.0]), "one length"),
+        (lambda: reliability([1.5], [1.0]), "between 0 and 1"),
+        (lambda: reliability([math.nan], [1.0]), "between 0 and 1"),
+        (lambda: reliability([0.5], [1.0], num_bins=0), "num_bins"),
         (lambda: survival_curve([-1.0, 2.0], [True, True]), "-1 was given"),
         (lambda: survival_curve([1.0, 2.0], [True, True], confidence=0), "confidence"),
     ],

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tree_world import plotting
-from tree_world.evaluation import mean_with_interval, survival_curve
+from tree_world.evaluation import mean_with_interval, reliability, survival_curve
+from tree_world.models.localisation import Posterior
 from tree_world.simulation import DirectionalSensor, ExploringModel, Recording, SimpleSensor
 
 
@@ -463,6 +464,87 @@ def test_distributions_say_which_share_is_at_most_how_large():
     np.testing.assert_allclose(
         ax.lines[0].get_xydata(), [[1.0, 0.25], [2.0, 0.5], [2.0, 0.75], [3.0, 1.0]]
     )
+
+
+def test_drives_are_drawn_in_their_colours_and_support_as_opacity():
+    grid = plotting.MapGrid(10.0, 2)
+    chances = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1 / 3, 1 / 3, 1 / 3]])
+    support = [1.0, 0.5, 0.0, 1.0]
+    ax = plotting.plot_drive_field(chances, grid, support=support)
+    image = np.asarray(ax.images[0].get_array())
+    hues = {
+        name: mpl.colors.to_rgb(getattr(plotting, name))
+        for name in ("POISONOUS", "EDIBLE", "PAPER")
+    }
+    np.testing.assert_allclose(image[0, 0], [*hues["POISONOUS"], 1.0])  # south-west
+    np.testing.assert_allclose(image[0, 1], [*hues["EDIBLE"], 0.5])
+    np.testing.assert_allclose(image[1, 0], [*hues["PAPER"], 0.0])
+    np.testing.assert_allclose(image[1, 1], [*hues["PAPER"], 1.0])  # a guess is not a verdict
+    assert ax.images[0].origin == "lower"
+    assert ax.patches[0].get_hatch()
+    assert not plotting.plot_drive_field(chances, grid).patches
+    with pytest.raises(ValueError, match="shape"):
+        plotting.plot_drive_field(chances[:, :2], grid)
+
+
+def test_reliability_is_drawn_beside_its_diagonal():
+    bins = reliability([0.1, 0.1, 0.9], [0.0, 1.0, 1.0])
+    ax = plotting.plot_reliability({"a": bins})
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 0], [1, 1]])
+    np.testing.assert_allclose(ax.lines[1].get_xydata(), [[0.1, 0.5], [0.9, 1.0]])
+    np.testing.assert_allclose(ax.collections[0].get_sizes(), [12 + 320 / 3, 12 + 160 / 3])
+
+
+def test_samples_and_their_agent_are_where_they_are(make_world):
+    places = torch.tensor([[10.0, -20.0], [30.0, 40.0]])
+    ax = plotting.plot_world(make_world([[0.0, 0.0]]), legend=False)
+    plotting.plot_samples(places, ax, agent=[5.0, -7.0])
+    np.testing.assert_allclose(ax.collections[-1].get_offsets(), places)
+    np.testing.assert_allclose(ax.lines[-1].get_xydata(), [[5.0, -7.0]])
+
+
+def test_contours_hold_their_share_of_a_density(make_world):
+    grid = plotting.MapGrid(100.0, 201)
+    x, y = grid.points.T
+    density = torch.exp(-0.5 * (((x - 30) / 10) ** 2 + ((y + 40) / 20) ** 2))
+    ax = plotting.plot_world(make_world([[0.0, 0.0]]), half_width=100.0, legend=False)
+    plotting.plot_density(density, grid, ax)
+    (contours,) = (c for c in ax.collections if isinstance(c, mpl.contour.ContourSet))
+    # A contour of a Gaussian that holds the share p lies √(−2 log(1 − p)) deviations out.
+    widths = [np.ptp(path.vertices[:, 0]) / 2 / 10 for path in contours.get_paths()]
+    expected = [np.sqrt(-2 * np.log(1 - share)) for share in (0.95, 0.8, 0.5)]
+    np.testing.assert_allclose(widths, expected, rtol=0.02)
+    outer = contours.get_paths()[0].vertices
+    np.testing.assert_allclose((outer.min(0) + outer.max(0)) / 2, [30, -40], atol=0.5)
+    with pytest.raises(ValueError, match="positive"):
+        plotting.plot_density(torch.zeros(201**2), grid, ax)
+
+
+def test_a_posterior_is_drawn_where_its_cells_are():
+    places = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])  # one corner is unknown
+    posterior = Posterior(
+        torch.tensor([0.2, 0.6, 0.2]), torch.zeros(2), torch.tensor([10.0, 0.0]),
+        torch.tensor([False, True, False]), 100.0, 1.3, True,
+    )  # fmt: skip
+    _, (ax,) = plotting.map_panels(1)
+    plotting.plot_posterior(places, posterior, 10.0, ax, truth=[8.0, 1.0], half_width=50.0)
+    shown = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
+    np.testing.assert_allclose(shown, [[1 / 3, 1.0], [1 / 3, np.nan]], rtol=1e-6)
+    assert ax.images[0].get_extent() == [-5.0, 15.0, -5.0, 15.0]
+    points = [line.get_xydata()[0].tolist() for line in ax.lines]
+    assert points == [[10.0, 0.0], [8.0, 1.0]]
+    assert ax.patches[0].get_hatch()
+
+
+def test_a_frontier_joins_its_settings():
+    estimates = [mean_with_interval([1.0, 3.0]), mean_with_interval([4.0, 6.0])]
+    ax = plotting.plot_frontier(
+        {"T": (estimates, estimates[::-1], ["0.1", "1"])}, {"other": (estimates[0], estimates[1])},
+        xlabel="way (m)", ylabel="food (m)",
+    )  # fmt: skip
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[2.0, 5.0], [5.0, 2.0]])
+    assert [text.get_text() for text in ax.texts] == ["0.1", "1"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["T", "other"]
 
 
 # --- style ---------------------------------------------------------------------------------------

@@ -248,8 +248,8 @@ def reliability(forecast: ArrayLike, outcome: ArrayLike, num_bins: int = 10) -> 
 
     Examples
     --------
-    >>> reliability([0.9, 0.9, 0.1, 0.1], [1, 1, 0, 0]).expected_calibration_error
-    0.1
+    >>> reliability([0.75, 0.75, 0.25, 0.25], [1, 1, 0, 0]).expected_calibration_error
+    0.25
     """
     given, happened = (np.asarray(values, dtype=np.float64) for values in (forecast, outcome))
     if given.ndim != 1 or given.shape != happened.shape or len(given) == 0:
