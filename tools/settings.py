@@ -92,4 +92,5 @@ def kernel_environment() -> dict[str, str]:
     environment.setdefault("HF_HUB_OFFLINE", "1")
     # Chapters run side by side: threads that wait must not keep the others from working.
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    environment.setdefault("OPENBLAS_NUM_THREADS", "1")
     return environment

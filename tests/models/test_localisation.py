@@ -53,6 +53,10 @@ def test_a_posterior_is_one(localiser):
     _, _, senses = lived(0)
     posterior = localiser.locate(senses[0])
     p = posterior.probabilities.double()
+    squares = torch.cdist(senses[:1], localiser._means)[0].double().square()
+    tau = localiser._taus.double()
+    log_p = -squares / (2 * (localiser.width * tau) ** 2) - 2 * tau.log()
+    torch.testing.assert_close(p, log_p.softmax(dim=0), atol=1e-5, rtol=1e-2)
     assert p.sum() == pytest.approx(1.0, abs=1e-4)
     assert p[posterior.region].sum() >= 0.9 - 1e-4
     smallest_in, greatest_out = p[posterior.region].min(), p[~posterior.region].max()

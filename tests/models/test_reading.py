@@ -195,6 +195,46 @@ def test_boxes_leave_out_much_and_never_too_much(sds, threshold):
         assert kept.mean() < 0.6
 
 
+@settings(max_examples=300, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    num_queries=st.integers(1, 6),
+    num_observations=st.integers(1, 30),
+    sds=st.sampled_from([(1.0, 1.0), (0.5, 30.0), (5.0, 15.0)]),
+    threshold=st.sampled_from([None, 10.0, 40.0]),
+    tail=st.sampled_from([0.5, 0.1, 1e-3]),
+    with_nearest=st.booleans(),
+)
+def test_boxes_leave_out_no_more_than_the_tail(
+    seed, num_queries, num_observations, sds, threshold, tail, with_nearest
+):
+    places, deviations, observations = draw(
+        seed, num_queries, num_observations, spread=20.0, sds=sds
+    )
+    positions, variances = places.double().numpy(), deviations.double().square().numpy()
+    groups = screening.Groups.of_neighbours(positions, 2)
+    others = observations.locations.double().numpy()
+    parts = screening.Groups.of_neighbours(others, 3)
+    spread = observations.location_sds.double().square().numpy()
+    kept = screening.boxes_that_matter(
+        screening.Boxes.around(positions, variances, groups),
+        screening.Boxes.around(others, spread, parts), parts.sizes, threshold, tail, with_nearest,
+    )  # fmt: skip
+    affinity = log_affinity(
+        places.double(), deviations.double(), observations.locations.double(),
+        observations.location_sds.double(), threshold,
+    )  # fmt: skip
+    shares = torch.softmax(affinity, dim=-1).nan_to_num().numpy()
+    distances = torch.cdist(places.double(), observations.locations.double()).numpy()
+    for group, matters in zip(groups, kept, strict=True):
+        chosen = parts.rows[np.repeat(matters, parts.sizes)]
+        for query in group:
+            assert np.delete(shares[query], chosen).sum() <= tail + 1e-9
+            nearest = int(distances[query].argmin())
+            if with_nearest and (threshold is None or distances[query, nearest] <= threshold):
+                assert nearest in chosen
+
+
 @pytest.mark.parametrize("dim", [1, 2, 3])
 def test_groups_hold_every_row_once_and_are_small(dim):
     places = np.random.default_rng(0).normal(size=(1001, dim))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.models import oracle
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.sampling import draw
+from tree_world.models.sampling import CellSearch, Query, draw
 
 WAYS = ("exact", "cells")
 
@@ -165,6 +165,28 @@ def test_cells_follow_every_change(data):
         )
         columns = ids_to_columns(memory, samples.ids)
         np.testing.assert_allclose(samples.log_probabilities.exp(), expected[columns], rtol=1e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    sds=st.sampled_from([(0.1, 0.1), (0.5, 60.0)]),
+    location_sd=st.sampled_from([0.1, 5.0, 100.0]),
+    location_temperature=st.sampled_from([0.3, 1.0, 30.0]),
+    threshold=st.sampled_from([None, 50.0]),
+)
+def test_no_cell_weighs_more_than_its_bound(
+    seed, sds, location_sd, location_temperature, threshold
+):
+    memory = filled(80, seed=seed, sds=sds, cell_size=40.0)
+    key = torch.randn(5, generator=torch.Generator().manual_seed(seed)).numpy()
+    search = CellSearch(memory._rows[0], key, 0.8)
+    query = Query(key, 0.8, np.array([3.0, -8.0]), np.full(2, location_sd), location_temperature,
+                  threshold)  # fmt: skip
+    search._follow()
+    bounds = search._bounds(query, len(search._cells))
+    weights = np.array([search._open(query, at).log_sum for at in range(len(bounds))])
+    assert (weights <= bounds + 1e-9).all()
 
 
 def test_a_projection_does_not_change_what_is_looked_for():
