@@ -562,7 +562,8 @@ class SpatialMemory:
         location, location_sd, search_key, num_samples, sigma_scale, temperature, match_threshold
             As for `sample`.
         location_temperature, replacement, seed, method
-            As for `sample`. The same seed gives the same places.
+            As for `sample`. With "exact", the same seed gives the same places as there; with
+            "cells", places of the same distribution.
 
         Returns
         -------
