@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import numpy as np
 import safetensors
@@ -16,9 +18,38 @@ import torch
 
 from tree_world.files import write_atomically
 from tree_world.models.affinity import log_affinity
+from tree_world.models.consolidation import (
+    ConsolidationReport,
+    check_consolidation,
+    consolidate,
+)
+from tree_world.models.hot_swap import (
+    Replacement,
+    Snapshot,
+    Task,
+    bring_up_to_date,
+    prepared,
+    stop_if_asked,
+)
 from tree_world.models.localisation import read_location
 from tree_world.models.projection import Projection
-from tree_world.models.read_types import MEMORY_LIMIT, RIDGE, TAIL, Read, ReadOptions
+from tree_world.models.pruning import (
+    PRUNING_LIMIT,
+    LeaveOneOut,
+    PruneReport,
+    check_pruning,
+    leave_one_out,
+    prune,
+)
+from tree_world.models.read_types import (
+    MEMORY_LIMIT,
+    RIDGE,
+    TAIL,
+    Observations,
+    Read,
+    ReadOptions,
+    Witnesses,
+)
 from tree_world.models.reading import read
 from tree_world.models.sampling import (
     CellSearch,
@@ -39,6 +70,23 @@ _SEARCHES = 8  # search keys that are kept ready
 _FOR_EACH_PLACE = 1000  # observations that are put in order anew in the time of one index search
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _locked(
+    method: Callable[Concatenate[SpatialMemory, P], R],
+) -> Callable[Concatenate[SpatialMemory, P], R]:
+    """Let one thread at a time use a memory."""
+
+    @functools.wraps(method)
+    def locked(self: SpatialMemory, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return cast("Callable[Concatenate[SpatialMemory, P], R]", locked)
+
+
 class SpatialMemory:
     r"""A regression of what is sensed on where, ready at every step.
 
@@ -51,7 +99,8 @@ class SpatialMemory:
         \mathcal N\bigl(\ell;\; \ell_t,\; \operatorname{diag}(\sigma^2 + \sigma_t^2)\bigr).
 
     Inputs may be of shape (N, d) or (batch, N, d). A memory that is written in batches holds one
-    memory for each row of the batch, all of the same kind and independent of each other.
+    memory for each row of the batch, all of the same kind and independent of each other. Threads
+    may share a memory: each call sees it as it is between two changes.
 
     Parameters
     ----------
@@ -142,10 +191,18 @@ class SpatialMemory:
                 )
             self.projection = Projection(projection.to(self.device, dtype))
         self._requires_grad = False
+        self._lock = threading.RLock()
         self.reset()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _searches={}, _lock=threading.RLock())
 
     # --- what is stored --------------------------------------------------------------------------
 
+    @_locked
     def reset(self) -> None:
         """Forget everything but the projection. Ids start again from zero."""
         self._searches: dict[tuple[int, bytes, float], CellSearch] = {}
@@ -167,26 +224,36 @@ class SpatialMemory:
         return len(self._rows)
 
     @property
+    def num_writes(self) -> int:
+        """Observations that were ever written or merged, into each row of the batch."""
+        return self._rows[0].clock
+
+    @property
+    @_locked
     def memory_locations(self) -> torch.Tensor:
         """Places in store, of shape (batch, slots, location_dim), the oldest first, in metres."""
         return self._stacked(lambda row: row.locations, 0.0)
 
     @property
+    @_locked
     def memory_location_sds(self) -> torch.Tensor:
         """Their deviations, of the same shape; infinite where a row of the batch has fewer."""
         return self._stacked(lambda row: row.location_sds, torch.inf)
 
     @property
+    @_locked
     def memory_senses(self) -> torch.Tensor:
         """What was sensed there, of shape (batch, slots, embed_dim): projected, if it is."""
         return self._stacked(lambda row: row.senses, 0.0)
 
     @property
+    @_locked
     def ids(self) -> torch.Tensor:
         """Names of the observations, of shape (batch, slots); −1 where a row has fewer."""
         return self._stacked(lambda row: torch.from_numpy(row.ids), -1)
 
     @property
+    @_locked
     def ages(self) -> torch.Tensor:
         """Observations written since each one, of shape (batch, slots); −1 where there is none."""
         return self._stacked(lambda row: torch.from_numpy(row.clock - 1 - row.written_at), -1)
@@ -204,6 +271,7 @@ class SpatialMemory:
 
     # --- writing ---------------------------------------------------------------------------------
 
+    @_locked
     def write(
         self,
         locations: PointsLike,
@@ -280,6 +348,7 @@ class SpatialMemory:
             ids.append(merged)
         return np.array(ids, dtype=np.int64)
 
+    @_locked
     def delete(self, ids: torch.Tensor | list[int], row: int = 0) -> None:
         """Forget observations.
 
@@ -298,6 +367,7 @@ class SpatialMemory:
         wanted = np.unique(np.asarray(torch.as_tensor(ids).cpu(), dtype=np.int64))
         self._rows[row].delete(wanted)
 
+    @_locked
     def fit_projection(self, senses: Any) -> float:
         """Fit the projection on senses, beside those on which it was fitted before.
 
@@ -323,6 +393,10 @@ class SpatialMemory:
             for row in self._rows:
                 kept = row.senses[torch.from_numpy(row.slots_by_age())].detach()
                 row.set_senses(self.projection.encode(old.decode(kept)))
+                gone = row.witnesses.observations
+                anew = self.projection.encode(old.decode(gone.senses))
+                gone = Observations(gone.locations, gone.location_sds, anew)
+                row.witnesses = Witnesses(gone, row.witnesses.limits)
         return self.projection.variance_kept(values)
 
     def _encode(self, senses: torch.Tensor) -> torch.Tensor:
@@ -335,6 +409,7 @@ class SpatialMemory:
 
     # --- reading ---------------------------------------------------------------------------------
 
+    @_locked
     def read(
         self,
         locations: PointsLike,
@@ -375,6 +450,7 @@ class SpatialMemory:
         options = ReadOptions(match_threshold, order, method, memory_limit, tail, ridge)
         return self._read(locations, location_sds, options).mean
 
+    @_locked
     def read_with_support(
         self,
         locations: PointsLike,
@@ -405,6 +481,7 @@ class SpatialMemory:
         )
         return self._read(locations, location_sds, options)
 
+    @_locked
     def get_location_affinity(
         self,
         locations: PointsLike,
@@ -477,6 +554,7 @@ class SpatialMemory:
 
     # --- searching -------------------------------------------------------------------------------
 
+    @_locked
     def sample(
         self,
         location: PointsLike | None,
@@ -540,6 +618,7 @@ class SpatialMemory:
             match_threshold, location_temperature, replacement, seed, method, False,
         ).places  # fmt: skip
 
+    @_locked
     def sample_with_origin(
         self,
         location: PointsLike | None,
@@ -678,6 +757,7 @@ class SpatialMemory:
         # Products with what is decoded are, up to a constant, products with what is stored.
         return keys if self.projection is None else keys @ self.projection.inverse.mT
 
+    @_locked
     def search(
         self,
         search_key: PointsLike,
@@ -730,6 +810,7 @@ class SpatialMemory:
             found.effective_sample_size,
         )  # fmt: skip
 
+    @_locked
     def read_location(
         self,
         sense: PointsLike,
@@ -777,8 +858,285 @@ class SpatialMemory:
             value.reshape(-1), place, sd, sense_sd,
         )  # fmt: skip
 
+    # --- forgetting ------------------------------------------------------------------------------
+
+    @_locked
+    def leave_one_out(self, match_threshold: float | None = None, row: int = 0) -> LeaveOneOut:
+        """Read the place of each observation from all others.
+
+        Parameters
+        ----------
+        match_threshold : float, optional
+            Observations farther away than this, in metres, do not count. All count by default.
+        row : int, default=0
+            Row of the batch.
+
+        Returns
+        -------
+        LeaveOneOut
+            Values, errors and dependencies, in the order of `memory_locations`. Values and errors
+            are those of what is stored: projected, if it is.
+        """
+        store = self._rows[row]
+        slots = torch.from_numpy(store.slots_by_age()).to(self.device)
+        with torch.no_grad():
+            return leave_one_out(store.observations().take(slots), match_threshold)
+
+    def prune(
+        self,
+        max_error_to_prune: float = 0.05,
+        match_threshold: float | None = 25.0,
+        max_prune_steps: int = 10,
+        *,
+        target_size: int = 0,
+        max_witnesses: int | None = None,
+        memory_limit: int = PRUNING_LIMIT,
+    ) -> PruneReport:
+        """Forget observations that the others replace.
+
+        When it returns, each observation that went is read back, from what is left, with an error
+        of at most `max_error_to_prune`; so is, as far as it is still remembered as a witness, what
+        went in earlier calls. Isolated observations stay. Ids, ages and order stay as they are.
+
+        Parameters
+        ----------
+        max_error_to_prune : float, default=0.05
+            Greatest distance between what was sensed and what is read, in the unit of senses, of
+            what is stored: projected, if it is. Infinite to prune to a size, whatever it costs.
+        match_threshold : float, optional
+            Of the reads, in metres; 25 by default. None for none.
+        max_prune_steps : int, default=10
+            Passes over what is left, at most.
+        target_size : int, default=0
+            Stop when so few observations are left, in each row of the batch.
+        max_witnesses : int, optional
+            How many of those that went to remember, to hold later calls against them; by default,
+            as many as there is room for in a memory of this size.
+        memory_limit : int, default=1 GiB
+            For lists of neighbours, in bytes.
+
+        Returns
+        -------
+        PruneReport
+            How many went, and why the rest stayed.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of its range, or the memory requires gradients.
+        MemoryError
+            If the lists of neighbours do not fit the limit.
+        tree_world.models.hot_swap.Superseded
+            If another thread has reset, moved or pruned the memory meanwhile.
+
+        Whatever is raised, the memory is as it was.
+
+        Examples
+        --------
+        >>> memory = SpatialMemory(location_dim=2, sensory_dim=3)
+        >>> ids = memory.write(torch.rand(50, 2), 5.0, torch.ones(50, 3))
+        >>> report = memory.prune(max_error_to_prune=0.01)
+        >>> report.num_kept, len(memory)
+        (1, 1)
+        """
+        work = self._pruning(
+            max_error_to_prune, match_threshold, max_prune_steps, target_size, max_witnesses,
+            memory_limit,
+        )  # fmt: skip
+        return work(np.zeros(1, dtype=np.bool_))
+
+    def prune_in_background(
+        self,
+        max_error_to_prune: float = 0.05,
+        match_threshold: float | None = 25.0,
+        max_prune_steps: int = 10,
+        *,
+        target_size: int = 0,
+        max_witnesses: int | None = None,
+        memory_limit: int = PRUNING_LIMIT,
+    ) -> Task[PruneReport]:
+        """Prune in a thread of its own, while the memory goes on being read and written.
+
+        What is in store now is pruned. At the end it is exchanged in one step; what was written
+        meanwhile stays, what was deleted meanwhile is gone.
+
+        Parameters
+        ----------
+        max_error_to_prune, match_threshold, max_prune_steps, target_size, max_witnesses
+            As for `prune`.
+        memory_limit
+            As for `prune`.
+
+        Returns
+        -------
+        Task
+            Ask it whether it is done, for its report, or to cancel.
+        """
+        work = self._pruning(
+            max_error_to_prune, match_threshold, max_prune_steps, target_size, max_witnesses,
+            memory_limit,
+        )  # fmt: skip
+        return Task(work)
+
+    def _pruning(
+        self, max_error_to_prune: float, match_threshold: float | None, max_prune_steps: int,
+        target_size: int, max_witnesses: int | None, memory_limit: int,
+    ) -> Callable[[np.ndarray], PruneReport]:  # fmt: skip
+        check_pruning(max_error_to_prune, max_prune_steps, target_size)
+        ReadOptions(match_threshold)  # which checks it
+        self._refuse_gradients()
+
+        def work(snapshot: Snapshot, stop: np.ndarray) -> tuple[Replacement, PruneReport]:
+            observations, witnesses = snapshot.observations, snapshot.witnesses
+            pruned = prune(
+                observations, max_error_to_prune, match_threshold, max_prune_steps,
+                target_size=target_size, witnesses=witnesses, memory_limit=memory_limit, stop=stop,
+            )  # fmt: skip
+            origins, gone = np.flatnonzero(pruned.kept), np.flatnonzero(~pruned.kept)
+            still = witnesses.take(np.flatnonzero(pruned.witnesses_kept))
+            new = Witnesses(observations, np.full(len(pruned.kept), max_error_to_prune)).take(gone)
+            everyone = Witnesses(
+                still.observations.followed_by(new.observations),
+                np.concatenate([still.limits, new.limits]),
+            )
+            most = self.max_memory_size - len(origins) if max_witnesses is None else max_witnesses
+            latest = np.arange(max(0, len(everyone) - most), len(everyone))
+            where = torch.from_numpy(origins).to(observations.senses.device)
+            kept = observations.take(where)
+            return Replacement(kept, origins, everyone.take(latest), False), pruned.report
+
+        return lambda stop: PruneReport.joined(self._exchange(work, stop))
+
+    def consolidate(
+        self,
+        target_size: int,
+        match_threshold: float | None = 25.0,
+        *,
+        num_steps: int = 600,
+        batch_size: int | None = None,
+        seed: SeedLike = 0,
+        progress: bool | None = False,
+        memory_limit: int = PRUNING_LIMIT,
+    ) -> ConsolidationReport:
+        """Replace observations by fewer virtual ones that read like them.
+
+        Virtual observations have new ids, and the ages of those from which they were started.
+        Witnesses of earlier pruning are forgotten.
+
+        Parameters
+        ----------
+        target_size : int
+            How many there are to be, in each row of the batch. What is isolated stays, so that
+            there can be more.
+        match_threshold : float, optional
+            Of the reads, in metres; 25 by default. None for none.
+        num_steps, batch_size, seed, progress, memory_limit
+            As for `tree_world.models.consolidation.consolidate`.
+
+        Returns
+        -------
+        ConsolidationReport
+
+        Raises
+        ------
+        ValueError
+            If a number is out of its range, the memory requires gradients, or it is empty.
+        MemoryError
+            If the lists of neighbours do not fit the limit.
+        tree_world.models.hot_swap.Superseded
+            If another thread has reset, moved or pruned the memory meanwhile, or deleted from it.
+
+        Whatever is raised, the memory is as it was.
+        """
+        work = self._consolidation(
+            target_size, match_threshold, num_steps, batch_size, seed, progress, memory_limit
+        )
+        return work(np.zeros(1, dtype=np.bool_))
+
+    def consolidate_in_background(
+        self,
+        target_size: int,
+        match_threshold: float | None = 25.0,
+        *,
+        num_steps: int = 600,
+        batch_size: int | None = None,
+        seed: SeedLike = 0,
+        progress: bool | None = False,
+        memory_limit: int = PRUNING_LIMIT,
+    ) -> Task[ConsolidationReport]:
+        """Consolidate in a thread of its own, while the memory goes on being read and written.
+
+        Parameters
+        ----------
+        target_size, match_threshold, num_steps, batch_size, seed, progress, memory_limit
+            As for `consolidate`.
+
+        Returns
+        -------
+        Task
+            Ask it whether it is done, for its report, or to cancel.
+        """
+        work = self._consolidation(
+            target_size, match_threshold, num_steps, batch_size, seed, progress, memory_limit
+        )
+        return Task(work)
+
+    def _consolidation(
+        self, target_size: int, match_threshold: float | None, num_steps: int,
+        batch_size: int | None, seed: SeedLike, progress: bool | None, memory_limit: int,
+    ) -> Callable[[np.ndarray], ConsolidationReport]:  # fmt: skip
+        check_consolidation(target_size, num_steps, batch_size)
+        ReadOptions(match_threshold)  # which checks it
+        self._refuse_gradients()
+        if len(self) == 0:
+            raise ValueError("an empty memory cannot be consolidated: write observations first.")
+        generator = make_generator(seed)
+
+        def work(snapshot: Snapshot, stop: np.ndarray) -> tuple[Replacement, ConsolidationReport]:
+            found = consolidate(
+                snapshot.observations, target_size, match_threshold, num_steps=num_steps,
+                batch_size=batch_size, seed=generator, progress=progress,
+                memory_limit=memory_limit, stop=stop,
+            )  # fmt: skip
+            nobody = snapshot.witnesses.take(np.empty(0, dtype=np.int64))
+            return Replacement(found.observations, found.origins, nobody, True), found.report
+
+        return lambda stop: ConsolidationReport.joined(self._exchange(work, stop))
+
+    def _exchange(
+        self, work: Callable[[Snapshot, np.ndarray], tuple[Replacement, R]], stop: np.ndarray
+    ) -> list[R]:
+        """Work on copies of all rows, and exchange the rows for the results in one step."""
+        with self._lock:
+            rows = list(self._rows)
+        changes, reports = [], []
+        for row in rows:
+            snapshot = Snapshot.of(row, self._lock)
+            replacement, report = work(snapshot, stop)
+            changes.append((snapshot, replacement, self._new_row()))
+            reports.append(report)
+        new_rows = [prepared(*change) for change in changes]
+        with self._lock:
+            stop_if_asked(stop)
+            self._refuse_gradients()
+            for index, (snapshot, replacement, _) in enumerate(changes):
+                current = self._rows[index] if len(self._rows) == len(rows) else None
+                row = snapshot.checked(current)
+                bring_up_to_date(new_rows[index], snapshot, replacement, row)
+            self._rows = new_rows
+            self._searches.clear()  # they look at rows by their number
+        return reports
+
+    def _refuse_gradients(self) -> None:
+        if self._requires_grad:
+            raise ValueError(
+                "a memory that requires gradients cannot forget, as an optimiser would go on with "
+                "what is no longer part of it. Call requires_grad_(False) first."
+            )
+
     # --- gradients, devices, files ---------------------------------------------------------------
 
+    @_locked
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let gradients flow to what is stored, or no longer.
 
@@ -805,6 +1163,7 @@ class SpatialMemory:
             tensor for row in self._rows for tensor in (row.locations, row.location_sds, row.senses)
         ]
 
+    @_locked
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Self:
@@ -827,10 +1186,15 @@ class SpatialMemory:
             for name in ("locations", "location_sds", "senses"):
                 moved = getattr(row, name).detach().to(self.device, self.dtype)
                 setattr(row, name, moved.requires_grad_(self._requires_grad))
+            gone = row.witnesses.observations
+            arrays = (gone.locations, gone.location_sds, gone.senses)
+            moved_gone = Observations(*(array.to(self.device, self.dtype) for array in arrays))
+            row.witnesses = Witnesses(moved_gone, row.witnesses.limits)
         if self.projection is not None:
             self.projection = self.projection.to(self.device, self.dtype)
         return self
 
+    @_locked
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to a safetensors file, whole or not at all.
 
@@ -852,6 +1216,11 @@ class SpatialMemory:
                 tensors[f"{index}.{name}"] = getattr(row, name).detach()[where].cpu().contiguous()
             tensors[f"{index}.ids"] = torch.from_numpy(row.ids[slots])
             tensors[f"{index}.written_at"] = torch.from_numpy(row.written_at[slots])
+            if len(row.witnesses) > 0:
+                for name in ("locations", "location_sds", "senses"):
+                    gone = getattr(row.witnesses.observations, name)
+                    tensors[f"{index}.witnesses.{name}"] = gone.cpu().contiguous()
+                tensors[f"{index}.witnesses.limits"] = torch.from_numpy(row.witnesses.limits)
         if self.projection is not None:
             tensors["projection.matrix"] = self.projection.matrix.cpu().contiguous()
             tensors["projection.mean"] = self.projection.mean.cpu().contiguous()
@@ -917,11 +1286,19 @@ class SpatialMemory:
             )
         self._rows = [self._new_row() for _ in counters]
         for index, (row, (next_id, clock)) in enumerate(zip(self._rows, counters, strict=True)):
-            parts = (tensors[f"{index}.{n}"] for n in ("locations", "location_sds", "senses"))
-            row.append(*(part.to(self.device) for part in parts))
-            row.ids[: row.used] = tensors[f"{index}.ids"].numpy()
-            row.written_at[: row.used] = tensors[f"{index}.written_at"].numpy()
+            row.fill(
+                self._observations_in(tensors, f"{index}."),
+                tensors[f"{index}.ids"].numpy(),
+                tensors[f"{index}.written_at"].numpy(),
+            )
             row.next_id, row.clock = next_id, clock
+            if f"{index}.witnesses.limits" in tensors:
+                gone = self._observations_in(tensors, f"{index}.witnesses.")
+                row.witnesses = Witnesses(gone, tensors[f"{index}.witnesses.limits"].numpy())
+
+    def _observations_in(self, tensors: dict[str, torch.Tensor], prefix: str) -> Observations:
+        names = ("locations", "location_sds", "senses")
+        return Observations(*(tensors[prefix + name].to(self.device) for name in names))
 
     # --- checks ----------------------------------------------------------------------------------
 

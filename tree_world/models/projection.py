@@ -137,3 +137,38 @@ class Projection:
         moved = Projection(self.matrix.to(device, dtype), self.mean.to(device, dtype))
         moved._pca = self._pca
         return moved
+
+
+_NOTHING = 1e-10  # share of the greatest mean square, below which an axis holds nothing
+
+
+def needed_axes(senses: torch.Tensor) -> torch.Tensor:
+    """Find as many axes as senses need, so that distances between them stay what they are.
+
+    What is sensed among a few dozen trees has a few dozen dimensions, whatever it is written in.
+
+    Parameters
+    ----------
+    senses : torch.Tensor of shape (n, sensory_dim)
+
+    Returns
+    -------
+    torch.Tensor of shape (sensory_dim, n_axes), of double precision
+        Orthonormal columns; at least one. Multiply senses by it.
+
+    Examples
+    --------
+    >>> needed_axes(torch.tensor([[3.0, 4.0, 0.0], [6.0, 8.0, 0.0]])).shape
+    torch.Size([3, 1])
+    """
+    senses = senses.detach().cpu()
+    products = torch.zeros((senses.shape[1], senses.shape[1]), dtype=torch.float64)
+    for part in senses.split(8192):  # all at once in double precision would be as large again
+        part = part.double()
+        products += part.mT @ part
+    values: torch.Tensor
+    axes: torch.Tensor
+    values, axes = torch.linalg.eigh(products)
+    needed = values > _NOTHING * values[-1]
+    needed[-1] = True
+    return axes[:, needed]

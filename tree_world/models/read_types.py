@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+import numpy as np
 import torch
 
 METHODS = ("auto", "dense", "chunked", "sparse", "attention")
@@ -64,12 +65,41 @@ class Observations:
     def __len__(self) -> int:
         return len(self.locations)
 
+    def followed_by(self, others: Observations) -> Observations:
+        """Put others behind these."""
+        names = ("locations", "location_sds", "senses")
+        return Observations(*(torch.cat([getattr(self, n), getattr(others, n)]) for n in names))
+
     def take(self, rows: torch.Tensor | slice) -> Observations:
         """Take some of the observations."""
         arrays = (self.locations, self.location_sds, self.senses)
         if isinstance(rows, slice):
             return Observations(*(array[rows] for array in arrays))
         return Observations(*(array.index_select(0, rows) for array in arrays))
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """Observations that are gone as others replace them, and against which these are still held.
+
+    Attributes
+    ----------
+    observations : Observations
+        In the order in which they went.
+    limits : numpy.ndarray of shape (n_witnesses,)
+        How far reads at their places may be from what was sensed there.
+    """
+
+    observations: Observations
+    limits: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.limits)
+
+    def take(self, rows: np.ndarray) -> Witnesses:
+        """Take some of the witnesses."""
+        where = torch.from_numpy(rows).to(self.observations.senses.device)
+        return Witnesses(self.observations.take(where), self.limits[rows])
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tree_world.models.neighbors import GridIndex
-from tree_world.models.read_types import Observations
+from tree_world.models.read_types import Observations, Witnesses
 
 _REFILL = 4096  # the oldest slots are looked up for so many writes at a time
 
@@ -48,10 +48,13 @@ class Store:
         self.next_id = 0
         self.clock = 0
         self.generation = 0  # how often all senses were replaced
+        self.num_deletions = 0  # how often observations were deleted by name
         self.index = GridIndex(cell_size)
         self._free: list[int] = []
         self._oldest: list[tuple[int, int]] = []
         self._greatest_sd = 0.0
+        none = Observations(self.locations[:0], self.location_sds[:0], self.senses[:0])
+        self.witnesses = Witnesses(none, np.empty(0))
 
     # --- what is there ---------------------------------------------------------------------------
 
@@ -167,6 +170,32 @@ class Store:
         """
         slots = self.slots_of(ids)
         self._release(slots)
+        self.num_deletions += 1
+
+    def fill(self, observations: Observations, ids: np.ndarray, written_at: np.ndarray) -> None:
+        """Store observations that have ids and ages already.
+
+        Parameters
+        ----------
+        observations : Observations
+            No more than there is room for.
+        ids, written_at : numpy.ndarray of int
+        """
+        slots = self._take_slots(len(ids))
+        arrays = (observations.locations, observations.location_sds, observations.senses)
+        self._put(slots, *arrays)
+        self.ids[slots] = ids
+        self.written_at[slots] = written_at
+
+    def discard(self, slots: np.ndarray) -> None:
+        """Let slots go that were not deleted by name.
+
+        Parameters
+        ----------
+        slots : numpy.ndarray of int
+        """
+        if len(slots):
+            self._release(slots)
 
     def slots_of(self, ids: np.ndarray) -> np.ndarray:
         """Slots of ids.
@@ -193,12 +222,13 @@ class Store:
             missing = [identity for identity in ids.tolist() if identity not in known]
             raise KeyError(
                 f"there are no observations with the ids {missing[:10]}: they were never given, or "
-                "the observations have been deleted or replaced since. The property `ids` has all."
+                "the observations have been deleted, pruned or replaced since. The property `ids` "
+                "has all."
             )
         return np.asarray(found)
 
     def set_senses(self, senses: torch.Tensor) -> None:
-        """Replace all senses, in order of age."""
+        """Replace all senses, in order of age; witnesses, if any, are to be replaced by itself."""
         with torch.no_grad():
             self.senses[torch.from_numpy(self.slots_by_age())] = senses
         self.generation += 1

@@ -1,0 +1,133 @@
+"""A life that is longer than its memory."""
+
+import time
+import warnings
+
+import pytest
+import torch
+
+from tree_world.models.forgetting import Forgetter, ForgettingPolicy, NothingMayGo
+from tree_world.models.memory import SpatialMemory
+from tree_world.models.pruning import PruneReport
+
+DIM = 4
+
+
+def live(memory, forgetter, steps, *, spread, noise=0.0, seed=0):
+    """Write one observation in each step; returns what was reported and the greatest size."""
+    generator = torch.Generator().manual_seed(seed)
+    reports, most = [], 0
+    for _ in range(steps):
+        place = spread * torch.rand(1, 2, generator=generator)
+        sense = torch.sin(place @ torch.ones(2, DIM) / 50)
+        sense = sense + noise * torch.randn(1, DIM, generator=generator)
+        memory.write(place, 5.0, sense)
+        most = max(most, len(memory))
+        report = forgetter.step()
+        if report is not None:
+            reports.append(report)
+    return reports, most
+
+
+@pytest.mark.parametrize("in_background", [False, True])
+def test_a_memory_stays_small_without_ever_losing_the_oldest(in_background):
+    memory = SpatialMemory(2, DIM, max_memory_size=400)
+    policy = ForgettingPolicy(150, 60, max_error_to_prune=0.3, in_background=in_background)
+    forgetter = Forgetter(memory, policy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        reports, most = live(memory, forgetter, 1500, spread=60.0)
+        last = forgetter.finish()
+    reports += [last] if last is not None else []
+    assert len(reports) >= 5
+    assert all(isinstance(report, PruneReport) for report in reports)
+    assert all(report.worst_error <= 0.3 for report in reports)
+    assert most < 400 if in_background else most == 150
+    assert not forgetter.busy
+
+
+def test_consolidation_by_policy():
+    memory = SpatialMemory(2, DIM, max_memory_size=300)
+    policy = ForgettingPolicy(200, 80, method="consolidate", in_background=False)
+    reports, most = live(memory, Forgetter(memory, policy), 450, spread=60.0)
+    assert [report.num_after for report in reports] == [80, 80, 80]
+    assert most == 200
+
+
+def test_the_least_important_go_where_nothing_may_go():
+    memory = SpatialMemory(2, DIM, max_memory_size=200)
+    policy = ForgettingPolicy(100, 50, max_error_to_prune=0.001, in_background=False)
+    with pytest.warns(NothingMayGo, match="least important went all the same, down to 50") as told:
+        live(memory, Forgetter(memory, policy), 120, spread=30.0, noise=1.0)
+    assert len(told) == 1
+    assert "Give a greater max_error_to_prune" in str(told[0].message)
+    assert told[0].filename == __file__
+    assert len(memory) == 70
+
+
+def test_the_oldest_go_where_nothing_may_go():
+    memory = SpatialMemory(2, DIM, max_memory_size=200)
+    policy = ForgettingPolicy(
+        100, 50, max_error_to_prune=0.001, last_resort="oldest", in_background=False
+    )
+    with pytest.warns(NothingMayGo, match="the oldest went"):
+        live(memory, Forgetter(memory, policy), 100, spread=30.0, noise=1.0)
+    assert memory.ids[0].tolist() == list(range(50, 100))
+
+
+def test_everything_is_kept_where_nothing_may_go_and_tried_again_in_time():
+    memory = SpatialMemory(2, DIM, max_memory_size=150)
+    policy = ForgettingPolicy(
+        100, 50, max_error_to_prune=0.001, last_resort="keep", in_background=False
+    )
+    with pytest.warns(NothingMayGo, match="another try in 50 writes") as told:
+        reports, _ = live(memory, Forgetter(memory, policy), 260, spread=30.0, noise=1.0)
+    assert len(reports) == len(told) == 4  # at 100, 150, 200 and 250 writes
+    assert len(memory) == 150
+
+
+def test_isolated_observations_stay_even_then():
+    memory = SpatialMemory(2, DIM, max_memory_size=200)
+    policy = ForgettingPolicy(100, 50, max_error_to_prune=0.001, in_background=False)
+    with pytest.warns(NothingMayGo, match="down to 100"):
+        live(memory, Forgetter(memory, policy), 100, spread=1e6)
+    assert len(memory) == 100
+
+
+def test_a_memory_that_was_reset_meanwhile_is_taken_as_it_is():
+    memory = SpatialMemory(2, DIM, max_memory_size=5000)
+    forgetter = Forgetter(memory, ForgettingPolicy(2000, 40, max_error_to_prune=0.5))
+    memory.write(torch.rand(2000, 2) * 100, 5.0, torch.ones(2000, DIM))
+    forgetter.step()
+    assert forgetter.busy
+    memory.reset()
+    assert forgetter.finish() is None or len(memory) == 0
+    assert len(memory) == 0
+    memory.write(torch.rand(2000, 2) * 100, 5.0, torch.ones(2000, DIM))
+    forgetter.step()
+    deadline = time.monotonic() + 30
+    while forgetter.busy and time.monotonic() < deadline:
+        report = forgetter.step()
+    assert report.num_before == 2000
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"start_at": 50, "target_size": 50}, "less than start_at, but they are 50 and 50"),
+        ({"start_at": 50, "target_size": 0}, "target_size must be positive"),
+        ({"start_at": 9, "target_size": 5, "method": "sleep"}, "method must be one of"),
+        ({"start_at": 9, "target_size": 5, "last_resort": "hope"}, "last_resort must be one of"),
+        ({"start_at": 9, "target_size": 5, "max_error_to_prune": -1.0}, "max_error_to_prune"),
+        ({"start_at": 9, "target_size": 5, "match_threshold": 0.0}, "match_threshold must be"),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused(choices, message):
+    with pytest.raises(ValueError, match=message):
+        ForgettingPolicy(**choices)
+
+
+def test_a_memory_too_small_for_its_policy_is_refused():
+    memory = SpatialMemory(2, DIM, max_memory_size=50)
+    with pytest.raises(ValueError, match="at most 50: give a smaller start_at"):
+        Forgetter(memory, ForgettingPolicy(100, 20))

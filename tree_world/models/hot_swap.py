@@ -1,0 +1,262 @@
+"""Exchanging what a memory holds for something smaller, while it goes on being read and written.
+
+Work is done on a copy of the observations up to a time t. When it is ready, at t + Δt, the memory
+comes to hold the result and what was written between t and t + Δt, in one step.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+
+from tree_world.models.pruning import Cancelled
+from tree_world.models.read_types import Observations, Witnesses
+from tree_world.models.store import Store
+
+T = TypeVar("T")
+
+_TOGETHER = 4096  # rows that are copied at a time, so that nobody waits long
+
+
+class Superseded(RuntimeError):
+    """Raised when a memory has become another while work on it went on; nothing was changed."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A copy of what a store held at a time, the oldest first.
+
+    Attributes
+    ----------
+    store : Store
+    slots, ids, written_at : numpy.ndarray of int, of shape (n_observations,)
+    observations : Observations
+    witnesses : Witnesses
+    clock, generation, num_deletions : int
+        Of the store, at the time.
+    """
+
+    store: Store
+    slots: np.ndarray
+    ids: np.ndarray
+    written_at: np.ndarray
+    observations: Observations
+    witnesses: Witnesses
+    clock: int
+    generation: int
+    num_deletions: int
+
+    @classmethod
+    def of(cls, store: Store, lock: AbstractContextManager[Any]) -> Snapshot:
+        """Copy a store, in portions, between which others may go on with it.
+
+        What is written meanwhile is left out: it counts as written after the snapshot.
+
+        Parameters
+        ----------
+        store : Store
+        lock : context manager
+            Which all who change the store hold.
+
+        Returns
+        -------
+        Snapshot
+        """
+        with lock:
+            slots = store.slots_by_age()
+            ids, written_at = store.ids[slots], store.written_at[slots]
+            witnesses, clock = store.witnesses, store.clock
+            generation, num_deletions = store.generation, store.num_deletions
+        parts = []
+        for start in range(0, max(1, len(slots)), _TOGETHER):
+            with lock:
+                where = torch.from_numpy(slots[start : start + _TOGETHER])
+                with torch.no_grad():
+                    parts.append(store.observations().take(where.to(store.senses.device)))
+        with lock:
+            same = store.written_at[slots] == written_at
+        names = ("locations", "location_sds", "senses")
+        copied = Observations(*(torch.cat([getattr(p, n) for p in parts]) for n in names))
+        if not same.all():
+            copied = copied.take(torch.from_numpy(np.flatnonzero(same)).to(copied.senses.device))
+            slots, ids, written_at = slots[same], ids[same], written_at[same]
+        return cls(
+            store, slots, ids, written_at, copied, witnesses, clock, generation, num_deletions
+        )
+
+    def checked(self, store: Store | None) -> Store:
+        """Raise `Superseded` unless a store is still the one that was copied."""
+        if (
+            store is self.store
+            and store.generation == self.generation
+            and store.senses.dtype == self.observations.senses.dtype
+            and store.senses.device == self.observations.senses.device
+        ):
+            return store
+        raise Superseded(
+            "the memory was reset, pruned, moved or given another projection meanwhile. It is as "
+            "that left it; start again."
+        )
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What takes the place of the observations in a snapshot.
+
+    Attributes
+    ----------
+    observations : Observations
+    origins : numpy.ndarray of int
+        From which observation of the snapshot each comes, in increasing order.
+    witnesses : Witnesses
+    virtual : bool
+        Whether these are new observations, which get new ids, or some of the old.
+    """
+
+    observations: Observations
+    origins: np.ndarray
+    witnesses: Witnesses
+    virtual: bool
+
+
+def prepared(snapshot: Snapshot, replacement: Replacement, new_store: Store) -> Store:
+    """Fill a new store with a replacement, as far as that can be done before the swap.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    replacement : Replacement
+        For the snapshot.
+    new_store : Store
+        An empty one.
+
+    Returns
+    -------
+    Store
+        The new one.
+    """
+    origins = replacement.origins
+    new_store.fill(replacement.observations, snapshot.ids[origins], snapshot.written_at[origins])
+    new_store.witnesses = replacement.witnesses
+    return new_store
+
+
+def bring_up_to_date(
+    new_store: Store, snapshot: Snapshot, replacement: Replacement, store: Store
+) -> None:
+    """Take over into the new store what has happened to the old one since the snapshot.
+
+    The caller holds the lock, and has checked the snapshot.
+
+    Parameters
+    ----------
+    new_store : Store
+        As `prepared`.
+    snapshot : Snapshot
+    replacement : Replacement
+    store : Store
+        The old one.
+
+    Raises
+    ------
+    Superseded
+        If observations were deleted that are part of virtual ones.
+    """
+    unchanged = store.written_at[snapshot.slots] == snapshot.written_at
+    if replacement.virtual:
+        if store.num_deletions != snapshot.num_deletions:
+            raise Superseded(
+                "observations were deleted while they were being consolidated, so that the result "
+                "would still hold them. The memory is as it was; start again."
+            )
+        number = len(replacement.origins)
+        new_store.ids[:number] = np.arange(store.next_id, store.next_id + number)
+    else:
+        gone = ~unchanged[replacement.origins]
+        new_store.discard(np.flatnonzero(gone))
+    since = store.written_at[: store.used] >= 0
+    since[snapshot.slots[unchanged]] = False
+    slots = np.flatnonzero(since)
+    slots = slots[np.argsort(store.written_at[slots])]
+    where = torch.from_numpy(slots).to(store.senses.device)
+    with torch.no_grad():
+        written = store.observations().take(where)
+    excess = len(new_store) + len(slots) - new_store.capacity
+    if excess > 0:  # of what virtual observations stand for, some has had to make room meanwhile
+        new_store.discard(new_store.slots_by_age()[:excess])
+    new_store.fill(written, store.ids[slots], store.written_at[slots])
+    new_store.next_id = store.next_id + (len(replacement.origins) if replacement.virtual else 0)
+    new_store.clock = store.clock
+    new_store.generation, new_store.num_deletions = store.generation, store.num_deletions
+
+
+class Task(Generic[T]):
+    """Work that goes on in a thread of its own.
+
+    Parameters
+    ----------
+    work : callable
+        Takes an array of one bool, which becomes true when it should stop.
+
+    Examples
+    --------
+    >>> task = Task(lambda stop: 6 * 7)
+    >>> task.result()
+    42
+    """
+
+    def __init__(self, work: Callable[[np.ndarray], T]) -> None:
+        self._stop = np.zeros(1, dtype=np.bool_)
+        self._future: Future[T] = Future()
+        threading.Thread(target=self._run, args=(work,), daemon=True).start()
+
+    def _run(self, work: Callable[[np.ndarray], T]) -> None:
+        try:
+            self._future.set_result(work(self._stop))
+        except BaseException as error:  # it is raised where the result is asked for
+            self._future.set_exception(error)
+
+    def done(self) -> bool:
+        """Tell whether it has ended, well or badly."""
+        return self._future.done()
+
+    def cancel(self) -> None:
+        """Ask it to stop; the memory then stays as it is, unless it has just been swapped."""
+        self._stop[0] = True
+
+    def result(self, timeout: float | None = None) -> T:
+        """Wait for the result.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds to wait at most.
+
+        Returns
+        -------
+        object
+            What the work returned.
+
+        Raises
+        ------
+        TimeoutError
+            If it takes longer.
+        tree_world.models.pruning.Cancelled
+            If it was cancelled in time.
+        Superseded
+            If the memory became another meanwhile.
+        """
+        return self._future.result(timeout)
+
+
+def stop_if_asked(stop: np.ndarray) -> None:
+    """Raise `Cancelled` if work was told to stop."""
+    if stop[0]:
+        raise Cancelled("forgetting was cancelled; the memory is as it was.")

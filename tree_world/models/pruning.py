@@ -1,0 +1,798 @@
+"""Which observations a memory can do without, with a certificate that it can.
+
+What an observation is worth shows when the memory is asked, at its place, without it. Two that lean
+on each other are each worth nothing, and together a lot: what may go depends on what went before.
+So observations go one by one. Of each that has gone it is known at every moment how well the rest
+still tells it, and no other goes that would spoil that.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse
+import torch
+
+from tree_world.models.compiling import compiled
+from tree_world.models.projection import needed_axes
+from tree_world.models.read_types import Observations, ReadOptions, Witnesses
+from tree_world.models.reading import read
+
+PRUNING_LIMIT = 2**30
+"""Default bound, in bytes, on the lists of neighbours that pruning keeps."""
+
+_NEGLIGIBLE = 40.0  # without a threshold, what weighs less than the best by e to this is left out
+_PAIR_BYTES = 12  # number, log-affinity and a share of the copies that are made of both
+_REBUILD = 0.05  # a sum that has lost all but this share of its weight is added up anew
+_MARGIN = 1e-4  # share of the tolerance that is left to rounding
+
+_MAY_GO, _ISOLATED, _OWN_ERROR, _NEEDED = range(4)
+
+
+class Cancelled(RuntimeError):
+    """Raised by work that was told to stop; nothing was changed."""
+
+
+# --- leaving one out -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """What a memory says at the place of each observation without having it.
+
+    Attributes
+    ----------
+    value : torch.Tensor of shape (n_observations, sensory_dim)
+        The read at each place from all others; zeros where it is isolated.
+    error : torch.Tensor of shape (n_observations,)
+        Distance of the value from what was sensed there; infinite where it is isolated.
+    dependencies : scipy.sparse.csr_array of shape (n_observations, n_observations)
+        Entry (r, t) is the weight of observation t in the read at r. Rows sum to one; a row without
+        entries is isolated.
+    """
+
+    value: torch.Tensor
+    error: torch.Tensor
+    dependencies: scipy.sparse.csr_array
+
+    @property
+    def isolated(self) -> torch.Tensor:
+        """Whether an observation has no other to be read from."""
+        return torch.isinf(self.error)
+
+
+def leave_one_out(
+    observations: Observations,
+    match_threshold: float | None = None,
+    memory_limit: int = PRUNING_LIMIT,
+) -> LeaveOneOut:
+    r"""Read the place of each observation from all others.
+
+    .. math::
+
+        \hat z_r = \sum_{t \ne r} w_{rt} z_t, \qquad
+        w_{rt} = \frac{k(\ell_r, \ell_t)}{\sum_{s \ne r} k(\ell_r, \ell_s)}
+
+    with the kernel of `tree_world.models.affinity.log_affinity`, which is the same in both
+    directions. Only neighbours are visited: with a threshold, time and memory grow with their
+    number.
+
+    Parameters
+    ----------
+    observations : Observations
+        With finite deviations.
+    match_threshold : float, optional
+        Observations farther away than this, in metres, do not count. Without one all pairs are
+        looked at, and those kept that weigh more than e⁻⁴⁰ times the best.
+    memory_limit : int, default=1 GiB
+        In bytes.
+
+    Returns
+    -------
+    LeaveOneOut
+
+    Raises
+    ------
+    MemoryError
+        If the lists of neighbours do not fit the limit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from tree_world.models.read_types import Observations
+    >>> places = torch.tensor([[0.0, 0.0], [1.0, 0.0], [90.0, 0.0]])
+    >>> senses = torch.tensor([[1.0], [3.0], [5.0]])
+    >>> left_out = leave_one_out(Observations(places, torch.full((3, 2), 5.0), senses), 25.0)
+    >>> left_out.value.ravel(), left_out.isolated
+    (tensor([3., 1., 0.]), tensor([False, False,  True]))
+    """
+    neighbours = _Neighbours.of(_Places.of(observations), match_threshold, memory_limit)
+    number = len(observations)
+    weights = np.empty(len(neighbours.rows), dtype=np.float32)
+    _normalise(neighbours.edges, neighbours.log_affinity, weights)
+    shape = (number, number)
+    arrays = (weights, neighbours.rows, neighbours.edges)
+    dependencies = scipy.sparse.csr_array(arrays, shape=shape, copy=False)
+    senses = observations.senses.detach().cpu()
+    value = torch.from_numpy(dependencies @ senses.numpy()).to(senses.dtype)
+    error = torch.linalg.vector_norm(value - senses, dim=-1)
+    alone = torch.from_numpy(np.diff(neighbours.edges) == 0)
+    error = error.masked_fill(alone, torch.inf)
+    device = observations.senses.device
+    return LeaveOneOut(value.to(device), error.to(device), dependencies)
+
+
+# --- pruning -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PruneReport:
+    """What pruning did.
+
+    Attributes
+    ----------
+    num_before, num_kept : int
+        Observations before and after.
+    num_isolated : int
+        Of those that stayed: how many have no other to be read from.
+    num_own_error : int
+        How many the rest would tell with more than the tolerated error.
+    num_needed : int
+        How many some other, that has gone, could not do without.
+    num_witnesses : int
+        Observations that had gone before, and against which this was certified, too.
+    num_lost_witnesses : int
+        Such that were out of tolerance before this began, as what they leaned on was deleted,
+        replaced or contradicted. They are no longer held against anything.
+    worst_error, mean_error : float
+        Of what went, read from what is left; zero if nothing went.
+    max_error_to_prune : float
+        The tolerance.
+    seconds : float
+    rows : tuple of PruneReport
+        On each row, if this is on a batch.
+    """
+
+    num_before: int
+    num_kept: int
+    num_isolated: int
+    num_own_error: int
+    num_needed: int
+    num_witnesses: int
+    num_lost_witnesses: int
+    worst_error: float
+    mean_error: float
+    max_error_to_prune: float
+    seconds: float
+
+    rows: tuple[PruneReport, ...] = ()
+
+    @property
+    def num_removed(self) -> int:
+        """How many went."""
+        return self.num_before - self.num_kept
+
+    @classmethod
+    def joined(cls, reports: list[PruneReport]) -> PruneReport:
+        """Report on all rows of a batch: sums, and errors over all that went."""
+        if len(reports) == 1:
+            return reports[0]
+        names = (
+            "num_before", "num_kept", "num_isolated", "num_own_error", "num_needed",
+            "num_witnesses", "num_lost_witnesses", "seconds",
+        )  # fmt: skip
+        sums = {name: sum(getattr(report, name) for report in reports) for name in names}
+        removed = sum(report.num_removed for report in reports)
+        errors = sum(report.mean_error * report.num_removed for report in reports)
+        return cls(
+            **sums,
+            worst_error=max(report.worst_error for report in reports),
+            mean_error=errors / max(removed, 1),
+            max_error_to_prune=reports[0].max_error_to_prune,
+            rows=tuple(reports),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.num_removed} of {self.num_before} observations went, {self.num_kept} stayed "
+            f"({self.num_isolated} isolated, {self.num_own_error} not told by the rest, "
+            f"{self.num_needed} needed by what went); error of what went: mean "
+            f"{self.mean_error:.3g}, worst {self.worst_error:.3g}, tolerated "
+            f"{self.max_error_to_prune:g}; {self.seconds:.2g} s"
+        )
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What stays, and what went.
+
+    Attributes
+    ----------
+    kept : numpy.ndarray of bool, of shape (n_observations,)
+    witnesses_kept : numpy.ndarray of bool, of shape (n_witnesses,)
+        Which of the earlier witnesses still hold.
+    report : PruneReport
+    """
+
+    kept: np.ndarray
+    witnesses_kept: np.ndarray
+    report: PruneReport
+
+
+def prune(
+    observations: Observations,
+    max_error_to_prune: float = 0.05,
+    match_threshold: float | None = 25.0,
+    max_prune_steps: int = 10,
+    *,
+    target_size: int = 0,
+    witnesses: Witnesses | None = None,
+    memory_limit: int = PRUNING_LIMIT,
+    stop: np.ndarray | None = None,
+) -> Pruned:
+    r"""Choose observations that the others can replace.
+
+    At each step, of all observations that may go, that one goes for which the squared error, summed
+    over all places of observations, grows least. It may go if then
+
+    .. math::
+
+        \lVert \hat z_r - z_r \rVert \le \varepsilon
+
+    for itself and for all that went before, :math:`\hat z_r` being the read from what is left. The
+    end result is checked by reading; what rounding put out of tolerance is put back.
+
+    Parameters
+    ----------
+    observations : Observations
+        With finite deviations.
+    max_error_to_prune : float, default=0.05
+        The tolerance ε; infinite to prune to a size, whatever it costs.
+    match_threshold : float, optional
+        Of the reads, in metres; 25 by default. None for none.
+    max_prune_steps : int, default=10
+        Passes over what is left, at most; a pass in which nothing goes is the last.
+    target_size : int, default=0
+        Stop when so few are left.
+    witnesses : Witnesses, optional
+        Observations that went before and that must be told, too, within their own limits or the
+        tolerance, whichever is greater.
+    memory_limit : int, default=1 GiB
+        For the lists of neighbours, in bytes.
+    stop : numpy.ndarray of bool, of shape (1,), optional
+        Set it from another thread to cancel.
+
+    Returns
+    -------
+    Pruned
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    MemoryError
+        If the lists of neighbours do not fit the limit.
+    Cancelled
+        If it was told to stop.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from tree_world.models.read_types import Observations
+    >>> places = torch.tensor([[0.0, 0.0], [1.0, 0.0], [90.0, 0.0]])
+    >>> same = Observations(places, torch.full((3, 2), 5.0), torch.ones(3, 4))
+    >>> prune(same).kept  # either of two, and what stands alone
+    array([False,  True,  True])
+    """
+    check_pruning(max_error_to_prune, max_prune_steps, target_size)
+    started = time.perf_counter()
+    stop = np.zeros(1, dtype=np.bool_) if stop is None else stop
+    number = len(observations)
+    everything, limits = observations, np.full(number, float(max_error_to_prune))
+    held = np.ones(0, dtype=np.bool_)
+    if witnesses is not None and len(witnesses) > 0:
+        allowed = np.maximum(witnesses.limits, max_error_to_prune)
+        held = _errors(witnesses.observations, observations, match_threshold) <= allowed
+        still = witnesses.take(np.flatnonzero(held))
+        everything = observations.followed_by(still.observations)
+        limits = np.concatenate([limits, allowed[held]])
+    state = _State.of(everything, number, limits, match_threshold, memory_limit)
+    state.remove_greedily(max_prune_steps, target_size, stop)
+    errors = _put_back(state, everything, limits, match_threshold, stop)
+    why = state.reasons()
+    kept = state.left[:number]
+    report = PruneReport(
+        num_before=number,
+        num_kept=int(kept.sum()),
+        num_isolated=int((why == _ISOLATED).sum()),
+        num_own_error=int((why == _OWN_ERROR).sum()),
+        num_needed=int((why == _NEEDED).sum()),
+        num_witnesses=int(held.sum()),
+        num_lost_witnesses=int((~held).sum()),
+        worst_error=float(errors.max(initial=0.0)),
+        mean_error=float(errors.mean()) if len(errors) else 0.0,
+        max_error_to_prune=max_error_to_prune,
+        seconds=time.perf_counter() - started,
+    )
+    return Pruned(kept, held, report)
+
+
+def check_pruning(max_error_to_prune: float, max_prune_steps: int, target_size: int) -> None:
+    """Raise ValueError if a number is out of its range."""
+    if not max_error_to_prune >= 0:
+        raise ValueError(
+            "max_error_to_prune must be a distance between senses of at least 0, but is "
+            f"{max_error_to_prune!r}."
+        )
+    if max_prune_steps < 1:
+        raise ValueError(f"max_prune_steps must be at least 1, but is {max_prune_steps!r}.")
+    if target_size < 0:
+        raise ValueError(f"target_size must not be negative, but is {target_size!r}.")
+
+
+def _errors(
+    places: Observations, observations: Observations, match_threshold: float | None
+) -> np.ndarray:
+    """How far reads at some places are from what was sensed there; infinite where nothing is."""
+    with torch.no_grad():
+        found = read(
+            places.locations, places.location_sds, observations, ReadOptions(match_threshold)
+        )
+        errors = torch.linalg.vector_norm((found.mean - places.senses).double(), dim=-1)
+        return np.asarray(errors.masked_fill(~found.known, torch.inf).cpu())
+
+
+def _put_back(
+    state: _State, everything: Observations, limits: np.ndarray, match_threshold: float | None,
+    stop: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Read what went from what is left, put back what is out of tolerance, until nothing is."""
+    device = everything.senses.device
+
+    def taken(rows: np.ndarray) -> Observations:
+        return everything.take(torch.from_numpy(rows).to(device))
+
+    while True:
+        if stop[0]:
+            raise Cancelled("pruning was cancelled; the memory is as it was.")
+        left = state.left
+        gone = np.flatnonzero(~left)
+        if len(gone) == 0:
+            return np.empty(0)
+        errors = _errors(taken(gone), taken(np.flatnonzero(left)), match_threshold)
+        spoilt = gone[errors > limits[gone]]
+        # A witness that is out of tolerance with all its neighbours there is so by rounding.
+        if len(spoilt) == 0 or not state.put_back(spoilt):
+            return errors[gone < state.number]
+
+
+@dataclass
+class _State:
+    """What is left, and how well it tells each place.
+
+    Rows stand in an order in which neighbours are near each other. For each row r there are the
+    weighted sum of z_t − z_r over those t that are left, without r itself; the sum of the weights,
+    which are relative to the greatest at the time of adding them up; and how many there are.
+    """
+
+    number: int  # observations beyond these are witnesses, which are gone already
+    order: np.ndarray  # number of the observation in each row
+    kept: np.ndarray
+    limits: np.ndarray
+    neighbours: _Neighbours
+    senses: np.ndarray
+    sums: np.ndarray
+    squares: np.ndarray
+    weights: np.ndarray
+    references: np.ndarray
+    shifts: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of(
+        cls, everything: Observations, number: int, limits: np.ndarray,
+        match_threshold: float | None, memory_limit: int,
+    ) -> _State:  # fmt: skip
+        """Start with everything but the witnesses."""
+        places = _Places.of(everything)
+        order = places.in_strips(_reach(match_threshold))[0]
+        neighbours = _Neighbours.of(places.take(order), match_threshold, memory_limit)
+        senses = _in_few_axes(everything.senses)[order]
+        total = len(senses)
+        state = cls(
+            number, order, order < number, limits[order] * (1 - _MARGIN), neighbours, senses,
+            np.zeros_like(senses), np.zeros(total), np.zeros(total), np.zeros(total),
+            np.zeros(total), np.zeros(total, dtype=np.int64),
+        )  # fmt: skip
+        _rebuild_all(*state.arrays)
+        return state
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All, as compiled functions take them."""
+        near = self.neighbours
+        return (
+            near.edges, near.rows, near.log_affinity, near.own_log_affinity, self.senses,
+            self.kept, self.limits, self.sums, self.squares, self.weights, self.references,
+            self.shifts, self.counts,
+        )  # fmt: skip
+
+    @property
+    def left(self) -> np.ndarray:
+        """Whether each of the observations is left."""
+        left = np.empty_like(self.kept)
+        left[self.order] = self.kept
+        return left
+
+    def remove_greedily(self, max_passes: int, target_size: int, stop: np.ndarray) -> None:
+        """Remove what may go, the least important first."""
+        for _ in range(max_passes):
+            if _remove_greedily(target_size, stop, *self.arrays) == 0:
+                break
+
+    def put_back(self, observations: np.ndarray) -> bool:
+        """Let observations stay after all; for a witness, which cannot, let its neighbours stay.
+
+        Tells whether there were any that had gone.
+        """
+        before = int(self.kept.sum())
+        spoilt = np.zeros(len(self.kept), dtype=np.bool_)
+        spoilt[observations] = True
+        own = self.order < self.number
+        for row in np.flatnonzero(spoilt[self.order]).tolist():
+            self.kept[row] = own[row]
+            if not own[row]:
+                near = self.neighbours.of_row(row)
+                self.kept[near] |= own[near]
+        _rebuild_all(*self.arrays)
+        return int(self.kept.sum()) > before
+
+    def reasons(self) -> np.ndarray:
+        """Why each of what is left cannot go."""
+        return _reasons(*self.arrays)
+
+
+def _in_few_axes(senses: torch.Tensor) -> np.ndarray:
+    """Express senses in as many axes as they need."""
+    senses = senses.detach().cpu()
+    axes = needed_axes(senses)
+    if axes.shape[1] == senses.shape[1]:
+        return np.ascontiguousarray(senses.float().numpy())
+    parts = [(part.double() @ axes).float() for part in senses.split(8192)]
+    return np.ascontiguousarray(torch.cat(parts).numpy())
+
+
+# --- neighbours ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Places and the squares of their deviations, in double precision."""
+
+    places: np.ndarray
+    variances: np.ndarray
+
+    @classmethod
+    def of(cls, observations: Observations) -> _Places:
+        arrays = (observations.locations, observations.location_sds)
+        places, sds = (array.detach().cpu().double().numpy() for array in arrays)
+        return cls(places, np.square(sds))
+
+    def take(self, rows: np.ndarray) -> _Places:
+        return _Places(self.places[rows], self.variances[rows])
+
+    def in_strips(self, reach: float) -> tuple[np.ndarray, np.ndarray]:
+        """Sort by strips as wide as the reach, and along each strip; and number the strips."""
+        strips = np.floor(self.places[:, 0] / reach)
+        along = self.places[:, -1]
+        order = np.lexsort((along, strips))
+        return order, strips[order]
+
+
+def _reach(match_threshold: float | None) -> float:
+    """How far apart neighbours can be."""
+    ReadOptions(match_threshold)  # which checks it
+    return math.inf if match_threshold is None else match_threshold
+
+
+@dataclass(frozen=True)
+class _Neighbours:
+    """Of each row r its neighbours ``rows[edges[r]:edges[r + 1]]``, without itself."""
+
+    edges: np.ndarray
+    rows: np.ndarray
+    log_affinity: np.ndarray
+    own_log_affinity: np.ndarray
+
+    def of_row(self, row: int) -> np.ndarray:
+        return self.rows[self.edges[row] : self.edges[row + 1]]
+
+    @classmethod
+    def of(cls, places: _Places, match_threshold: float | None, memory_limit: int) -> _Neighbours:
+        reach = _reach(match_threshold)
+        order, strips = places.in_strips(reach)
+        ordered = places.take(order)
+        arrays = (ordered.places, ordered.variances, order, strips, reach)
+        least = np.full(len(order), -np.inf)
+        if match_threshold is None:
+            _find_best(*arrays, least)
+            least -= _NEGLIGIBLE
+        counts = np.zeros(len(order), dtype=np.int64)
+        nothing = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+        _find_neighbours(*arrays, least, False, counts, *nothing)
+        edges = np.concatenate([[0], np.cumsum(counts)])
+        needed = _PAIR_BYTES * int(edges[-1])
+        if needed > memory_limit:
+            raise MemoryError(
+                f"{len(order)} observations have {edges[-1] // 2} pairs of neighbours, whose "
+                f"lists take {needed / 2**20:.0f} MiB; the limit is {memory_limit / 2**20:.0f} MiB."
+                " Give a smaller match_threshold, or a greater memory_limit."
+            )
+        rows = np.empty(edges[-1], dtype=np.int32)
+        log_affinity = np.empty(edges[-1], dtype=np.float32)
+        _find_neighbours(*arrays, least, True, edges[:-1].copy(), rows, log_affinity)
+        own = -0.5 * np.log(2 * places.variances).sum(axis=-1)
+        return cls(edges, rows, log_affinity, own)
+
+
+# --- compiled ------------------------------------------------------------------------------------
+
+
+@compiled
+def _affinity_within(
+    places: np.ndarray, variances: np.ndarray, a: int, b: int, reach: float
+) -> float:
+    """Log-affinity of two places but for a constant; minus infinity beyond reach."""
+    square, exponent, volume = 0.0, 0.0, 1.0
+    for axis in range(places.shape[1]):
+        step = places[a, axis] - places[b, axis]
+        variance = variances[a, axis] + variances[b, axis]
+        square += step * step
+        exponent += 0.5 * step * step / variance
+        volume *= variance
+    return -exponent - 0.5 * math.log(volume) if square <= reach * reach else -np.inf
+
+
+@compiled
+def _find_best(
+    places: np.ndarray, variances: np.ndarray, order: np.ndarray, strips: np.ndarray,
+    reach: float, best: np.ndarray,
+) -> None:  # fmt: skip
+    """Find the greatest log-affinity of each row with any other, all being within reach."""
+    for a in range(len(order)):
+        for b in range(a):
+            affinity = _affinity_within(places, variances, a, b, reach)
+            best[order[a]] = max(best[order[a]], affinity)
+            best[order[b]] = max(best[order[b]], affinity)
+
+
+@compiled
+def _find_neighbours(
+    places: np.ndarray, variances: np.ndarray, order: np.ndarray, strips: np.ndarray,
+    reach: float, least: np.ndarray, fill: bool, ends: np.ndarray, rows: np.ndarray,
+    log_affinity: np.ndarray,
+) -> None:  # fmt: skip
+    """Go through all pairs within reach: count them, or write them down from where rows start.
+
+    Places are in the order of strips; neighbours are in the same strip or in one beside it. A pair
+    is left out if it has less than the least log-affinity of both its rows.
+    """
+    number = len(order)
+    starts = np.zeros(3, dtype=np.int64)  # first place in each of three strips that is in reach
+    for a in range(number):
+        if a == 0 or strips[a] != strips[a - 1]:
+            for side in range(3):
+                starts[side] = np.searchsorted(strips, strips[a] + side - 1)
+        own = order[a]
+        for side in range(3):
+            strip = strips[a] + side - 1
+            b = starts[side]
+            while b < number and strips[b] == strip and places[b, -1] < places[a, -1] - reach:
+                b += 1
+            starts[side] = b
+            while b < number and strips[b] == strip and places[b, -1] <= places[a, -1] + reach:
+                other = order[b]
+                affinity = _affinity_within(places, variances, a, b, reach)
+                if a != b and affinity > -np.inf and affinity >= min(least[own], least[other]):
+                    if fill:
+                        rows[ends[own]] = other
+                        log_affinity[ends[own]] = affinity
+                    ends[own] += 1
+                b += 1
+
+
+@compiled
+def _normalise(edges: np.ndarray, log_affinity: np.ndarray, weights: np.ndarray) -> None:
+    """Turn the log-affinities of each row into weights that sum to one."""
+    for row in range(len(edges) - 1):
+        start, end = edges[row], edges[row + 1]
+        greatest, total = -np.inf, 0.0
+        for at in range(start, end):
+            greatest = max(greatest, log_affinity[at])
+        for at in range(start, end):
+            total += math.exp(log_affinity[at] - greatest)
+        for at in range(start, end):
+            weights[at] = math.exp(log_affinity[at] - greatest) / total
+
+
+@compiled
+def _rebuild(
+    row: int, without: int, edges: np.ndarray, rows: np.ndarray, log_affinity: np.ndarray,
+    senses: np.ndarray, kept: np.ndarray, total: np.ndarray,
+) -> tuple[float, float, float, int]:  # fmt: skip
+    """Add up a row from what is left, but for one that is left out.
+
+    Returns the squared length of the sum, the weight, the shift and the number of neighbours.
+    """
+    shift, weight, count, square = -np.inf, 0.0, 0, 0.0
+    for at in range(edges[row], edges[row + 1]):
+        if kept[rows[at]] and rows[at] != without:
+            shift = max(shift, log_affinity[at])
+            count += 1
+    total[:] = 0.0
+    own = senses[row]
+    for at in range(edges[row], edges[row + 1]):
+        if kept[rows[at]] and rows[at] != without:
+            share = np.float32(math.exp(log_affinity[at] - shift))
+            sense = senses[rows[at]]
+            weight += float(share)
+            for k in range(len(own)):
+                total[k] += share * (sense[k] - own[k])
+    for k in range(len(own)):
+        square += np.float64(total[k]) * total[k]
+    return square, weight, shift, count
+
+
+@compiled
+def _rebuild_all(
+    edges: np.ndarray, rows: np.ndarray, log_affinity: np.ndarray,
+    own_log_affinity: np.ndarray, senses: np.ndarray, kept: np.ndarray, limits: np.ndarray,
+    sums: np.ndarray, squares: np.ndarray, weights: np.ndarray, references: np.ndarray,
+    shifts: np.ndarray, counts: np.ndarray,
+) -> None:  # fmt: skip
+    for row in range(len(kept)):
+        square, weight, shift, count = _rebuild(
+            row, -1, edges, rows, log_affinity, senses, kept, sums[row]
+        )
+        squares[row], weights[row], references[row] = square, weight, weight
+        shifts[row], counts[row] = shift, count
+
+
+@compiled
+def _cost(
+    row: int, scratch: np.ndarray, edges: np.ndarray, rows: np.ndarray, log_affinity: np.ndarray,
+    own_log_affinity: np.ndarray, senses: np.ndarray, kept: np.ndarray, limits: np.ndarray,
+    sums: np.ndarray, squares: np.ndarray, weights: np.ndarray, references: np.ndarray,
+    shifts: np.ndarray, counts: np.ndarray,
+) -> tuple[float, int]:  # fmt: skip
+    """Say what it would cost to remove a row: the growth of the squared error; and if it may go."""
+    if counts[row] == 0:
+        return np.inf, _ISOLATED
+    after = squares[row] / (weights[row] * weights[row])
+    if after > limits[row] * limits[row]:
+        return np.inf, _OWN_ERROR
+    whole = weights[row] + math.exp(own_log_affinity[row] - shifts[row])
+    cost = after - squares[row] / (whole * whole)
+    sense = senses[row]
+    for at in range(edges[row], edges[row + 1]):
+        other = rows[at]
+        share = math.exp(log_affinity[at] - shifts[other])
+        total, own = sums[other], senses[other]
+        along, across = np.float32(0.0), np.float32(0.0)
+        for k in range(len(sense)):
+            step = sense[k] - own[k]
+            along += total[k] * step
+            across += step * step
+        square = max(0.0, squares[other] - 2 * share * along + share * share * across)
+        before = squares[other]
+        weight_before, weight = weights[other], weights[other] - share
+        if kept[other]:
+            itself = math.exp(own_log_affinity[other] - shifts[other])
+            weight_before += itself
+            weight += itself
+        else:
+            if counts[other] == 1:
+                return np.inf, _NEEDED
+            if weight < _REBUILD * references[other]:  # too little is left of it to subtract from
+                square, weight, _, _ = _rebuild(
+                    other, row, edges, rows, log_affinity, senses, kept, scratch
+                )
+            if square > (limits[other] * weight) * (limits[other] * weight):
+                return np.inf, _NEEDED
+        cost += square / (weight * weight) - before / (weight_before * weight_before)
+    return cost, _MAY_GO
+
+
+@compiled
+def _remove(
+    row: int, edges: np.ndarray, rows: np.ndarray, log_affinity: np.ndarray,
+    own_log_affinity: np.ndarray, senses: np.ndarray, kept: np.ndarray, limits: np.ndarray,
+    sums: np.ndarray, squares: np.ndarray, weights: np.ndarray, references: np.ndarray,
+    shifts: np.ndarray, counts: np.ndarray,
+) -> None:  # fmt: skip
+    kept[row] = False
+    sense = senses[row]
+    for at in range(edges[row], edges[row + 1]):
+        other = rows[at]
+        share = np.float32(math.exp(log_affinity[at] - shifts[other]))
+        weight = weights[other] - share
+        if weight < _REBUILD * references[other]:
+            square, weight, shift, count = _rebuild(
+                other, row, edges, rows, log_affinity, senses, kept, sums[other]
+            )
+            squares[other], weights[other], references[other] = square, weight, weight
+            shifts[other], counts[other] = shift, count
+            continue
+        total, own, square = sums[other], senses[other], 0.0
+        for k in range(len(sense)):
+            total[k] -= share * (sense[k] - own[k])
+        for k in range(len(sense)):
+            square += np.float64(total[k]) * total[k]
+        squares[other], weights[other] = square, weight
+        counts[other] -= 1
+
+
+@compiled
+def _remove_greedily(
+    target_size: int, stop: np.ndarray, edges: np.ndarray, rows: np.ndarray,
+    log_affinity: np.ndarray, own_log_affinity: np.ndarray, senses: np.ndarray, kept: np.ndarray,
+    limits: np.ndarray, sums: np.ndarray, squares: np.ndarray, weights: np.ndarray,
+    references: np.ndarray, shifts: np.ndarray, counts: np.ndarray,
+) -> int:  # fmt: skip
+    """Remove what costs least, as long as it may go; returns how many went.
+
+    Costs in the queue may be out of date. The first is computed anew, and goes if it is still less
+    than the next.
+    """
+    arrays = (
+        edges, rows, log_affinity, own_log_affinity, senses, kept, limits, sums, squares, weights,
+        references, shifts, counts,
+    )  # fmt: skip
+    scratch = np.empty(senses.shape[1], dtype=senses.dtype)
+    left, removed = 0, 0
+    queue = [(0.0, 0)]
+    queue.clear()
+    for row in range(len(kept)):
+        if stop[0]:
+            return 0
+        if kept[row]:
+            left += 1
+            cost, why = _cost(row, scratch, *arrays)
+            if why == _MAY_GO:
+                queue.append((cost, row))
+    heapq.heapify(queue)
+    while len(queue) > 0 and left > target_size and not stop[0]:
+        _, row = heapq.heappop(queue)
+        cost, why = _cost(row, scratch, *arrays)
+        if why != _MAY_GO:
+            continue
+        if len(queue) > 0 and cost > queue[0][0]:
+            heapq.heappush(queue, (cost, row))
+            continue
+        _remove(row, *arrays)
+        left -= 1
+        removed += 1
+    return removed
+
+
+@compiled
+def _reasons(
+    edges: np.ndarray, rows: np.ndarray, log_affinity: np.ndarray,
+    own_log_affinity: np.ndarray, senses: np.ndarray, kept: np.ndarray, limits: np.ndarray,
+    sums: np.ndarray, squares: np.ndarray, weights: np.ndarray, references: np.ndarray,
+    shifts: np.ndarray, counts: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Say of each row that is left, why it cannot go."""
+    scratch = np.empty(senses.shape[1], dtype=senses.dtype)
+    why = np.full(len(kept), _MAY_GO)
+    for row in range(len(kept)):
+        if kept[row]:
+            _, why[row] = _cost(
+                row, scratch, edges, rows, log_affinity, own_log_affinity, senses, kept, limits,
+                sums, squares, weights, references, shifts, counts,
+            )  # fmt: skip
+    return why
