@@ -36,7 +36,7 @@ def main() -> int:
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
     for row in rows:
-        print(f"{row['work']:26} {row['measure']:44} {row['value']:10.4g}   bound {row['bound']:g}")
+        print(f"{row['work']:32} {row['measure']:44} {row['value']:10.4g}   bound {row['bound']:g}")
     print(f"Measured: {len(measured)} benchmarks; table in benchmarks/results/{RESULTS.name}")
     return 0
 
@@ -65,6 +65,8 @@ def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]
     query, write = "one query in a million", "one write into a million"
     here, here_small = "draw here of 1,000,000", "draw here of 10,000"
     anywhere = "draw anywhere of 1,000,000"
+    many, noisy = "pruning 100,000", "pruning 100,000, all dimensions"
+    during = "a step during pruning"
     beyond = median(query) - info(query, "gather_seconds")
     gathered = info(query, "gather_bytes") / info(query, "gather_seconds")
     writes = runs[write, "ours"]["stats"]
@@ -87,6 +89,15 @@ def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]
          median(here, "compared with") / median(here), 1),
         (here, "times a draw from a hundredth of it", median(here) / median(here_small), 100),
         (anywhere, "ms", 1e3 * median(anywhere), 5),
+        ("pruning 1,024", "seconds", median("pruning 1,024"), 0.5),
+        (many, "seconds", median(many), 60),
+        (many, "MB above the data", info(many, "peak_megabytes"), 1000),
+        (many, "worst error, as a share of the tolerance", info(many, "worst_error"), 1),
+        (noisy, "seconds", median(noisy), 60),
+        (noisy, "MB above the data", info(noisy, "peak_megabytes"), 1000),
+        (during, "ms, median", 1e3 * info(during, "median"), 20),
+        (during, "ms, 99 of 100 are shorter", 1e3 * info(during, "p99"), 20),
+        (during, "ms, median with nothing else going on", 1e3 * info(during, "alone"), 20),
         (write, "ms, mean", 1e3 * writes["mean"], 1),
         (write, "ms, worst", 1e3 * writes["max"], 20),
     ]  # fmt: skip

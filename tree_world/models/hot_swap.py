@@ -7,6 +7,7 @@ comes to hold the result and what was written between t and t + Δt, in one step
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
@@ -23,6 +24,7 @@ from tree_world.models.store import Store
 T = TypeVar("T")
 
 _TOGETHER = 4096  # rows that are copied at a time, so that nobody waits long
+_PAUSE = 1e-4  # seconds between; a lock that is taken again at once is not given to who waits
 
 
 class Superseded(RuntimeError):
@@ -76,6 +78,7 @@ class Snapshot:
             generation, num_deletions = store.generation, store.num_deletions
         parts = []
         for start in range(0, max(1, len(slots)), _TOGETHER):
+            time.sleep(_PAUSE)
             with lock:
                 where = torch.from_numpy(slots[start : start + _TOGETHER])
                 with torch.no_grad():

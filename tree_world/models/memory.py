@@ -1117,14 +1117,21 @@ class SpatialMemory:
             reports.append(report)
         new_rows = [prepared(*change) for change in changes]
         with self._lock:
+            searches = list(self._searches.items())
+        replaced = {id(old): new for old, new in zip(rows, new_rows, strict=True)}
+        moved = {
+            (id(replaced[name[0]]), *name[1:]): search.moved_to(replaced[name[0]])
+            for name, search in searches
+            if name[0] in replaced
+        }
+        with self._lock:
             stop_if_asked(stop)
             self._refuse_gradients()
             for index, (snapshot, replacement, _) in enumerate(changes):
                 current = self._rows[index] if len(self._rows) == len(rows) else None
                 row = snapshot.checked(current)
                 bring_up_to_date(new_rows[index], snapshot, replacement, row)
-            self._rows = new_rows
-            self._searches.clear()  # they look at rows by their number
+            self._rows, self._searches = new_rows, moved
         return reports
 
     def _refuse_gradients(self) -> None:

@@ -211,6 +211,12 @@ class CellSearch:
         self._dim = store.locations.shape[1]
         self._start()
 
+    def moved_to(self, store: Store) -> CellSearch:
+        """Begin the same search in another store, so that the first draw there need not wait."""
+        search = CellSearch(store, self._key.cpu().numpy(), self._temperature)
+        search._follow()
+        return search
+
     def _start(self) -> None:
         store = self._store
         self._generation = store.generation
