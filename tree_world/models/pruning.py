@@ -28,9 +28,7 @@ PRUNING_LIMIT = 2**30
 _NEGLIGIBLE = 40.0  # without a threshold, what weighs less than the best by e to this is left out
 _PAIR_BYTES = 12  # number, log-affinity and a share of the copies that are made of both
 _REBUILD = 0.05  # a sum that has lost all but this share of its weight is added up anew
-_NEARLY = (
-    0.1  # share by which the cost of what goes may exceed the least, which saves half the time
-)
+_NEARLY = 0.1  # share by which what goes may cost more than the least, which saves half the time
 _TOGETHER = 8192  # reads that are compared at a time
 _MARGIN = 1e-4  # share of the tolerance that is left to rounding
 
@@ -300,7 +298,9 @@ def prune(
     held = np.ones(0, dtype=np.bool_)
     if witnesses is not None and len(witnesses) > 0:
         allowed = np.maximum(witnesses.limits, max_error_to_prune)
-        held = _errors(witnesses.observations, observations, match_threshold) <= allowed
+        everyone = np.arange(len(witnesses))
+        found = _errors(witnesses.observations, everyone, observations, match_threshold)
+        held = found <= allowed
         still = witnesses.take(np.flatnonzero(held))
         everything = observations.followed_by(still.observations)
         limits = np.concatenate([limits, allowed[held]])
@@ -339,13 +339,15 @@ def check_pruning(max_error_to_prune: float, max_prune_steps: int, target_size: 
 
 
 def _errors(
-    places: Observations, observations: Observations, match_threshold: float | None
-) -> np.ndarray:
-    """How far reads at some places are from what was sensed there; infinite where nothing is."""
-    errors = np.empty(len(places))
+    everything: Observations, which: np.ndarray, observations: Observations,
+    match_threshold: float | None,
+) -> np.ndarray:  # fmt: skip
+    """How far reads at some of the places are from what was sensed there; infinite for nothing."""
+    errors = np.empty(len(which))
     options = ReadOptions(match_threshold)
-    for start in range(0, len(places), _TOGETHER):
-        part = places.take(slice(start, start + _TOGETHER))
+    for start in range(0, len(which), _TOGETHER):
+        rows = torch.from_numpy(which[start : start + _TOGETHER])
+        part = everything.take(rows.to(everything.senses.device))
         with torch.no_grad():
             found = read(part.locations, part.location_sds, observations, options)
             distance = torch.linalg.vector_norm((found.mean - part.senses).double(), dim=-1)
@@ -359,11 +361,6 @@ def _put_back(
     stop: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """Read what went from what is left, put back what is out of tolerance, until nothing is."""
-    device = everything.senses.device
-
-    def taken(rows: np.ndarray) -> Observations:
-        return everything.take(torch.from_numpy(rows).to(device))
-
     while True:
         if stop[0]:
             raise Cancelled("pruning was cancelled; the memory is as it was.")
@@ -371,7 +368,11 @@ def _put_back(
         gone = np.flatnonzero(~left)
         if len(gone) == 0:
             return np.empty(0)
-        errors = _errors(taken(gone), taken(np.flatnonzero(left)), match_threshold)
+        # Reads pass over infinite deviations, which saves a copy of all that is left.
+        hidden = torch.from_numpy(~left).to(everything.senses.device).unsqueeze(-1)
+        sds = everything.location_sds.detach().masked_fill(hidden, torch.inf)
+        rest = Observations(everything.locations, sds, everything.senses)
+        errors = _errors(everything, gone, rest, match_threshold)
         spoilt = gone[errors > limits[gone]]
         # A witness that is out of tolerance with all its neighbours there is so by rounding.
         if len(spoilt) == 0 or not state.put_back(spoilt):
