@@ -1,20 +1,19 @@
-"""Run all benchmarks and write the table that the book draws.
+"""Run all benchmarks and studies, and write the tables that the book draws.
 
 Usage: ``python -m benchmarks [options of pytest]``
 """
 
 from __future__ import annotations
 
-import datetime
-import importlib.metadata
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from benchmarks import study_forgetting
+from benchmarks.machine import machine
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "memory.json"
@@ -38,19 +37,7 @@ def main() -> int:
     for row in rows:
         print(f"{row['work']:32} {row['measure']:44} {row['value']:10.4g}   bound {row['bound']:g}")
     print(f"Measured: {len(measured)} benchmarks; table in benchmarks/results/{RESULTS.name}")
-    return 0
-
-
-def machine() -> dict[str, str]:
-    """Say on what, with what and when this was measured."""
-    packages = ("torch", "numpy", "numba")
-    return {
-        "processor": platform.machine(),
-        "cores": str(len(os.sched_getaffinity(0))),
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name).split("+")[0] for name in packages},
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-    }
+    return study_forgetting.main([])
 
 
 def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -66,7 +53,6 @@ def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]
     here, here_small = "draw here of 1,000,000", "draw here of 10,000"
     anywhere = "draw anywhere of 1,000,000"
     many, noisy = "pruning 100,000", "pruning 100,000, all dimensions"
-    during = "a step during pruning"
     beyond = median(query) - info(query, "gather_seconds")
     gathered = info(query, "gather_bytes") / info(query, "gather_seconds")
     writes = runs[write, "ours"]["stats"]
@@ -95,9 +81,6 @@ def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]
         (many, "worst error, as a share of the tolerance", info(many, "worst_error"), 1),
         (noisy, "seconds", median(noisy), 60),
         (noisy, "MB above the data", info(noisy, "peak_megabytes"), 1000),
-        (during, "ms, median", 1e3 * info(during, "median"), 20),
-        (during, "ms, 99 of 100 are shorter", 1e3 * info(during, "p99"), 20),
-        (during, "ms, median with nothing else going on", 1e3 * info(during, "alone"), 20),
         (write, "ms, mean", 1e3 * writes["mean"], 1),
         (write, "ms, worst", 1e3 * writes["max"], 20),
     ]  # fmt: skip

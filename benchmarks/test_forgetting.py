@@ -1,20 +1,18 @@
-"""Pruning of a thousand and of a hundred thousand, and an agent that lives on meanwhile."""
+"""Pruning of a thousand and of a hundred thousand."""
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-import numpy as np
 import torch
 
-from benchmarks.test_memory import SENSORY, SPREAD, THRESHOLD, peak_megabytes
+from benchmarks.machine import peak_megabytes
+from benchmarks.test_memory import SENSORY, SPREAD, THRESHOLD
 from tree_world.models.memory import SpatialMemory
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 
 THOUSAND, HUNDRED_THOUSAND = 1024, 100_000
 TOLERANCE = 0.05
-PERIOD = 0.1  # seconds between two steps of the agent
 
 
 def remembered(number: int, spread: float, noise: float = 0.0) -> SpatialMemory:
@@ -66,37 +64,3 @@ def test_prune_a_hundred_thousand_with_noise(benchmark: Any) -> None:
     """Prune 100,000 smells that need all of their 384 dimensions."""
     memory = remembered(HUNDRED_THOUSAND, SPREAD, 0.001)
     prune(benchmark, "pruning 100,000, all dimensions", memory, 1)
-
-
-def test_a_life_at_ten_steps_a_second(benchmark: Any) -> None:
-    """Write one, read one and draw 64 near by in each step, while 100,000 are being pruned."""
-    memory = remembered(HUNDRED_THOUSAND, SPREAD)
-    generator = torch.Generator().manual_seed(4)
-    sense = memory.memory_senses[0, 0]
-    place = torch.zeros(2)
-
-    def step() -> float:
-        nonlocal place
-        place = place + 0.5 * torch.randn(2, generator=generator)
-        started = time.perf_counter()
-        memory.write(place[None], 10.0, sense[None])
-        memory.read(place, 10.0, THRESHOLD)
-        memory.sample(place, 10.0, sense, 64, location_temperature=100.0)
-        return time.perf_counter() - started
-
-    alone = [step() for _ in range(100)][20:]
-    during: list[float] = []
-
-    def live() -> None:
-        task = memory.prune_in_background(TOLERANCE, THRESHOLD)
-        while not task.done():
-            during.append(step())
-            time.sleep(max(0.0, PERIOD - during[-1]))
-        during.extend(step() for _ in range(20))
-        task.result()
-
-    benchmark.extra_info |= {"work": "a step during pruning", "role": "ours"}
-    benchmark.pedantic(live, rounds=1)
-    benchmark.extra_info["median"] = float(np.median(during))
-    benchmark.extra_info["p99"] = float(np.quantile(during, 0.99))
-    benchmark.extra_info["alone"] = float(np.median(alone))

@@ -6,16 +6,14 @@ medians of one run.
 
 from __future__ import annotations
 
-import ctypes
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from benchmarks.dense import read_densely
+from benchmarks.machine import peak_megabytes
 from tree_world.models.memory import SpatialMemory
 
 NUMBER = 10_000
@@ -23,26 +21,6 @@ MANY = 1_000_000
 SENSORY = 384
 SPREAD = 200.0
 THRESHOLD = 25.0
-
-
-def peak_megabytes(work: Callable[[], Any]) -> float | None:
-    """Greatest resident memory above what was held before, where the system tells (Linux)."""
-    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-
-    def field(name: str) -> float:
-        line = next(line for line in status.read_text().splitlines() if line.startswith(name))
-        return float(line.split()[1]) / 1024
-
-    try:
-        ctypes.CDLL(None).malloc_trim(0)  # else freed memory that is still held would hide the peak
-        reset.write_text("5")
-        before = field("VmRSS")
-        result = work()
-        peak = field("VmHWM") - before
-        del result
-    except (OSError, AttributeError, StopIteration):
-        return None
-    return peak
 
 
 @pytest.fixture(scope="module")

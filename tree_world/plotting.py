@@ -16,7 +16,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -30,6 +30,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Patch, Rectangle, Wedge
 from matplotlib.ticker import LogLocator, MaxNLocator
 from sklearn.decomposition import PCA
@@ -527,6 +528,40 @@ def plot_scent_field(
     return ax
 
 
+def scent_legend(
+    palette: ScentPalette, scents: Mapping[str, torch.Tensor], ax: Axes, *, hatching: bool = True
+) -> Legend:
+    """Say under a map which scent is which colour, and how it fades.
+
+    Parameters
+    ----------
+    palette : ScentPalette
+    scents : mapping of str to torch.Tensor of shape (embed_dim,)
+        Scents to name; each is shown as it is, at a half and at a fifth of its strength.
+    ax : matplotlib.axes.Axes
+        The map; of several side by side, the middle one.
+    hatching : bool, default=True
+        Whether to explain the hatching of the unknown, too.
+
+    Returns
+    -------
+    matplotlib.legend.Legend
+    """
+    handles: list[Any] = []
+    for scent in scents.values():
+        faded = torch.stack([share * scent for share in (1.0, 0.5, 0.2)])
+        colors = palette.colors(faded)
+        handles.append(tuple(Patch(facecolor=tuple(color), linewidth=0) for color in colors))
+    names = list(scents)
+    if hatching:
+        handles, names = [*handles, unknown_patch()], [*names, "unknown"]
+    return ax.legend(
+        handles, names, loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=len(names),
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0.0)}, handlelength=3.0,
+        columnspacing=1.6,
+    )  # fmt: skip
+
+
 def _hatch_everything(ax: Axes, grid: MapGrid) -> None:
     ax.add_patch(
         Rectangle(
@@ -674,6 +709,105 @@ def plot_observations(
         places[:, 0], places[:, 1], s=144 * shares, color=LEAF, alpha=0.55, linewidth=0,
         label=label, zorder=4,
     )  # fmt: skip
+    return ax
+
+
+def plot_forgotten(
+    places: torch.Tensor,
+    kept: torch.Tensor,
+    ax: Axes,
+    *,
+    spoilt: torch.Tensor | None = None,
+    half_width: float = 300.0,
+    title: str | None = None,
+) -> Axes:
+    """Draw which observations are left, which have gone, and which of these are no longer told.
+
+    Parameters
+    ----------
+    places : torch.Tensor of shape (n, 2)
+        In metres.
+    kept : torch.Tensor of bool, of shape (n,)
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    spoilt : torch.Tensor of bool, of shape (n,), optional
+        Of those that have gone; drawn as crosses.
+    half_width : float, default=300.0
+        Of the map, in metres.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    _map_axes(ax, half_width, title)
+    where, stays = np.asarray(places), np.asarray(kept)
+    lost = np.zeros(len(where), dtype=bool) if spoilt is None else np.asarray(spoilt)
+    told = ~stays & ~lost
+    ax.scatter(
+        where[told, 0], where[told, 1], s=16, facecolor="none", edgecolor=SERIES[5], linewidth=0.9,
+        label="gone, and told by the rest", zorder=3,
+    )  # fmt: skip
+    ax.scatter(
+        where[stays, 0], where[stays, 1], s=9, color=INK, linewidth=0, label="left", zorder=4
+    )
+    if lost.any():
+        ax.scatter(
+            where[lost, 0], where[lost, 1], s=20, marker="x", color=POISONOUS, linewidth=1.2,
+            label="gone, and no longer told", zorder=5,
+        )  # fmt: skip
+    return ax
+
+
+def plot_reads_on_a_line(
+    x: ArrayLike,
+    reads: Mapping[str, ArrayLike],
+    places: ArrayLike,
+    senses: ArrayLike,
+    kept: ArrayLike,
+    ax: Axes,
+    *,
+    at_places: ArrayLike,
+    title: str | None = None,
+) -> Axes:
+    """Draw what a memory on a line says, and how far that is from what has gone.
+
+    Parameters
+    ----------
+    x : array_like of shape (n,)
+        Places where it was read, in metres.
+    reads : mapping of str to array_like of shape (n,)
+        What to call each read, and the read. The first is drawn in the background.
+    places, senses : array_like of shape (n_observations,)
+        Of the observations.
+    kept : array_like of bool, of shape (n_observations,)
+        Whether each is left; the others are drawn hollow.
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    at_places : array_like of shape (n_observations,)
+        The last read, at the places of observations; a line leads from there to what has gone.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    where, values, stays = np.asarray(places), np.asarray(senses), np.asarray(kept)
+    for number, (label, read) in enumerate(reads.items()):
+        color, width = (LINE, 1.2) if number == 0 else (SERIES[0], 2.0)
+        ax.plot(np.asarray(x), np.asarray(read), color=color, linewidth=width, label=label)
+    for place, sense, told in zip(
+        where[~stays], values[~stays], np.asarray(at_places)[~stays], strict=True
+    ):
+        ax.plot([place, place], [told, sense], color=POISONOUS, linewidth=1.6, zorder=3)
+    ax.plot(where[stays], values[stays], "o", color=INK, markersize=6, label="left", zorder=4)
+    ax.plot(
+        where[~stays], values[~stays], "o", color=POISONOUS, markerfacecolor=PAPER, markersize=6.5,
+        markeredgewidth=1.5, label="gone", zorder=4,
+    )  # fmt: skip
+    ax.set(xlabel="x (m)")
+    if title is not None:
+        ax.set_title(title)
     return ax
 
 
@@ -1093,11 +1227,12 @@ def plot_kernel_profile(
     return ax
 
 
-_LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
+_LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (8, 2)))
+_MOST_MARKERS = 20  # points of a curve, up to which each is marked
 
 
 def plot_estimates(
-    positions: ArrayLike,
+    positions: ArrayLike | Mapping[str, ArrayLike],
     curves: Mapping[str, Sequence[Estimate]],
     ax: Axes | None = None,
     *,
@@ -1110,8 +1245,8 @@ def plot_estimates(
 
     Parameters
     ----------
-    positions : array_like of shape (n,)
-        The quantity.
+    positions : array_like of shape (n,), or mapping of str to such
+        The quantity, for all curves or for each.
     curves : mapping of str to sequence of Estimate
         What to call each curve, and its n means.
     ax : matplotlib.axes.Axes, optional
@@ -1128,21 +1263,24 @@ def plot_estimates(
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.4))
-    x = np.asarray(positions, dtype=np.float64)
+    each = positions if isinstance(positions, Mapping) else dict.fromkeys(curves, positions)
     for number, (label, estimates) in enumerate(curves.items()):
+        x = np.asarray(each[label], dtype=np.float64)
         color, style = SERIES[number % len(SERIES)], _LINES[number % len(_LINES)]
         low, mean, high = (
             np.array([getattr(estimate, part) for estimate in estimates])
             for part in ("low", "mean", "high")
         )
         ax.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
+        marker = "o" if len(x) <= _MOST_MARKERS else ""
         ax.plot(
-            x, mean, color=color, linestyle=style, linewidth=1.8, marker="o", markersize=4,
+            x, mean, color=color, linestyle=style, linewidth=1.8, marker=marker, markersize=4,
             label=label,
         )  # fmt: skip
     if log:
         ax.set(xscale="log", yscale="log")
-        ax.set_xticks(x, [f"{position:,g}" for position in x])
+        ticks = np.unique(np.concatenate([np.ravel(one) for one in each.values()]))
+        ax.set_xticks(ticks, [f"{position:,g}" for position in ticks])
         ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         ax.minorticks_off()
@@ -1264,3 +1402,103 @@ def plot_survival(
     if title is not None:
         ax.set_title(title)
     return ax
+
+
+def stacked_panels(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
+    """Make panels above each other that share their x axis.
+
+    Parameters
+    ----------
+    heights : sequence of float
+        Of the panels, in inches.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    axes : list of matplotlib.axes.Axes
+        From the top.
+    """
+    figure, axes = plt.subplots(
+        len(heights), 1, figsize=(TEXT_WIDTH, sum(heights)), sharex=True, squeeze=False,
+        height_ratios=list(heights),
+    )  # fmt: skip
+    return figure, list(axes[:, 0])
+
+
+def plot_size(times: ArrayLike, sizes: ArrayLike, ax: Axes, *, title: str | None = None) -> Axes:
+    """Draw how many observations a memory holds over time.
+
+    Parameters
+    ----------
+    times, sizes : array_like of shape (n,)
+        In order of time.
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    when, number = np.asarray(times), np.asarray(sizes)
+    ax.fill_between(when, number, step="post", color=LEAF, alpha=0.14, linewidth=0)
+    ax.step(when, number, where="post", color=LEAF, linewidth=1.4)
+    ax.set(ylim=(0, 1.12 * number.max()), ylabel="observations", xlim=(when[0], when[-1]))
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
+def plot_latencies(
+    times: ArrayLike,
+    latencies: ArrayLike,
+    ax: Axes,
+    *,
+    limit: float | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Draw how long each step took, as a stem.
+
+    Parameters
+    ----------
+    times : array_like of shape (n,)
+        When each step began, in seconds.
+    latencies : array_like of shape (n,)
+        In milliseconds.
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    limit : float, optional
+        A line to stay under, in milliseconds.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax.vlines(np.asarray(times), 0, np.asarray(latencies), color=SERIES[0], linewidth=1.3)
+    if limit is not None:
+        ax.axhline(limit, color=POISONOUS, linewidth=1, linestyle=_LINES[1])
+    ax.set(ylim=(0, None), xlabel="time (s)", ylabel="a step (ms)")
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
+def mark_times(marks: Mapping[str, float], axes: Sequence[Axes]) -> None:
+    """Mark moments across panels that share their x axis, and name them in the topmost.
+
+    Parameters
+    ----------
+    marks : mapping of str to float
+        What to write, and when.
+    axes : sequence of matplotlib.axes.Axes
+        From the top.
+    """
+    for label, when in marks.items():
+        for ax in axes:
+            ax.axvline(when, color=CLAY, linewidth=1, zorder=1)
+        axes[0].annotate(
+            label, (when, 1), xycoords=("data", "axes fraction"), xytext=(4, -3),
+            textcoords="offset points", va="top", color=CLAY, fontsize=9.5,
+        )  # fmt: skip

@@ -259,6 +259,21 @@ def test_results_can_be_waited_for_with_patience_or_without():
     assert task.done()
 
 
+@pytest.mark.parametrize("name", ["prune", "consolidate"])
+def test_only_what_is_there_when_it_is_asked_for_is_worked_on(name):
+    """Work that begins late leaves alone what was written in between."""
+    memory = filled()
+    if name == "prune":
+        work = memory._pruning(math.inf, None, 1, 0, None, 2**30)
+    else:
+        work = memory._consolidation(1, None, 5, None, 0, False, 2**30)
+    ids = memory.write(torch.zeros(50, 2), 5.0, torch.zeros(50, DIM)).tolist()
+    report = work(np.zeros(1, dtype=np.bool_))
+    assert report.num_before == 200
+    assert memory.ids[0].tolist()[-50:] == ids
+    assert len(memory) < 100
+
+
 # --- everything at once --------------------------------------------------------------------------
 
 
@@ -282,7 +297,7 @@ def test_changes_while_the_copy_is_made(monkeypatch):
         def __exit__(self, *_):
             return None
 
-    snapshot = hot_swap.Snapshot.of(row, Meddling())
+    snapshot = hot_swap.Snapshot.of(row, row.clock, Meddling())
     assert len(snapshot.ids) == 160 - 2  # one made room, one was deleted and its slot taken
     assert (snapshot.ids < 160).all()
     where = torch.from_numpy(snapshot.slots)

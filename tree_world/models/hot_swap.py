@@ -56,14 +56,14 @@ class Snapshot:
     num_deletions: int
 
     @classmethod
-    def of(cls, store: Store, lock: AbstractContextManager[Any]) -> Snapshot:
+    def of(cls, store: Store, until: int, lock: AbstractContextManager[Any]) -> Snapshot:
         """Copy a store, in portions, between which others may go on with it.
-
-        What is written meanwhile is left out: it counts as written after the snapshot.
 
         Parameters
         ----------
         store : Store
+        until : int
+            Time t by the clock of the store; what was written from then on is left out.
         lock : context manager
             Which all who change the store hold.
 
@@ -73,6 +73,7 @@ class Snapshot:
         """
         with lock:
             slots = store.slots_by_age()
+            slots = slots[store.written_at[slots] < until]
             ids, written_at = store.ids[slots], store.written_at[slots]
             witnesses, clock = store.witnesses, store.clock
             generation, num_deletions = store.generation, store.num_deletions

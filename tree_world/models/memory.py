@@ -957,8 +957,8 @@ class SpatialMemory:
     ) -> Task[PruneReport]:
         """Prune in a thread of its own, while the memory goes on being read and written.
 
-        What is in store now is pruned. At the end it is exchanged in one step; what was written
-        meanwhile stays, what was deleted meanwhile is gone.
+        What is in store when this is called is pruned. At the end it is exchanged in one step; what
+        was written meanwhile stays, what was deleted meanwhile is gone.
 
         Parameters
         ----------
@@ -1005,7 +1005,8 @@ class SpatialMemory:
             kept = observations.take(where)
             return Replacement(kept, origins, everyone.take(latest), False), pruned.report
 
-        return lambda stop: PruneReport.joined(self._exchange(work, stop))
+        begun = self._begin()
+        return lambda stop: PruneReport.joined(self._exchange(work, begun, stop))
 
     def consolidate(
         self,
@@ -1101,17 +1102,25 @@ class SpatialMemory:
             nobody = snapshot.witnesses.take(np.empty(0, dtype=np.int64))
             return Replacement(found.observations, found.origins, nobody, True), found.report
 
-        return lambda stop: ConsolidationReport.joined(self._exchange(work, stop))
+        begun = self._begin()
+        return lambda stop: ConsolidationReport.joined(self._exchange(work, begun, stop))
+
+    @_locked
+    def _begin(self) -> list[tuple[Store, int]]:
+        """Rows as they are now, each with its time, up to which it is to be worked on."""
+        return [(row, row.clock) for row in self._rows]
 
     def _exchange(
-        self, work: Callable[[Snapshot, np.ndarray], tuple[Replacement, R]], stop: np.ndarray
+        self,
+        work: Callable[[Snapshot, np.ndarray], tuple[Replacement, R]],
+        begun: list[tuple[Store, int]],
+        stop: np.ndarray,
     ) -> list[R]:
         """Work on copies of all rows, and exchange the rows for the results in one step."""
-        with self._lock:
-            rows = list(self._rows)
+        rows = [row for row, _ in begun]
         changes, reports = [], []
-        for row in rows:
-            snapshot = Snapshot.of(row, self._lock)
+        for row, clock in begun:
+            snapshot = Snapshot.of(row, clock, self._lock)
             replacement, report = work(snapshot, stop)
             changes.append((snapshot, replacement, self._new_row()))
             reports.append(report)

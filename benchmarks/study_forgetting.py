@@ -1,0 +1,316 @@
+"""Studies of forgetting that take too long for a chapter, which draws them from their results.
+
+Usage: ``python -m benchmarks.study_forgetting [NAME ...]``, all by default. What random numbers
+decide here is the same each time; times and latencies are those of the machine that is noted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tqdm
+
+from benchmarks.machine import machine, peak_megabytes
+from tree_world.models.forgetting import Forgetter, ForgettingPolicy
+from tree_world.models.memory import SpatialMemory
+from tree_world.models.pruning import PruneReport
+from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
+
+RESULTS = Path(__file__).resolve().parent / "results" / "forgetting.json"
+
+SENSORY = 384
+SD = 10.0  # metres, of all observations and reads
+THRESHOLD = 25.0  # metres
+
+WORLDS = range(10)
+NUMBER = 1024
+SIZES = (614, 410, 307, 256, 205, 180)
+
+LIVES = range(5)
+STEPS = 100_000
+RANGE = 150.0  # metres, standard deviation of where the agent is, in the long run
+STRIDE = 7.0  # metres in a step and along an axis, standard deviation
+POLICY = ForgettingPolicy(2000, 1000, max_error_to_prune=0.15, in_background=False)
+LOOK_EVERY, SIZE_EVERY = 2000, 130  # steps; prunings fall on whole thousands
+
+MANY = 100_000
+PERIOD = 0.1  # seconds between two steps
+SWAPS = 5
+AROUND = 3.0  # seconds before and after
+
+_LIST_OF_NUMBERS = re.compile(r"\[[-+.e\d,\s]+\]")  # on one line it is easier to read
+
+
+def consolidation() -> dict[str, Any]:
+    """Held-out error of ten worlds, with everything and with few virtual observations."""
+    everything: list[float] = []
+    sizes: dict[int, list[int]] = {size: [] for size in SIZES}
+    errors: dict[int, list[float]] = {size: [] for size in SIZES}
+    seconds: dict[int, list[float]] = {size: [] for size in SIZES}
+    for seed in tqdm.tqdm(WORLDS, desc="consolidation", unit="world"):
+        world, generator = _world(seed)
+        places = 100 * torch.randn(NUMBER, 2, generator=generator)
+        new = 100 * torch.randn(2 * NUMBER, 2, generator=generator)
+        senses, truth = _smell(world, places), _smell(world, new)
+        whole = _memory(NUMBER, places, senses)
+        everything.append(_error(whole, new, truth)[0])
+        for size in SIZES:
+            memory = _memory(NUMBER, places, senses)
+            report = memory.consolidate(size, THRESHOLD, seed=seed)
+            sizes[size].append(len(memory))
+            errors[size].append(_error(memory, new, truth)[0])
+            seconds[size].append(report.seconds)
+    return {
+        "everything": everything,
+        "sizes": list(sizes.values()),
+        "errors": list(errors.values()),
+        "seconds": list(seconds.values()),
+    }
+
+
+def long_life() -> dict[str, Any]:
+    """Size and held-out error over 100,000 steps: by the policy, first in first out, everything."""
+    names = ("policy", "first in, first out", "everything")
+    errors: dict[str, list[list[float]]] = {name: [] for name in names}
+    told: dict[str, list[list[float]]] = {name: [] for name in names}
+    sizes, prunings, worst, witnesses_lost = [], [], [], []
+    for seed in LIVES:
+        world, generator = _world(seed)
+        path = _stroll(generator)
+        new = RANGE * torch.randn(1000, 2, generator=generator)
+        truth = _smell(world, new)
+        senses = torch.cat([_smell(world, part) for part in path.split(4096)])
+        capacities = (2 * POLICY.start_at, POLICY.start_at, STEPS)
+        memories = {
+            name: SpatialMemory(2, SENSORY, max_memory_size=capacity)
+            for name, capacity in zip(names, capacities, strict=True)
+        }
+        ours = memories["policy"]
+        forgetter = Forgetter(ours, POLICY)
+        reports: list[PruneReport] = []
+        looks: dict[str, list[float]] = {name: [] for name in names}
+        own_sizes = []
+        for step in tqdm.trange(STEPS, desc=f"life {seed + 1} of {len(LIVES)}", unit="step"):
+            one = slice(step, step + 1)
+            for memory in memories.values():
+                memory.write(path[one], SD, senses[one])
+            report = forgetter.step()
+            if isinstance(report, PruneReport):
+                reports.append(report)
+            if (step + 1) % SIZE_EVERY == 0:
+                own_sizes.append(len(ours))
+            if (step + 1) % LOOK_EVERY == 0:
+                for name, memory in memories.items():
+                    looks[name].append(_error(memory, new, truth)[0])
+        for name, memory in memories.items():
+            errors[name].append(looks[name])
+            told[name].append(_shares_told(memory, path, senses))
+        sizes.append(own_sizes)
+        prunings.append(len(reports))
+        worst.append(max(report.worst_error for report in reports))
+        witnesses_lost.append(sum(report.num_lost_witnesses for report in reports))
+    return {
+        "steps": list(range(LOOK_EVERY, STEPS + 1, LOOK_EVERY)),
+        "size_every": SIZE_EVERY,
+        "start_at": POLICY.start_at,
+        "target_size": POLICY.target_size,
+        "tolerance": POLICY.max_error_to_prune,
+        "sizes": sizes[0],
+        "greatest_size": max(max(one) for one in sizes),
+        "errors": errors,
+        "told": told,
+        "prunings": prunings,
+        "worst_error": worst,
+        "witnesses_lost": witnesses_lost,
+    }
+
+
+def hot_swap() -> dict[str, Any]:
+    """Let an agent live at 10 Hz, while 100,000 observations are pruned and exchanged."""
+    world, generator = _world(0)
+    places = 200 * torch.randn(MANY, 2, generator=generator)
+    senses = torch.cat([_smell(world, part) for part in places.split(4096)])
+    shown: list[_Step] = []
+    alone: list[float] = []
+    latencies: list[float] = []
+    rounds = []
+    for number in range(SWAPS):
+        life = _LifeAtTenHertz(_memory(MANY + 10_000, places, senses), world, senses[0], generator)
+        before = life.go_on(AROUND)
+        began = life.now()
+        task = life.memory.prune_in_background(0.05, THRESHOLD)
+        during = []
+        while not task.done():
+            during.append(life.step())
+        report = task.result()
+        after = life.go_on(AROUND)
+        steps = [*before, *during, *after]
+        # Nothing is lost: what was written since the snapshot is there beside what was kept.
+        since = MANY + len(steps) - report.num_before
+        assert len(life.memory) == report.num_kept + since
+        swapped = next(step.started for step in steps if step.size < MANY)
+        rounds.append({"began": began, "swapped": swapped, "num_kept": report.num_kept})
+        alone += [step.latency for step in before[5:]]
+        latencies += [step.latency for step in during]
+        shown = shown or steps
+        print(f"swap {number + 1} of {SWAPS}: {report}", flush=True)
+    return {
+        "times": [step.started for step in shown],
+        "latencies": [step.latency for step in shown],
+        "sizes": [step.size for step in shown],
+        "rounds": rounds,
+        "steps_during": len(latencies),
+        "median": float(np.median(latencies)),
+        "p99": float(np.quantile(latencies, 0.99)),
+        "worst": max(latencies),
+        "alone": float(np.median(alone)),
+    }
+
+
+@dataclass(frozen=True)
+class _Step:
+    started: float  # seconds since the life began
+    latency: float  # seconds
+    size: int  # observations in memory
+
+
+class _LifeAtTenHertz:
+    """Writes one, reads one and draws 64 near by in each step, and waits for the next."""
+
+    def __init__(
+        self, memory: SpatialMemory, world: TreeWorld, key: torch.Tensor, generator: torch.Generator
+    ) -> None:
+        self.memory, self.world, self.key, self.generator = memory, world, key, generator
+        self.place = torch.zeros(2)
+        self.origin = time.perf_counter()
+
+    def now(self) -> float:
+        return time.perf_counter() - self.origin
+
+    def step(self) -> _Step:
+        self.place = self.place + 0.5 * torch.randn(2, generator=self.generator)
+        smell = _smell(self.world, self.place[None])
+        started = self.now()
+        self.memory.write(self.place[None], SD, smell)
+        self.memory.read(self.place, SD, THRESHOLD)
+        self.memory.sample(
+            self.place, SD, self.key, 64, location_temperature=100.0, seed=self.generator
+        )
+        latency = self.now() - started
+        time.sleep(max(0.0, PERIOD - latency))
+        return _Step(started, latency, len(self.memory))
+
+    def go_on(self, seconds: float) -> list[_Step]:
+        until, steps = self.now() + seconds, []
+        while self.now() < until:
+            steps.append(self.step())
+        return steps
+
+
+def storage() -> dict[str, Any]:
+    """Resident memory of what is stored, index and all, for each observation."""
+    generator = torch.Generator().manual_seed(0)
+    places = 200 * torch.randn(MANY, 2, generator=generator)
+    senses = torch.randn(MANY, SENSORY, generator=generator)
+    kept: list[SpatialMemory] = []
+    megabytes = peak_megabytes(lambda: kept.append(_memory(MANY, places, senses)))
+    return {
+        "number": MANY,
+        "bytes_each": None if megabytes is None else 2**20 * megabytes / MANY,
+        "bytes_of_a_sense": 4 * SENSORY,
+    }
+
+
+def _world(seed: int) -> tuple[TreeWorld, torch.Generator]:
+    world = TreeWorld.random_from_config(TreeWorldConfig.model_validate({}), seed=seed)
+    return world, torch.Generator().manual_seed(500 + seed)
+
+
+def _smell(world: TreeWorld, places: torch.Tensor) -> torch.Tensor:
+    sensor = SimpleSensor.from_config(TreeWorldConfig.model_validate({}))
+    return sensor.sense(world, places, None)[1]
+
+
+def _memory(capacity: int, places: torch.Tensor, senses: torch.Tensor) -> SpatialMemory:
+    memory = SpatialMemory(2, SENSORY, max_memory_size=capacity)
+    memory.write(places, SD, senses)
+    return memory
+
+
+def _stroll(generator: torch.Generator) -> torch.Tensor:
+    """Walk at random, but drawn home, so that all of the surroundings are visited again."""
+    steps = STRIDE * torch.randn(STEPS, 2, generator=generator, dtype=torch.float64).numpy()
+    homing = math.sqrt(1 - (STRIDE / RANGE) ** 2)
+    path, place = np.empty((STEPS, 2), dtype=np.float32), np.zeros(2)
+    for number, step in enumerate(steps):
+        place = homing * place + step
+        path[number] = place
+    return torch.from_numpy(path)
+
+
+def _error(memory: SpatialMemory, places: torch.Tensor, truth: torch.Tensor) -> tuple[float, float]:
+    """Mean error of reads, and the share of places where anything is known."""
+    found = memory.read_with_support(places, SD, THRESHOLD)
+    errors = torch.linalg.vector_norm(found.mean - truth, dim=-1)
+    return float(errors.mean()), float(found.known.double().mean())
+
+
+def _shares_told(memory: SpatialMemory, path: torch.Tensor, senses: torch.Tensor) -> list[float]:
+    """Of all that was ever sensed: shares read back in and out of tolerance, and not at all."""
+    errors, known = [], []
+    for places, truth in zip(path.split(8192), senses.split(8192), strict=True):
+        found = memory.read_with_support(places, SD, THRESHOLD)
+        errors.append(torch.linalg.vector_norm(found.mean - truth, dim=-1))
+        known.append(found.known)
+    error, there = torch.cat(errors), torch.cat(known)
+    within = float((there & (error <= POLICY.max_error_to_prune)).double().mean())
+    reached = float(there.double().mean())
+    return [within, reached - within, 1 - reached]
+
+
+STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
+    "storage": storage,
+    "consolidation": consolidation,
+    "long life": long_life,
+    "hot swap": hot_swap,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run studies and write each one's results in place of its last."""
+    unknown = sorted(set(names) - set(STUDIES))
+    if unknown:
+        print(f"There is no study named {', '.join(unknown)}; there are {', '.join(STUDIES)}.")
+        return 2
+    for name in names or STUDIES:
+        found = {"machine": machine(), **STUDIES[name]()}
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        results[name] = found
+        text = json.dumps(_rounded(results), indent=1)
+        text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
+        RESULTS.write_text(text + "\n")
+    print(f"Studied: {', '.join(names or STUDIES)}; written to benchmarks/results/{RESULTS.name}")
+    return 0
+
+
+def _rounded(value: Any) -> Any:
+    """Keep five digits of each number, which is more than they are good for."""
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    return [_rounded(one) for one in value] if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
