@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 
 def machine() -> dict[str, str]:
     """Say on what, with what and when this was measured."""
@@ -26,19 +28,24 @@ def machine() -> dict[str, str]:
 
 def peak_megabytes(work: Callable[[], Any]) -> float | None:
     """Greatest resident memory above what was held before, where the system tells (Linux)."""
-    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-
-    def field(name: str) -> float:
-        line = next(line for line in status.read_text().splitlines() if line.startswith(name))
-        return float(line.split()[1]) / 1024
-
+    reset = Path("/proc/self/clear_refs")
     try:
         ctypes.CDLL(None).malloc_trim(0)  # else freed memory that is still held would hide the peak
         reset.write_text("5")
-        before = field("VmRSS")
+        before = _status("VmRSS")
         result = work()
-        peak = field("VmHWM") - before
+        peak = _status("VmHWM") - before
         del result
     except (OSError, AttributeError, StopIteration):
         return None
-    return peak
+    return peak / 2**20
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import tqdm
 
-from benchmarks.machine import machine, peak_megabytes
+from benchmarks.machine import machine, resident_bytes
 from tree_world.models.forgetting import Forgetter, ForgettingPolicy
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.pruning import PruneReport
@@ -122,6 +122,7 @@ def long_life() -> dict[str, Any]:
     return {
         "steps": list(range(LOOK_EVERY, STEPS + 1, LOOK_EVERY)),
         "size_every": SIZE_EVERY,
+        "range": RANGE,
         "start_at": POLICY.start_at,
         "target_size": POLICY.target_size,
         "tolerance": POLICY.max_error_to_prune,
@@ -220,13 +221,14 @@ class _LifeAtTenHertz:
 def storage() -> dict[str, Any]:
     """Resident memory of what is stored, index and all, for each observation."""
     generator = torch.Generator().manual_seed(0)
-    places = 200 * torch.randn(MANY, 2, generator=generator)
-    senses = torch.randn(MANY, SENSORY, generator=generator)
-    kept: list[SpatialMemory] = []
-    megabytes = peak_megabytes(lambda: kept.append(_memory(MANY, places, senses)))
+    memory = SpatialMemory(2, SENSORY, max_memory_size=MANY)
+    before = resident_bytes()
+    for _ in range(MANY):
+        place = 200 * torch.randn(1, 2, generator=generator)
+        memory.write(place, SD, torch.randn(1, SENSORY, generator=generator))
     return {
-        "number": MANY,
-        "bytes_each": None if megabytes is None else 2**20 * megabytes / MANY,
+        "number": len(memory),
+        "bytes_each": (resident_bytes() - before) / MANY,
         "bytes_of_a_sense": 4 * SENSORY,
     }
 

@@ -64,6 +64,8 @@ TEXT_WIDTH = 7.4
 
 DEFAULT_DPI = 80
 
+_LEGEND_HEIGHT = 0.35  # inches
+
 
 def use_book_style(dpi: float | None = None) -> None:
     """Set type, colours and resolution for all figures that this process draws from now on.
@@ -245,6 +247,27 @@ def map_panels(num_panels: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[0])
 
 
+def graph_panels(num_panels: int, height: float = 2.9) -> tuple[Figure, list[Axes]]:
+    """Make a figure for several graphs side by side, with one scale of y.
+
+    Parameters
+    ----------
+    num_panels : int
+        How many graphs.
+    height : float, default=2.9
+        Of the figure, in inches.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    axes : list of matplotlib.axes.Axes
+    """
+    figure, axes = plt.subplots(
+        1, num_panels, figsize=(TEXT_WIDTH, height), sharey=True, squeeze=False
+    )
+    return figure, list(axes[0])
+
+
 def _map_axes(ax: Axes | None, half_width: float, title: str | None) -> Axes:
     if ax is None:
         ax = map_panels()[1][0]
@@ -366,6 +389,29 @@ def legend_below(ax: Axes, **options: object) -> Legend:
         "columnspacing": 1.6,
     }
     return ax.legend(**(chosen | options))
+
+
+def legend_under_figure(
+    figure: Figure, handles: Sequence[Any], labels: Sequence[str], **options: Any
+) -> Legend:
+    """Put one legend for all panels under a figure, which grows by as much.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    handles : sequence of matplotlib.artist.Artist
+    labels : sequence of str
+    **options
+        Passed on to ``Figure.legend``.
+
+    Returns
+    -------
+    matplotlib.legend.Legend
+    """
+    figure.set_figheight(figure.get_figheight() + _LEGEND_HEIGHT)
+    return figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(labels), columnspacing=1.6, **options
+    )
 
 
 class ScentPalette:
@@ -529,19 +575,16 @@ def plot_scent_field(
 
 
 def scent_legend(
-    palette: ScentPalette, scents: Mapping[str, torch.Tensor], ax: Axes, *, hatching: bool = True
+    palette: ScentPalette, scents: Mapping[str, torch.Tensor], figure: Figure
 ) -> Legend:
-    """Say under a map which scent is which colour, and how it fades.
+    """Say under a figure which scent is which colour, how it fades, and what is unknown.
 
     Parameters
     ----------
     palette : ScentPalette
     scents : mapping of str to torch.Tensor of shape (embed_dim,)
         Scents to name; each is shown as it is, at a half and at a fifth of its strength.
-    ax : matplotlib.axes.Axes
-        The map; of several side by side, the middle one.
-    hatching : bool, default=True
-        Whether to explain the hatching of the unknown, too.
+    figure : matplotlib.figure.Figure
 
     Returns
     -------
@@ -549,16 +592,11 @@ def scent_legend(
     """
     handles: list[Any] = []
     for scent in scents.values():
-        faded = torch.stack([share * scent for share in (1.0, 0.5, 0.2)])
-        colors = palette.colors(faded)
+        colors = palette.colors(torch.stack([share * scent for share in (1.0, 0.5, 0.2)]))
         handles.append(tuple(Patch(facecolor=tuple(color), linewidth=0) for color in colors))
-    names = list(scents)
-    if hatching:
-        handles, names = [*handles, unknown_patch()], [*names, "unknown"]
-    return ax.legend(
-        handles, names, loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=len(names),
+    return legend_under_figure(
+        figure, [*handles, unknown_patch()], [*scents, "unknown"],
         handler_map={tuple: HandlerTuple(ndivide=None, pad=0.0)}, handlelength=3.0,
-        columnspacing=1.6,
     )  # fmt: skip
 
 
