@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from tree_world import plotting
@@ -545,6 +546,95 @@ def test_a_frontier_joins_its_settings():
     np.testing.assert_allclose(ax.lines[0].get_xydata(), [[2.0, 5.0], [5.0, 2.0]])
     assert [text.get_text() for text in ax.texts] == ["0.1", "1"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["T", "other"]
+
+
+def test_curves_may_have_positions_of_their_own():
+    estimates = [mean_with_interval([1.0, 3.0, 2.0]), mean_with_interval([4.0, 5.0, 9.0])]
+    ax = plotting.plot_estimates(
+        {"one": [1, 2], "two": [5, 8]}, {"one": estimates, "two": estimates}, xlabel="x",
+        ylabel="y",
+    )  # fmt: skip
+    np.testing.assert_allclose(ax.lines[1].get_xdata(), [5, 8])
+    np.testing.assert_allclose(ax.get_xticks(), [1, 2, 5, 8])
+    assert ax.lines[0].get_marker() == "o"
+    many = plotting.plot_estimates(range(30), {"a": 15 * estimates}, xlabel="x", ylabel="y")
+    assert not many.lines[0].get_marker()
+
+
+def test_what_is_left_what_has_gone_and_what_is_not_told_differ():
+    places = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    kept = torch.tensor([False, True, False])
+    _, (ax,) = plotting.map_panels(1)
+    plotting.plot_forgotten(
+        places, kept, ax, spoilt=torch.tensor([False, False, True]), half_width=50.0, title="T"
+    )
+    shown = {dots.get_label(): dots.get_offsets().tolist() for dots in ax.collections}
+    assert shown == {
+        "gone, and told by the rest": [[1.0, 2.0]],
+        "left": [[3.0, 4.0]],
+        "gone, and no longer told": [[5.0, 6.0]],
+    }
+    _, (ax,) = plotting.map_panels(1)
+    plotting.plot_forgotten(places, kept, ax)
+    assert [len(dots.get_offsets()) for dots in ax.collections] == [2, 1]
+
+
+def test_reads_on_a_line_lead_to_what_has_gone():
+    _, axes = plotting.graph_panels(2)
+    ax = plotting.plot_reads_on_a_line(
+        [0.0, 5.0, 9.0], {"before": [1.0, 1.0, 2.0], "after": [1.0, 1.0, 1.0]}, [0.0, 9.0],
+        [1.0, 2.0], [True, False], axes[1], at_places=[1.0, 1.0], title="T",
+    )  # fmt: skip
+    shown = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
+    assert shown["before"] == [[0.0, 1.0], [5.0, 1.0], [9.0, 2.0]]
+    assert shown["left"] == [[0.0, 1.0]]
+    assert shown["gone"] == [[9.0, 2.0]]
+    assert [[9.0, 1.0], [9.0, 2.0]] in shown.values()
+    assert axes[0].get_shared_y_axes().joined(*axes)
+
+
+def test_a_legend_under_a_figure_covers_no_panel(scents):
+    figure, axes = plotting.map_panels(3)
+    before = figure.get_figheight()
+    grid = plotting.MapGrid(100.0, 2)
+    palette = plotting.ScentPalette(scents)
+    for ax in axes:
+        plotting.plot_scent_field(scents[:1].repeat(4, 1), grid, palette, ax, title="T")
+    named = {"one": scents[0], "two": scents[1]}
+    legend = plotting.scent_legend(palette, named, figure)
+    assert [text.get_text() for text in legend.get_texts()] == ["one", "two", "unknown"]
+    assert figure.get_figheight() > before
+    pixels(figure)
+    box = legend.get_window_extent()
+    assert box.y0 >= 0
+    for ax in axes:
+        panel = ax.get_tightbbox()
+        assert panel.y0 >= box.y1 - 1
+        assert panel.y1 <= figure.bbox.y1
+        assert panel.width > figure.bbox.width / 4
+    swatches = [patch for patch in legend.findobj(Rectangle) if not patch.get_hatch()]
+    colors = np.array([patch.get_facecolor()[:3] for patch in swatches])
+    assert len(colors) == 6
+    full, half, fifth = distance_to_paper(colors[:3])
+    assert full > half > fifth > 0
+
+
+def test_a_swap_is_drawn_in_time():
+    figure, axes = plotting.stacked_panels((1.0, 2.0))
+    plotting.plot_size([0.0, 1.0, 2.0], [10, 11, 4], axes[0], title="Size")
+    plotting.plot_latencies([0.0, 1.0, 2.0], [3.0, 5.0, 4.0], axes[1], limit=20, title="Steps")
+    plotting.mark_times({"t": 0.5, "later": 1.5}, axes)
+    np.testing.assert_allclose(axes[0].lines[0].get_xydata(), [[0, 10], [1, 11], [2, 4]])
+    assert axes[0].lines[0].get_drawstyle() == "steps-post"
+    stems = axes[1].collections[0].get_segments()
+    assert [segment[1].tolist() for segment in stems] == [[0, 3], [1, 5], [2, 4]]
+    assert [text.get_text() for text in axes[0].texts] == ["t", "later"]
+    for ax in axes:
+        marks = [line.get_xdata()[0] for line in ax.lines if line.get_color() == plotting.CLAY]
+        assert marks == [0.5, 1.5]
+    heights = [ax.get_position().height for ax in axes]
+    pixels(figure)
+    assert heights[0] < heights[1]
 
 
 # --- style ---------------------------------------------------------------------------------------
