@@ -305,7 +305,8 @@ def test_changes_while_the_copy_is_made(monkeypatch):
     assert np.array_equal(snapshot.written_at, row.written_at[snapshot.slots])
 
 
-def test_hundreds_of_swaps_under_writing_reading_and_deleting():
+@pytest.mark.parametrize("deleting", [False, True])
+def test_hundreds_of_swaps_under_writing_reading_and_deleting(deleting):
     """Whatever was written is there, was deleted, or went with a report; nothing comes twice."""
     memory = SpatialMemory(2, DIM, max_memory_size=100_000)
     ended = threading.Event()
@@ -321,7 +322,7 @@ def test_hundreds_of_swaps_under_writing_reading_and_deleting():
                 ids = memory.write(places, 3.0, senses).tolist()
                 assert not set(ids) & set(written)
                 written.update(zip(ids, senses, strict=True))
-                if step % 5 == 0:
+                if deleting and step % 5 == 0:
                     memory.delete([ids[0]])
                     deleted.add(ids[0])
                 step += 1
@@ -347,7 +348,7 @@ def test_hundreds_of_swaps_under_writing_reading_and_deleting():
         thread.start()
     removed = swaps = 0
     deadline = time.monotonic() + 60
-    while swaps < 300 and time.monotonic() < deadline and not failures:
+    while swaps < 200 and time.monotonic() < deadline and not failures:
         report = memory.prune_in_background(0.2, 15.0, 1, max_witnesses=200).result(60)
         removed += report.num_removed
         swaps += 1
@@ -358,7 +359,7 @@ def test_hundreds_of_swaps_under_writing_reading_and_deleting():
     assert swaps >= 100
     left = set(memory.ids[0].tolist())
     assert left <= set(written) - deleted
-    # Those deleted in the middle of a swap may count as removed by it, too.
+    # Those deleted in the middle of a swap may count as removed by it, too; else it is exact.
     missing = len(written) - len(left)
     assert missing - len(deleted) <= removed <= missing
     for identity, sense in zip(memory.ids[0].tolist(), memory.memory_senses[0], strict=True):
