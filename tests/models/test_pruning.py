@@ -214,6 +214,19 @@ def test_costs_are_those_of_reading_with_and_without(match_threshold):
     assert compared > 10
 
 
+def test_the_last_that_tells_what_has_gone_has_to_stay():
+    places = torch.tensor([[0.0, 0.0], [24.0, 0.0], [30.0, 0.0]])
+    everything = Observations(places, torch.full((3, 2), 10.0), torch.ones(3, 4))
+    state = pruning._State.of(everything, 3, np.full(3, math.inf), 25.0, 2**30)
+    first, second, third = (int(np.flatnonzero(state.order == number)[0]) for number in range(3))
+    scratch = np.empty(state.senses.shape[1], dtype=state.senses.dtype)
+    assert pruning._cost(second, scratch, *state.arrays)[1] == pruning._MAY_GO
+    pruning._remove(third, *state.arrays)
+    assert pruning._cost(second, scratch, *state.arrays) == (math.inf, pruning._NEEDED)
+    pruning._remove(second, *state.arrays)
+    assert pruning._cost(first, scratch, *state.arrays) == (math.inf, pruning._ISOLATED)
+
+
 def test_order_ids_and_ages_stay():
     memory = SpatialMemory(2, 5, max_memory_size=100)
     everything = observations(100, 1)
