@@ -202,6 +202,8 @@ def test_costs_are_those_of_reading_with_and_without(match_threshold):
 
     kept = state.left
     assert kept.sum() == 25
+    for row in range(60):
+        assert state.counts[row] == state.kept[state.neighbours.of_row(row)].sum()
     scratch = np.empty(state.senses.shape[1], dtype=state.senses.dtype)
     compared = 0
     for row in np.flatnonzero(state.kept):
@@ -303,9 +305,11 @@ def test_new_observations_do_not_void_the_certificate():
     assert again.num_witnesses == contradicted.num_witnesses + contradicted.num_removed
 
 
-def test_witnesses_whose_support_was_deleted_are_counted_and_let_go():
+@pytest.mark.parametrize("strength", [1.0, 0.0])  # to read nothing is not to know of nothing
+def test_witnesses_whose_support_was_deleted_are_counted_and_let_go(strength):
     memory = SpatialMemory(2, 2)
-    memory.write([[0.0, 0.0], [1.0, 0.0], [50.0, 0.0]], 5.0, torch.ones(3, 2))
+    senses = torch.full((3, 2), strength)
+    memory.write([[0.0, 0.0], [1.0, 0.0], [50.0, 0.0]], 5.0, senses)
     assert memory.prune(0.05, 25.0).num_removed == 1
     kept = [i for i in memory.ids[0].tolist() if i < 2]
     memory.delete(kept)
