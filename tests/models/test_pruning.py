@@ -302,6 +302,7 @@ def test_new_observations_do_not_void_the_certificate():
     assert contradicted.num_lost_witnesses > 0  # another field of smells: nothing can mend that
     again = memory.prune(0.1, 25.0)
     assert (again.num_lost_witnesses, again.num_removed) == (0, 0)
+    assert (again.worst_error, again.mean_error) == (0.0, 0.0)  # of what went, not of witnesses
     assert again.num_witnesses == contradicted.num_witnesses + contradicted.num_removed
 
 
