@@ -326,6 +326,11 @@ def test_witnesses_are_bounded_saved_and_expressed_anew(tmp_path):
     memory.write(everything.locations, everything.location_sds, everything.senses)
     report = memory.prune(0.3, 25.0, max_witnesses=7)
     assert report.num_removed > 7
+    left = set(memory.ids[0].tolist())
+    latest = [identity for identity in range(100) if identity not in left][-7:]
+    assert torch.equal(
+        memory._rows[0].witnesses.observations.locations, everything.locations[latest]
+    )
     memory.save(tmp_path / "memory")
     again = SpatialMemory.load(tmp_path / "memory")
     for one in (memory, again):
