@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.models import oracle
+from tree_world.models import consolidation
 from tree_world.models.consolidation import consolidate
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.read_types import Observations
@@ -73,8 +74,6 @@ def test_the_same_seed_gives_the_same_and_another_another():
 
 def test_the_best_fit_on_held_out_places_is_kept(monkeypatch):
     """A rate so high that the fit gets worse and worse leaves what it started from."""
-    from tree_world.models import consolidation
-
     monkeypatch.setattr(consolidation, "_RATES", {"places": 50.0, "sds": 3.0, "senses": 50.0})
     found = consolidate(observations(), 50, num_steps=400)
     assert found.report.error == found.report.error_at_start
@@ -84,9 +83,36 @@ def test_the_best_fit_on_held_out_places_is_kept(monkeypatch):
     torch.testing.assert_close(found.observations.senses, start.senses, atol=1e-5, rtol=0)
 
 
-def test_large_fits_go_by_groups_to_the_same_end(monkeypatch):
-    from tree_world.models import consolidation
+def test_it_is_fitted_to_one_set_of_places_and_stopped_by_another():
+    everything = observations()
+    generator = torch.Generator().manual_seed(0)
+    fit = consolidation._Fit(everything, np.arange(0, 400, 8), 25.0, generator, 100, 512)
+    fitted_to, held_out = (
+        {tuple(place) for place in places[0].tolist()} for places in (fit.places, fit.held_out)
+    )
+    observed = {tuple(place) for place in everything.locations.tolist()}
+    assert len(held_out - observed) > 3000
+    assert not (held_out & fitted_to) - observed
+    # At the places of observations it is what was sensed that counts, elsewhere what is read.
+    number = {tuple(place): row for row, place in enumerate(everything.locations.tolist())}
+    rows = [
+        (number[tuple(p)], n) for n, p in enumerate(fit.places[0].tolist()) if tuple(p) in number
+    ]
+    assert len(rows) > 100
+    which, where = (list(part) for part in zip(*rows, strict=True))
+    torch.testing.assert_close(fit.places[2][where], everything.senses[which])
 
+
+def test_virtual_observations_do_not_leave_places_out_of_reach():
+    generator = torch.Generator().manual_seed(1)
+    places = 60 * torch.randn(400, 2, generator=generator)
+    everything = Observations(places, torch.full((400, 2), 8.0), field(places))
+    found = consolidate(everything, 60, 25.0, num_steps=200).observations
+    nearest = torch.cdist(places, found.locations).amin(dim=1)
+    assert int((nearest > 25.0).sum()) <= 4  # without the term for coverage there are some 25
+
+
+def test_large_fits_go_by_groups_to_the_same_end(monkeypatch):
     few = consolidate(observations(), 60, num_steps=30).observations
     monkeypatch.setattr(consolidation, "_DENSE", 0)
     many = consolidate(observations(), 60, num_steps=30).observations
