@@ -274,6 +274,27 @@ def test_only_what_is_there_when_it_is_asked_for_is_worked_on(name):
     assert len(memory) < 100
 
 
+@pytest.mark.parametrize("place", [None, [0.0, 0.0]])
+def test_searches_go_on_in_what_is_left(place):
+    memory, key = filled(400), torch.ones(DIM)
+    sd = None if place is None else 5.0
+
+    def drawn():
+        samples = memory.sample_with_origin(
+            place, sd, key, 200, location_temperature=100.0, seed=0, method="cells"
+        )
+        return set(samples.ids.tolist())
+
+    before = drawn()
+    assert before <= set(memory.ids[0].tolist())
+    memory.prune(0.3, 25.0)
+    left = set(memory.ids[0].tolist())
+    assert before - left
+    assert drawn() <= left
+    memory.write(torch.zeros(1, 2), 1.0, 1e3 * torch.ones(1, DIM))
+    assert drawn() == {400}  # what outweighs all else is found at once
+
+
 # --- everything at once --------------------------------------------------------------------------
 
 
