@@ -294,13 +294,14 @@ def test_repeated_pruning_is_held_against_the_originals():
 
 def test_new_observations_do_not_void_the_certificate():
     memory = SpatialMemory(2, 5, max_memory_size=1000)
-    first, second = observations(120, 1), observations(120, 4)
+    first, second = (observations(120, seed, spread=15.0) for seed in (1, 4))
     memory.write(first.locations, first.location_sds, first.senses)
-    memory.prune(0.1, 25.0)
-    memory.write(second.locations, second.location_sds, second.senses)
-    contradicted = memory.prune(0.1, 25.0)
+    assert memory.prune(0.3, 25.0).num_removed > 20
+    memory.write(second.locations[:20], second.location_sds[:20], second.senses[:20])
+    contradicted = memory.prune(0.3, 25.0)
     assert contradicted.num_lost_witnesses > 0  # another field of smells: nothing can mend that
-    again = memory.prune(0.1, 25.0)
+    assert contradicted.num_witnesses > 0
+    again = memory.prune(0.3, 25.0)
     assert (again.num_lost_witnesses, again.num_removed) == (0, 0)
     assert (again.worst_error, again.mean_error) == (0.0, 0.0)  # of what went, not of witnesses
     assert again.num_witnesses == contradicted.num_witnesses + contradicted.num_removed
