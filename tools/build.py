@@ -1,4 +1,4 @@
-"""Make the website: run the engine, tidy what it leaves, check the result.
+"""Make the website: run the engine, check the result.
 
 Usage: ``python -m tools.build``
 """
@@ -36,7 +36,6 @@ def main() -> int:
         shutil.rmtree(settings.SITE, ignore_errors=True)
         try:
             executed = run_engine()
-            tidy()
             findings, summary = check_site.check_book()
             if findings:
                 raise BuildError("\n".join(["The site has faults:", *map(str, findings)]))
@@ -69,7 +68,7 @@ def theme_assets() -> None:
     subprocess.run(
         ["npm", "run", "--silent", "assets"],
         cwd=settings.THEME,
-        env=settings.kernel_environment(),
+        env=settings.site_environment(),
         check=True,
     )
 
@@ -88,8 +87,7 @@ def run_engine() -> int:
         If the engine fails, complains, or takes too long.
     """
     theme_assets()
-    environment = settings.kernel_environment()
-    environment["TREE_WORLD_FIGURE_DPI"] = str(settings.SITE_DPI)
+    environment = settings.site_environment()
     engine = subprocess.Popen(
         ENGINE,
         cwd=settings.ROOT,
@@ -149,13 +147,6 @@ def end_group(leader: int) -> None:
         except ProcessLookupError:
             return
         time.sleep(0.3)
-
-
-def tidy() -> None:
-    """Remove what the engine leaves in the site for its own use, absolute paths among it."""
-    for path in settings.SITE.rglob("*"):
-        if path.suffix == ".json" and path.name != "myst.xref.json":
-            path.unlink()
 
 
 if __name__ == "__main__":

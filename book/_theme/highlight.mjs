@@ -17,7 +17,7 @@ export const languageName = (lang) => names[aliases[lang] ?? lang] ?? "";
 export function highlight(source, lang) {
   const known = aliases[lang] ?? lang;
   const root = highlighter.codeToHast(source.replace(/\n$/, ""), {
-    lang: languages.includes(known) ? known : "text",
+    lang: known === "ansi" || languages.includes(known) ? known : "text",
     themes: { light: "github-light", dark: "github-dark" },
     defaultColor: false,
     colorReplacements: { "github-light": darker },
