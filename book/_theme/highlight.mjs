@@ -7,8 +7,11 @@ const names = { python: "Python", bash: "Shell", yaml: "YAML", json: "JSON", tom
 
 const highlighter = await createHighlighter({ themes: ["github-light", "github-dark"], langs: languages });
 
-// The light theme is made for white. On our paper these colours would fall short of a contrast of 4.5.
-const darker = { "#6a737d": "#5b665f", "#e36209": "#9a4a00", "#d73a49": "#b3243a", "#22863a": "#1a6a2e", "#005cc5": "#0b51a8" };
+// The themes are made for white and for black. On our paper these colours would fall short of a contrast of 4.5.
+const stronger = {
+  "github-light": { "#6a737d": "#5b665f", "#e36209": "#9a4a00", "#d73a49": "#b3243a", "#22863a": "#1a6a2e", "#28a745": "#1a6a2e", "#005cc5": "#0b51a8", "#1b7c83": "#156a70", "#dbab09": "#7a5c00" },
+  "github-dark": { "#6a737d": "#8b968f", "#ea4a5a": "#f58a94", "#008700": "#6cc07a" },
+};
 
 /** Name of a language as readers write it, or "" for plain text. */
 export const languageName = (lang) => names[aliases[lang] ?? lang] ?? "";
@@ -20,7 +23,7 @@ export function highlight(source, lang) {
     lang: known === "ansi" || languages.includes(known) ? known : "text",
     themes: { light: "github-light", dark: "github-dark" },
     defaultColor: false,
-    colorReplacements: { "github-light": darker },
+    colorReplacements: stronger,
   });
   return root.children[0].children[0];
 }

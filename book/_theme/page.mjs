@@ -77,7 +77,7 @@ function total(data) {
 // --- the page ------------------------------------------------------------------------------------
 
 const mark = `<svg viewBox="0 0 32 32" aria-hidden="true"><path d="M16 19v10" stroke="var(--soft)" stroke-width="2.6" stroke-linecap="round"/><circle cx="16" cy="12" r="9" fill="var(--leaf)"/><circle cx="12.5" cy="10" r="1.7" fill="var(--clay)"/><circle cx="19.5" cy="13.5" r="1.7" fill="var(--clay)"/></svg>`;
-const searchButton = `<button class="search" type="button" hidden><span>Search the book</span> <kbd>/</kbd></button>`;
+const searchButton = `<button class="search" type="button" hidden><span>Search<span class="rest"> the book</span></span> <kbd>/</kbd></button>`;
 
 // Before the first paint, or a dark page would flash. localStorage throws where it is forbidden.
 const early = `try{const t=localStorage.getItem("tree-world-theme");if(t)document.documentElement.dataset.theme=t}catch{}`;
@@ -135,7 +135,7 @@ export function page(book, slug, live) {
   const spent = total(data);
   const files = downloads(data);
   const meta = [
-    h("span", `${Math.max(1, Math.round(words / 220))} min read`),
+    enumerator || slug === "index" ? h("span", `${Math.max(1, Math.round(words / 220))} min read`) : null,
     spent === undefined ? null : h("span", "ran in ", h("a", { href: "#colophon" }, duration(spent))),
     files.map((file) => h("a", { href: `${context.prefix}downloads/${file.name}`, download: file.name }, file.label, h("span", { ariaHidden: "true" }, "\u00a0↓"))),
   ];
@@ -152,11 +152,11 @@ ${searchButton}
 <button class="theme" type="button" hidden>Dark</button>
 </header>
 <div class="page">
-<div class="sidebar">
+<nav class="sidebar" aria-label="Contents">
 ${brand}
 ${searchButton}
-<nav aria-label="Contents">${html(list)}</nav>
-</div>
+${html(list)}
+</nav>
 <main id="text" tabindex="-1">
 <div class="masthead">
 ${enumerator && slug !== "index" ? `<p class="eyebrow">Chapter ${escape(enumerator)}</p>` : ""}

@@ -1,5 +1,6 @@
 // Light or dark: as the system has it, until the reader chooses. The choice is kept, and set again
 // before the first paint by a line in the head of each page.
+import { element } from "./dom.js";
 
 export function setUpColours() {
   const root = document.documentElement;
@@ -8,8 +9,9 @@ export function setUpColours() {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
   const label = () => {
-    button.textContent = isDark() ? "◐ Light" : "◐ Dark";
-    button.setAttribute("aria-label", isDark() ? "Light: switch to light colours" : "Dark: switch to dark colours");
+    const other = isDark() ? "Light" : "Dark";
+    button.replaceChildren("◐", element("span", { className: "rest", textContent: ` ${other}` }));
+    button.setAttribute("aria-label", `${other}: switch to ${other.toLowerCase()} colours`);
   };
   button.addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark";
