@@ -119,6 +119,7 @@ def run_engine() -> int:
         code = engine.wait()
     finally:
         watchdog.cancel()
+        watchdog.join()
         end_group(engine.pid)
     output = "\n".join(line for line in printed if line.strip())
     if late.is_set():

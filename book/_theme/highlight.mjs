@@ -3,7 +3,7 @@ import { createHighlighter } from "shiki";
 
 const languages = ["python", "bash", "yaml", "json", "toml", "markdown", "javascript", "html", "css", "latex", "bibtex"];
 const aliases = { py: "python", python3: "python", ipython: "python", ipython3: "python", sh: "bash", shell: "bash", console: "bash", js: "javascript", md: "markdown", bib: "bibtex", tex: "latex", yml: "yaml" };
-const names = { python: "Python", bash: "Shell", yaml: "YAML", json: "JSON", toml: "TOML", markdown: "Markdown", javascript: "JavaScript", html: "HTML", css: "CSS", latex: "LaTeX", bibtex: "BibTeX" };
+const names = { python: "Python", bash: "Shell", yaml: "YAML", json: "JSON", toml: "TOML", markdown: "Markdown", javascript: "JavaScript", html: "HTML", css: "CSS", latex: "LaTeX", bibtex: "BibTeX", mermaid: "Mermaid" };
 
 const highlighter = await createHighlighter({ themes: ["github-light", "github-dark"], langs: languages });
 

@@ -3,6 +3,7 @@
 import { fromHtml } from "hast-util-from-html";
 import { defaultSchema, sanitize } from "hast-util-sanitize";
 import { h } from "hastscript";
+import { imageSize } from "image-size";
 import { find, visit } from "./book.mjs";
 import { highlight, languageName } from "./highlight.mjs";
 
@@ -212,7 +213,10 @@ function output(node, context) {
   const image = Object.keys(bundle).find((type) => type.startsWith("image/"));
   const content = (type) => joined(bundle[type].content ?? context.book.files.get(bundle[type].path)?.text);
   if (image && bundle[image].path) return picture(bundle[image].path, { alt: node.alt ?? "", class: "plot" }, context);
-  if (image) return h("img.plot", { src: `data:${image};utf8,${encodeURIComponent(content(image))}`, alt: node.alt ?? "" });
+  if (image) {
+    const { width, height } = imageSize(Buffer.from(content(image))); // short SVG comes without a file
+    return h("img.plot", { src: `data:${image},${encodeURIComponent(content(image))}`, width, height, alt: node.alt ?? "" });
+  }
   if (bundle["text/html"]) return htmlOutput(content("text/html"), context);
   if (bundle["text/plain"]) return terminal("result", content("text/plain"));
   throw new Error(`no way to show an output that is only ${Object.keys(bundle).join(", ") || "empty"} ${place(context)}`);
@@ -428,7 +432,7 @@ export const kinds = {
   header: wrap("div.card-header"),
   footer: wrap("div.card-footer"),
   linkBlock: (node, context) => h("p", h("a", { href: internalOrNot(node.url, context) }, node.title ?? children(node, context))),
-  mermaid: (node) => h("pre.mermaid", node.value),
+  mermaid: (node, context) => code({ ...node, lang: "mermaid" }, context), // as text: a drawing would take a megabyte of script
   html: (node) => sanitizeHtml(node.value ?? ""),
   div,
   embed: children,

@@ -8,7 +8,7 @@ export function setUpCards() {
   const card = element("div", { className: "card-over", id: "card-over", popover: "manual" });
   card.setAttribute("role", "tooltip");
   if (!card.showPopover) return;
-  document.body.append(card);
+  document.querySelector("main").append(card);
   let owner = null;
   let timer = 0;
 

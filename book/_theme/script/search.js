@@ -35,7 +35,7 @@ function loadIndex(home) {
 export function setUpSearch(home) {
   const buttons = document.querySelectorAll("button.search");
   if (buttons.length === 0) return;
-  const input = element("input", { type: "search", placeholder: "Search the book", autocomplete: "off", spellcheck: false, enterKeyHint: "search" });
+  const input = element("input", { type: "text", placeholder: "Search the book", autocomplete: "off", spellcheck: false, enterKeyHint: "search" });
   input.setAttribute("aria-label", "Search the book");
   const status = element("p", { className: "status" });
   status.setAttribute("role", "status");
@@ -93,17 +93,23 @@ export function setUpSearch(home) {
 }
 
 function entry(result, home) {
-  const pattern = anyOf(result.terms);
+  // Words that only resemble what was typed are marked where there is nothing better.
+  const typed = result.terms.filter((term) => result.queryTerms.some((query) => term.startsWith(query)));
+  const terms = typed.length ? typed : result.terms;
+  const pattern = anyOf(terms);
   const link = element("a", { href: home + result.address },
     element("span", { className: "where" }, ...marked(result.page, pattern)),
     ...(result.title && !result.page.endsWith(result.title) ? [element("span", { className: "what" }, ...marked(result.title, pattern))] : []));
   const excerpt = excerptOf(result.text, pattern) ?? excerptOf(result.code, pattern);
   if (excerpt) link.append(element("span", { className: "excerpt" }, ...marked(excerpt, pattern)));
-  link.addEventListener("click", () => store("sessionStorage", KEY, { address: result.address, terms: result.terms }));
+  link.addEventListener("click", () => store("sessionStorage", KEY, { address: result.address, terms }));
   return element("li", {}, link);
 }
 
-const anyOf = (terms) => new RegExp(`(${[...terms].sort((a, b) => b.length - a.length).map((term) => term.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})`, "gi");
+const letter = "[\\p{L}\\p{N}]";
+const escaped = (term) => term.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
+/** Whole words, and nothing that only holds them. */
+const anyOf = (terms) => new RegExp(`(?<!${letter})(${terms.map(escaped).join("|")})(?!${letter})`, "giu");
 
 function marked(text, pattern) {
   // A pattern with a group gives what lies between the matches and the matches in turn.
