@@ -6,7 +6,7 @@ cell, and the error that a late cell gets names the cell like any other error.
 
 
 def _set_up() -> None:
-    # Imported in here: chapters find no names that they did not import, and may use these themselves.
+    # Imported in here, so that chapters find no names that they did not import themselves.
     import os
     import signal
     from types import FrameType

@@ -39,7 +39,7 @@ def main() -> int:
             for scheme in ("light", "dark"):
                 page = chromium.new_page(
                     viewport={"width": width, "height": height},
-                    color_scheme=scheme,  # type: ignore[arg-type]
+                    color_scheme=scheme,
                 )
                 for path in pages:
                     page.goto((settings.SITE / path).as_uri())

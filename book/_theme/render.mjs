@@ -187,7 +187,7 @@ const framed = (html) => h("iframe.html", {
 });
 
 function htmlOutput(html, context) {
-  if (context.trusted) return h("div.html", raw(html));
+  if (context.trusted) return h("div.html", {}, raw(html));
   return /<script\b/i.test(html) ? framed(html) : h("div.html", sanitizeHtml(html));
 }
 

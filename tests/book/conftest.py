@@ -67,8 +67,7 @@ def specimen(tmp_path_factory):
         notebook = notebooks.nbformat.writes(notebooks.from_chapter(folder / "cells.md"))
         (folder / "notebooks" / "cells.ipynb").write_text(notebook)
         assert build.run_engine() == 2
-        site = settings.SITE
-    return site
+        return settings.SITE
 
 
 @pytest.fixture

@@ -303,7 +303,9 @@ def test_a_chapter_can_be_downloaded(open_page, label):
     page = open_page(PAGES["drives"])
     with page.expect_download() as download:
         page.locator(".meta").get_by_role("link", name=label).click()
-    source = settings.BOOK / ("notebooks/03-drives.ipynb" if label == "Notebook" else "03-drives.md")
+    source = settings.BOOK / (
+        "notebooks/03-drives.ipynb" if label == "Notebook" else "03-drives.md"
+    )
     assert download.value.suggested_filename == source.name
     assert download.value.path().read_bytes() == source.read_bytes()
 

@@ -228,7 +228,9 @@ def test_the_list_of_figures_is_complete_and_in_order(pages, trees):
     links = [a.get("href") for ol in lists for a in ol.iter("a")]
     assert {link.partition("#")[2] for link in links} == figures_of(trees)
     assert len(links) == len(set(links)) == len(figures_of(trees)) > 20
-    labels = [text(span) for ol in lists for span in ol.iter("span") if span.get("class") == "number"]
+    labels = [
+        text(span) for ol in lists for span in ol.iter("span") if span.get("class") == "number"
+    ]
     numbers = [tuple(map(int, re.findall(r"\d+", label))) for label in labels]
     assert numbers == sorted(numbers)
     assert len(numbers) == len(links)

@@ -5,7 +5,7 @@ import re
 import html5lib
 import pytest
 
-from tools import build, check_site
+from tools import build, check_site, settings
 
 
 @pytest.fixture(scope="module")
@@ -302,4 +302,42 @@ def test_an_expression_that_the_engine_leaves_alone_stops_the_build(small_projec
         'label: fig-one\ncaption: "It is {eval}`1 + 1`."\n---\nprint(2)\n```\n'
     )
     with pytest.raises(build.BuildError, match=r"role \{eval\} unevaluated"):
+        build.run_engine()
+
+
+FIGURE = """\
+---
+kernelspec:
+  name: python3
+  display_name: Python 3
+---
+# One
+
+```{code-cell} python
+#| alt: A line.
+import matplotlib.pyplot as plt
+plt.plot([1, 2])
+plt.show()
+```
+"""
+
+
+def test_a_picture_to_share_has_a_whole_address_where_the_book_has_one(small_project):
+    folder, patch = small_project
+    (folder / "chapter.md").write_text(FIGURE)
+    patch.setenv("BOOK_URL", "https://example.org/book")
+    build.run_engine()
+    page = (settings.SITE / "index.html").read_text()
+    name = re.search(r'og:image" content="https://example.org/book/(shared/\w+.png)"', page)[1]
+    assert (settings.SITE / name).exists()
+
+
+def test_an_output_that_cannot_be_shown_stops_the_build(small_project):
+    folder, _ = small_project
+    (folder / "chapter.md").write_text(
+        "---\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n# One\n\n```{code-cell} python\n"
+        "from IPython.display import display\n"
+        'display({"application/x-odd": "x"}, raw=True)\n```\n'
+    )
+    with pytest.raises(build.BuildError, match=r"only application/x-odd \(/chapter.md"):
         build.run_engine()
