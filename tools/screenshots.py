@@ -13,7 +13,7 @@ import math
 import sys
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tools import browser, settings
 
@@ -46,7 +46,7 @@ def main() -> int:
                     name = path.parent.name or "index"
                     taken += whole_page(page, f"{name}-{width}-{scheme}")
                 page.close()
-        preview(chromium.new_page(viewport={"width": 1440, "height": 1000}, device_scale_factor=1))
+        preview(chromium).save(PREVIEW, quality=82, method=6)
         chromium.close()
     print(f"{taken} pictures in tests/artifacts, and {PREVIEW.relative_to(settings.ROOT)}")
     return 0
@@ -66,19 +66,21 @@ def whole_page(page: Page, name: str) -> int:
     return len(tops)
 
 
-def preview(page: Page) -> None:
-    """Write the picture in the README: a figure of the second chapter, with what is around it."""
+def preview(chromium: Browser) -> Image.Image:
+    """Take the picture for the README: a figure of the second chapter, with what is around it."""
+    page = chromium.new_page(viewport={"width": 1440, "height": 1000}, color_scheme="light")
     page.goto((settings.SITE / "spatial-memory" / "index.html").as_uri())
     browser.load_everything(page)
     page.evaluate(
         """() => {
             document.documentElement.style.scrollBehavior = "auto";
-            scrollTo(0, document.getElementById("fig-reads").offsetTop - 260);
+            document.getElementById("fig-reads").scrollIntoView({ block: "center" });
         }"""
     )
     page.wait_for_function("document.querySelector('.sections .here')")
     picture = Image.open(io.BytesIO(page.screenshot()))
-    picture.save(PREVIEW, quality=82, method=6)
+    page.close()
+    return picture
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ function footnotes(context) {
   if (context.footnotes.length === 0) return [];
   const order = [...context.footnoteUses.keys()];
   const sorted = [...context.footnotes].sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
-  return [h("section.footnotes", { ariaLabel: "Footnotes" }, h("ol", sorted.map((note) => h("li", { id: `fn-${note.id}` }, note.body, " ", h("a", { href: `#fnref-${note.id}`, ariaLabel: "Back to the text" }, "↩")))))];
+  return [h("section.footnotes", { ariaLabel: "Footnotes" }, h("ol", sorted.map((note) => h("li", { id: `fn-${note.id}` }, note.body, " ", h("a.back", { href: `#fnref-${note.id}`, ariaLabel: "Back to the text" }, "↩")))))];
 }
 
 function references(data) {
@@ -183,6 +183,6 @@ export function errorPage(pathname, error, live) {
     body: `<main class="error" data-error><h1>This page cannot be shown</h1>
 <p><code>${escape(pathname)}</code></p>
 <pre>${escape(error.message)}</pre>
-<p>${error.hint ? escape(error.hint) : "It loads again when the source is saved."}</p></main>`,
+<p>The page comes back by itself when the source is mended and saved.</p></main>`,
   });
 }

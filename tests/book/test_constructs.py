@@ -80,3 +80,11 @@ def test_inputs_and_outputs_look_different(open_specimen):
     cell = page.locator(".cell", has_text="value = 6 * 7").first
     background = "element => getComputedStyle(element).backgroundColor"
     assert cell.evaluate(background) != cell.locator(".outputs").evaluate(background)
+
+
+def test_a_footnote_is_read_where_its_mark_stands(open_specimen):
+    page = open_specimen("index.html")
+    page.locator(".footnote a").first.hover()
+    card = page.locator(".card-over")
+    card.get_by_text("The first note").wait_for()
+    assert "↩" not in card.inner_text()

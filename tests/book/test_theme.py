@@ -335,7 +335,8 @@ def test_a_picture_to_share_has_a_whole_address_where_the_book_has_one(small_pro
 def test_an_output_that_cannot_be_shown_stops_the_build(small_project):
     folder, _ = small_project
     (folder / "chapter.md").write_text(
-        "---\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n# One\n\n```{code-cell} python\n"
+        "---\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n"
+        "# One\n\n```{code-cell} python\n"
         "from IPython.display import display\n"
         'display({"application/x-odd": "x"}, raw=True)\n```\n'
     )

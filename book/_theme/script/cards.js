@@ -1,5 +1,5 @@
-// A card beside a reference shows what it refers to: on hover and on focus, until Escape, and as long
-// as the pointer is on the reference or on the card itself.
+// A card beside a reference, a citation or the mark of a footnote shows what it refers to: on hover
+// and on focus, until Escape, and as long as the pointer is on the one or the other.
 import { element, targetOf } from "./dom.js";
 
 const GAP = 8;
@@ -32,7 +32,7 @@ export function setUpCards() {
   };
   const later = (what, delay) => { clearTimeout(timer); timer = setTimeout(what, delay); };
 
-  for (const link of document.querySelectorAll("main a.reference, main a.citation")) {
+  for (const link of document.querySelectorAll("main a.reference, main a.citation, main .footnote a")) {
     link.addEventListener("pointerenter", (event) => { if (event.pointerType !== "touch") later(() => open(link), 150); });
     link.addEventListener("pointerleave", () => later(close, 250));
     link.addEventListener("focus", () => { if (link.matches(":focus-visible")) open(link); });
@@ -62,7 +62,7 @@ function contentOf(link) {
 /** A copy without names, links and buttons. */
 function quoted(part) {
   const copy = part.cloneNode(true);
-  for (const unwanted of copy.querySelectorAll("details, button, .anchor, .cell-head")) unwanted.remove();
+  for (const unwanted of copy.querySelectorAll("details, button, .anchor, .back, .cell-head")) unwanted.remove();
   for (const link of copy.querySelectorAll("a")) link.replaceWith(...link.childNodes);
   for (const named of [copy, ...copy.querySelectorAll("[id], [tabindex], [aria-label], [role]")]) {
     for (const name of ["id", "tabindex", "aria-label", "role"]) named.removeAttribute(name);
