@@ -31,7 +31,9 @@ def main() -> int:
     ARTIFACTS.mkdir(exist_ok=True)
     for old in ARTIFACTS.glob("*.png"):
         old.unlink()
-    pages = sorted(path.relative_to(settings.SITE) for path in settings.SITE.rglob("*.html"))
+    # The first page comes first: after others it would offer to go on reading there.
+    found = [path.relative_to(settings.SITE) for path in settings.SITE.rglob("*.html")]
+    pages = sorted(found, key=lambda path: (len(path.parts), path))
     taken = 0
     with sync_playwright() as playwright:
         chromium = browser.launch(playwright)

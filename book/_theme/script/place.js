@@ -25,10 +25,11 @@ export function openWhatIsLinkedTo() {
 
 const KEY = "tree-world-place";
 
-/** Keep the section that is being read; on the first page, offer to go on there. */
+/** Keep the section of a chapter that is being read; on the first page, offer to go on there. */
 export function rememberPlace(home) {
   const index = new URL("index.html", home);
   if ([index.pathname, new URL(home).pathname].includes(location.pathname)) return offerPlace(home);
+  if (!document.querySelector(".eyebrow")) return; // a list, and not a chapter
   const headings = [...document.querySelectorAll("main > h2[id]")];
   const keep = () => {
     const section = headings.filter((heading) => heading.getBoundingClientRect().top < innerHeight * 0.5).at(-1);
