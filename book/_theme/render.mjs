@@ -25,7 +25,21 @@ export function render(node, context) {
   return kind(node, here);
 }
 
-const children = (node, context) => (node.children ?? []).flatMap((child) => render(child, context) ?? []);
+const children = (node, context) => tied(node.children ?? []).flatMap((child) => render(child, context) ?? []);
+
+/** To the browser a formula is a box, beside which lines may break: not so before a full stop. */
+function tied(siblings) {
+  const marks = siblings.map((node, index) => {
+    const next = siblings[index + 1];
+    const short = node.type === "inlineMath" && node.value.length < 40; // a long one must break in itself
+    return short && next?.type === "text" ? /^[.,;:!?)\]’”]*/.exec(next.value)[0] : "";
+  });
+  return siblings.map((node, index) => {
+    if (marks[index]) return { type: "tied", children: [node, { type: "text", value: marks[index] }] };
+    return marks[index - 1] ? { ...node, value: node.value.slice(marks[index - 1].length) } : node;
+  });
+}
+
 const wrap = (tag, properties) => (node, context) => h(tag, properties ?? {}, children(node, context));
 const raw = (value) => ({ type: "raw", value });
 const text = (node) => node.value ?? (node.children ?? []).map(text).join("");
@@ -446,6 +460,7 @@ export const kinds = {
   strong: wrap("strong"),
   inlineCode: (node) => h("code", node.value),
   inlineMath: (node) => raw(node.html ?? ""),
+  tied: (node, context) => h("span.tied", node.children.map((child) => render(child, context))),
   inlineExpression, link, crossReference, cite, citeGroup,
   break: () => h("br"),
   subscript: wrap("sub"),

@@ -124,6 +124,12 @@ def test_code_is_highlighted(pages):
     assert all("--shiki-light" in colour and "--shiki-dark" in colour for colour in colours)
 
 
+def test_a_full_stop_stays_with_its_formula(pages):
+    spans = having(pages["index.html"], "span", "tied")
+    ends = [list(span.itertext())[-1] for span in spans]
+    assert ends == [".", "."]  # in the first paragraph and in a footnote
+
+
 def test_seeds_and_times_are_in_the_colophon(pages):
     (colophon,) = having(pages["cells/index.html"], "section", "colophon")
     assert "Seeds: 7 for everything." in text(colophon)
