@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tools import check_site, settings
 
@@ -88,6 +89,9 @@ def run_engine() -> int:
     """
     theme_assets()
     environment = settings.site_environment()
+    if not Path(environment["TREE_WORLD_CELL_TIMES"]).exists():
+        # Outputs that were kept, but not their times, are made again.
+        shutil.rmtree(settings.ROOT / "_build" / "execute", ignore_errors=True)
     engine = subprocess.Popen(
         ENGINE,
         cwd=settings.ROOT,

@@ -1,4 +1,4 @@
-// Fill public/, which the engine copies to the root of the site, from this folder and node_modules.
+// Fill public/, which is copied to the root of the site, from this folder and node_modules.
 import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { build } from "esbuild";

@@ -279,6 +279,7 @@ def test_a_figure_opens_and_closes_by_keyboard(open_page):
 
 
 def picture_of(page, selector):
+    load_everything(page)
     shot = page.locator(selector).screenshot()
     return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=float)
 
