@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test notebooks bench live lab format lock clean distclean
+.PHONY: help setup build test notebooks bench live lab screenshots format lock clean distclean
 
 help: ## print this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -33,6 +33,9 @@ live: setup ## serve the book and reload it while chapters are edited
 
 lab: setup ## open the chapters as notebooks in JupyterLab
 	@$(BIN)/python -m tools.lab
+
+screenshots: setup ## take pictures of the built book, and renew the one in the README
+	@$(BIN)/python -m tools.screenshots
 
 format: setup ## format the Python sources
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .

@@ -104,5 +104,6 @@ def test_the_makefile_locks_the_same_pytorch():
 
 def test_the_theme_pins_every_package_and_names_no_host():
     package = json.loads((ROOT / "book/_theme/package.json").read_text())
-    assert all(re.fullmatch(r"[\d.]+", version) for version in package["dependencies"].values())
+    for group in ("dependencies", "devDependencies"):
+        assert all(re.fullmatch(r"[\d.]+", version) for version in package[group].values())
     assert "resolved" not in (ROOT / "book/_theme/package-lock.json").read_text()

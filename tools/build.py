@@ -1,4 +1,4 @@
-"""Make the website: run the engine, tidy what it leaves, check the result.
+"""Make the website: run the engine, check the result.
 
 Usage: ``python -m tools.build``
 """
@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tools import check_site, settings
 
@@ -36,7 +37,6 @@ def main() -> int:
         shutil.rmtree(settings.SITE, ignore_errors=True)
         try:
             executed = run_engine()
-            tidy()
             findings, summary = check_site.check_book()
             if findings:
                 raise BuildError("\n".join(["The site has faults:", *map(str, findings)]))
@@ -69,7 +69,7 @@ def theme_assets() -> None:
     subprocess.run(
         ["npm", "run", "--silent", "assets"],
         cwd=settings.THEME,
-        env=settings.kernel_environment(),
+        env=settings.site_environment(),
         check=True,
     )
 
@@ -88,8 +88,10 @@ def run_engine() -> int:
         If the engine fails, complains, or takes too long.
     """
     theme_assets()
-    environment = settings.kernel_environment()
-    environment["TREE_WORLD_FIGURE_DPI"] = str(settings.SITE_DPI)
+    environment = settings.site_environment()
+    if not Path(environment["TREE_WORLD_CELL_TIMES"]).exists():
+        # Outputs that were kept, but not their times, are made again.
+        shutil.rmtree(settings.ROOT / "_build" / "execute", ignore_errors=True)
     engine = subprocess.Popen(
         ENGINE,
         cwd=settings.ROOT,
@@ -121,6 +123,7 @@ def run_engine() -> int:
         code = engine.wait()
     finally:
         watchdog.cancel()
+        watchdog.join()
         end_group(engine.pid)
     output = "\n".join(line for line in printed if line.strip())
     if late.is_set():
@@ -149,13 +152,6 @@ def end_group(leader: int) -> None:
         except ProcessLookupError:
             return
         time.sleep(0.3)
-
-
-def tidy() -> None:
-    """Remove what the engine leaves in the site for its own use, absolute paths among it."""
-    for path in settings.SITE.rglob("*"):
-        if path.suffix == ".json" and path.name != "myst.xref.json":
-            path.unlink()
 
 
 if __name__ == "__main__":

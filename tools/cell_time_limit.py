@@ -4,14 +4,15 @@ The engine of the book waits for a cell for ever. So the kernel itself sets an a
 cell, and the error that a late cell gets names the cell like any other error.
 """
 
-import os
-import signal
-from types import FrameType
-
-from IPython.core.getipython import get_ipython
-
 
 def _set_up() -> None:
+    # Imported in here, so that chapters find no names that they did not import themselves.
+    import os
+    import signal
+    from types import FrameType
+
+    from IPython.core.getipython import get_ipython
+
     seconds = float(os.environ.get("TREE_WORLD_CELL_TIMEOUT", "0"))
     shell = get_ipython()
     if seconds <= 0 or shell is None or not hasattr(signal, "setitimer"):
@@ -29,3 +30,4 @@ def _set_up() -> None:
 
 
 _set_up()
+del _set_up

@@ -15,8 +15,7 @@ from tools import build, settings
 def main() -> int:
     """Run the engine's server until it is interrupted, then end all that it started."""
     build.theme_assets()
-    environment = settings.kernel_environment()
-    environment["TREE_WORLD_FIGURE_DPI"] = str(settings.SITE_DPI)
+    environment = settings.site_environment()
     print("Serving the book; Ctrl-C stops it.", flush=True)
     engine = subprocess.Popen(
         ["jupyter", "book", "start", "--execute", *sys.argv[1:]],

@@ -6,7 +6,9 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,8 +80,8 @@ def kernel_environment() -> dict[str, str]:
     (jupyter / "jupyter_server_config.json").write_text(json.dumps(server))
     quiet = {"IPKernelApp": {"log_level": logging.ERROR}}
     (startup.parent / "ipython_kernel_config.json").write_text(json.dumps(quiet))
-    limit = Path(__file__).with_name("cell_time_limit.py").read_text()
-    (startup / "cell_time_limit.py").write_text(limit)
+    for name in ("cell_time_limit.py", "cell_times.py"):
+        (startup / name).write_text(Path(__file__).with_name(name).read_text())
     environment = {
         **os.environ,
         "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -94,3 +96,31 @@ def kernel_environment() -> dict[str, str]:
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     environment.setdefault("OPENBLAS_NUM_THREADS", "1")
     return environment
+
+
+def site_environment() -> dict[str, str]:
+    """Environment for the engine and the theme: that of the kernels, and what the pages say of it.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    return {
+        **kernel_environment(),
+        "TREE_WORLD_FIGURE_DPI": str(SITE_DPI),
+        "TREE_WORLD_CELL_TIMES": str(CACHE / "cell-times.txt"),
+        "BOOK_ROOT": str(ROOT),
+        "BOOK_CACHE": str(CACHE),
+        "BOOK_COLOPHON": json.dumps(colophon()),
+    }
+
+
+def colophon() -> dict[str, str]:
+    """Versions and kind of machine for the pages to name; no paths and no host names."""
+    return {
+        "Python": platform.python_version(),
+        "PyTorch": version("torch").partition("+")[0],
+        "tree_world": version("tree-world"),
+        "Jupyter Book": version("jupyter-book"),
+        "machine": f"{platform.system()}, {platform.machine()}, {os.cpu_count()} cores",
+    }

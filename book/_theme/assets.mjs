@@ -1,16 +1,11 @@
-// Fill public/, which the engine copies to the root of the site, from this folder and node_modules.
+// Fill public/, which is copied to the root of the site, from this folder and node_modules.
 import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { existsSync } from "node:fs";
 import path from "node:path";
+import { build } from "esbuild";
 
 const here = import.meta.dirname;
 const modules = path.join(here, "node_modules");
 const target = path.join(here, "public", "assets");
-
-if (!existsSync(modules)) {
-  console.error(`The theme's packages are missing. Run: npm ci --prefix ${path.relative(process.cwd(), here) || "."}`);
-  process.exit(1);
-}
 
 const fonts = {
   "source-serif-4": ["wght-normal", "wght-italic"],
@@ -20,9 +15,13 @@ const fonts = {
 
 await rm(path.join(here, "public"), { recursive: true, force: true });
 await mkdir(path.join(target, "fonts"), { recursive: true });
-for (const file of ["style.css", "script.js", "favicon.svg"]) {
-  await cp(path.join(here, file), path.join(target, file));
-}
+await cp(path.join(here, "favicon.svg"), path.join(target, "favicon.svg"));
+// Modules cannot be loaded from disk, so they become one plain script. Fonts stay where the style looks for them.
+await build({
+  entryPoints: { script: path.join(here, "script", "main.js"), style: path.join(here, "style.css") },
+  outdir: target, bundle: true, minify: true, format: "iife", target: ["es2022"], external: ["fonts/*"],
+  legalComments: "none", logLevel: "warning",
+});
 for (const [family, styles] of Object.entries(fonts)) {
   for (const style of styles) {
     const name = `${family}-latin-${style}.woff2`;

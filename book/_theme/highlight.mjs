@@ -3,12 +3,15 @@ import { createHighlighter } from "shiki";
 
 const languages = ["python", "bash", "yaml", "json", "toml", "markdown", "javascript", "html", "css", "latex", "bibtex"];
 const aliases = { py: "python", python3: "python", ipython: "python", ipython3: "python", sh: "bash", shell: "bash", console: "bash", js: "javascript", md: "markdown", bib: "bibtex", tex: "latex", yml: "yaml" };
-const names = { python: "Python", bash: "Shell", yaml: "YAML", json: "JSON", toml: "TOML", markdown: "Markdown", javascript: "JavaScript", html: "HTML", css: "CSS", latex: "LaTeX", bibtex: "BibTeX" };
+const names = { python: "Python", bash: "Shell", yaml: "YAML", json: "JSON", toml: "TOML", markdown: "Markdown", javascript: "JavaScript", html: "HTML", css: "CSS", latex: "LaTeX", bibtex: "BibTeX", mermaid: "Mermaid" };
 
 const highlighter = await createHighlighter({ themes: ["github-light", "github-dark"], langs: languages });
 
-// The light theme is made for white. On our paper these colours would fall short of a contrast of 4.5.
-const darker = { "#6a737d": "#5b665f", "#e36209": "#9a4a00", "#d73a49": "#b3243a", "#22863a": "#1a6a2e", "#005cc5": "#0b51a8" };
+// The themes are made for white and for black. On our paper these colours would fall short of a contrast of 4.5.
+const stronger = {
+  "github-light": { "#6a737d": "#5b665f", "#e36209": "#9a4a00", "#d73a49": "#b3243a", "#22863a": "#1a6a2e", "#28a745": "#1a6a2e", "#005cc5": "#0b51a8", "#1b7c83": "#156a70", "#dbab09": "#7a5c00" },
+  "github-dark": { "#6a737d": "#8b968f", "#ea4a5a": "#f58a94", "#008700": "#6cc07a" },
+};
 
 /** Name of a language as readers write it, or "" for plain text. */
 export const languageName = (lang) => names[aliases[lang] ?? lang] ?? "";
@@ -17,10 +20,10 @@ export const languageName = (lang) => names[aliases[lang] ?? lang] ?? "";
 export function highlight(source, lang) {
   const known = aliases[lang] ?? lang;
   const root = highlighter.codeToHast(source.replace(/\n$/, ""), {
-    lang: languages.includes(known) ? known : "text",
+    lang: known === "ansi" || languages.includes(known) ? known : "text",
     themes: { light: "github-light", dark: "github-dark" },
     defaultColor: false,
-    colorReplacements: { "github-light": darker },
+    colorReplacements: stronger,
   });
   return root.children[0].children[0];
 }

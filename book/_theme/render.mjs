@@ -3,6 +3,8 @@
 import { fromHtml } from "hast-util-from-html";
 import { defaultSchema, sanitize } from "hast-util-sanitize";
 import { h } from "hastscript";
+import { imageSize } from "image-size";
+import { find, visit } from "./book.mjs";
 import { highlight, languageName } from "./highlight.mjs";
 
 const place = ({ source, line }) => `(${source}${line ? `, line ${line}` : ""})`;
@@ -23,7 +25,21 @@ export function render(node, context) {
   return kind(node, here);
 }
 
-const children = (node, context) => (node.children ?? []).flatMap((child) => render(child, context) ?? []);
+const children = (node, context) => tied(node.children ?? []).flatMap((child) => render(child, context) ?? []);
+
+/** To the browser a formula is a box, beside which lines may break: not so before a full stop. */
+function tied(siblings) {
+  const marks = siblings.map((node, index) => {
+    const next = siblings[index + 1];
+    const short = node.type === "inlineMath" && node.value.length < 40; // a long one must break in itself
+    return short && next?.type === "text" ? /^[.,;:!?)\]’”]*/.exec(next.value)[0] : "";
+  });
+  return siblings.map((node, index) => {
+    if (marks[index]) return { type: "tied", children: [node, { type: "text", value: marks[index] }] };
+    return marks[index - 1] ? { ...node, value: node.value.slice(marks[index - 1].length) } : node;
+  });
+}
+
 const wrap = (tag, properties) => (node, context) => h(tag, properties ?? {}, children(node, context));
 const raw = (value) => ({ type: "raw", value });
 const text = (node) => node.value ?? (node.children ?? []).map(text).join("");
@@ -34,13 +50,18 @@ const anchor = (node) => node.html_id ?? node.identifier;
 
 export const pageAddress = (slug, context) => `${context.prefix}${slug === "index" ? "" : `${slug}/`}index.html`;
 
+const slugOf = (url) => url.split("#")[0].replace(/^\/|\/$/g, "") || "index";
+
 function internalAddress(url, context) {
-  const [where, fragment] = url.split("#");
-  const slug = where.replace(/^\/|\/$/g, "") || "index";
-  return pageAddress(slug, context) + (fragment ? `#${fragment}` : "");
+  const fragment = url.split("#")[1];
+  return pageAddress(slugOf(url), context) + (fragment ? `#${fragment}` : "");
 }
 
-const fileAddress = (url, context) => `${context.prefix}build${url}`;
+/** Address of a file of the book; the build may know it under another name (see build.mjs). */
+function fileAddress(url, context) {
+  context.used.add(url);
+  return `${context.prefix}build${context.book.files.get(url)?.name ?? url}`;
+}
 
 function link(node, context) {
   if (node.internal) return h("a", { href: internalAddress(node.url, context) }, children(node, context));
@@ -52,7 +73,48 @@ function link(node, context) {
 function crossReference(node, context) {
   const target = anchor(node);
   const elsewhere = node.url ? internalAddress(node.url, context) : "";
-  return h("a", { class: "reference", href: `${elsewhere}${target ? `#${target}` : ""}` }, children(node, context));
+  const card = node.url ? cardOf(node, context) : undefined;
+  return h("a", { class: "reference", href: `${elsewhere}${target ? `#${target}` : ""}`, dataCard: card }, children(node, context));
+}
+
+// --- cards: what a reference to another page shows, without going there ----------------------------
+
+/** Put the target of a reference among the cards of this page; the name of the card. */
+function cardOf(node, context) {
+  const slug = slugOf(node.url);
+  const target = anchor(node) ?? "";
+  const name = `card-${slug}-${target}`;
+  if (!context.cards.has(name)) {
+    const data = context.book.pages.get(slug);
+    const found = data && targetOf(data, target);
+    if (!found) return undefined;
+    context.cards.set(name, null); // a card may refer to itself
+    context.cards.set(name, quoted(found.flatMap((part) => render(part, insideCard(data, context)) ?? [])));
+  }
+  return name;
+}
+
+/** A node to show for a label; of a section its heading and the paragraph after it. */
+function targetOf(data, target) {
+  const flow = data.mdast.children.flatMap((block) => (block.type === "block" ? block.children : block));
+  const at = flow.findIndex((node) => anchor(node) === target);
+  if (at === -1) return find(data, target) && [find(data, target)];
+  if (flow[at].type !== "heading") return [flow[at]];
+  return [flow[at], flow.slice(at + 1).find((node) => node.type === "paragraph")].filter(Boolean);
+}
+
+const insideCard = (data, context) => ({ ...context, source: data.location, quoting: true, footnotes: [], footnoteUses: new Map(), seconds: data.seconds });
+
+/** A copy to be shown elsewhere: without names, links, and places for the keyboard to stop. */
+function quoted(parts) {
+  return parts.flatMap((part) => {
+    if (part.type !== "element") return part;
+    const { id, tabIndex, ariaLabel, role, ...properties } = part.properties;
+    if (part.tagName === "details" || properties.className?.includes("anchor")) return [];
+    const link = part.tagName === "a";
+    if (link) for (const name of ["href", "rel", "dataCard"]) delete properties[name];
+    return { ...part, tagName: link ? "span" : part.tagName, properties, children: quoted(part.children) };
+  });
 }
 
 // --- headings, mathematics -----------------------------------------------------------------------
@@ -68,32 +130,36 @@ function heading(node, context) {
 function math(node) {
   const id = anchor(node);
   return h("div.equation", { id },
-    h("div.formula", { tabIndex: 0, role: "group", ariaLabel: `Equation ${node.enumerator ?? ""}`.trim() }, raw(node.html ?? "")),
+    h("div.formula", { role: "group", ariaLabel: `Equation ${node.enumerator ?? ""}`.trim() }, raw(node.html ?? "")),
     node.enumerator ? h("a.number", { href: `#${id}`, ariaLabel: `Link to equation ${node.enumerator}` }, `(${node.enumerator})`) : null);
 }
 
 // --- code cells and what they print --------------------------------------------------------------
 
 function source(node) {
-  return h("pre", { tabIndex: 0 }, highlight(node.value ?? "", node.lang));
+  return h("pre", highlight(node.value ?? "", node.lang));
 }
 
-function frame(parts, lang, folded) {
-  const name = languageName(lang);
-  if (folded) return h("details.cell.folded", h("summary", folded), parts);
-  return h("div.cell", name ? h("div.cell-head", h("span", name)) : null, parts);
+/** Code and outputs in one frame, or folded under a summary; with the time that the cell took. */
+function frame(parts, node, folded, context) {
+  const seconds = context.seconds?.get(node);
+  const time = seconds >= 0.05 ? h("span.time", { title: "Time of this cell" }, duration(seconds)) : null;
+  if (folded) return h("details.cell.folded", h("summary", folded, time), parts);
+  const name = languageName(node.lang);
+  return h("div.cell", name || time ? h("div.cell-head", h("span", name), time) : null, parts);
 }
 
-function code(node) {
-  return frame([source(node)], node.lang);
+export const duration = (seconds) => (seconds < 10 ? `${seconds.toFixed(1)} s` : seconds < 120 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(1)} min`);
+
+function code(node, context) {
+  return frame([source(node)], node, null, context);
 }
 
 /** A code cell: the engine gives a block that holds a `code` and an `outputs` node. */
 function codeCell(node, context) {
   const input = node.children.find((child) => child.type === "code");
   const output = node.children.find((child) => child.type === "outputs");
-  const figures = node.children.filter((child) => child !== input && child !== output);
-  context = { ...context, alt: node.data?.alt };
+  const others = node.children.filter((child) => child !== input && child !== output);
   const hidden = (part) => (part?.visibility ?? "show") === "hide";
   const removed = (part) => !part || part.visibility === "remove" || node.visibility === "remove";
   const printed = removed(output) ? [] : children(output, context);
@@ -103,9 +169,9 @@ function codeCell(node, context) {
   const foldedTexts = hidden(output) && texts.length ? [h("details.output", h("summary", "Output"), shownTexts)] : shownTexts;
   const cell = [];
   if (removed(input)) cell.push(...foldedTexts.map((part) => h("div.cell", part)));
-  else if (hidden(input) || node.visibility === "hide") cell.push(frame([source(input)], input.lang, "Show code"), ...foldedTexts.map((part) => h("div.cell.alone", part)));
-  else cell.push(frame([source(input), ...foldedTexts], input.lang));
-  return [...cell, ...images.map((image) => h("figure", image)), ...figures.flatMap((child) => render(child, context))];
+  else if (hidden(input) || node.visibility === "hide") cell.push(frame([source(input)], input, "Show code", context), ...foldedTexts.map((part) => h("div.cell.alone", part)));
+  else cell.push(frame([source(input), ...foldedTexts], input, null, context));
+  return [...cell, ...images.map((image) => h("figure", enlargeable(image))), ...others.flatMap((child) => render(child, context))];
 }
 
 function outputs(node, context) {
@@ -127,25 +193,47 @@ const safeStyle = (tree) => {
 };
 export const sanitizeHtml = (html) => safeStyle(sanitize(fromHtml(html, { fragment: true }), outputSchema)).children;
 
-const withoutColors = (string) => string.replace(/\u001b\[[0-9;]*[A-Za-z]/g, "");
+// Output that needs a script gets a frame of its own, an origin of its own, and no network.
+const frameRules = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; font-src data:";
+const framed = (html) => h("iframe.html", {
+  title: "Output of the cell", sandbox: "allow-scripts", loading: "lazy",
+  srcDoc: `<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${frameRules}"><title>Output</title><body>${html}`,
+});
+
+function htmlOutput(html, context) {
+  if (context.trusted) return h("div.html", {}, raw(html));
+  return /<script\b/i.test(html) ? framed(html) : h("div.html", sanitizeHtml(html));
+}
+
+const ansi = /\u001b\[[0-9;]*[A-Za-z]/;
 const joined = (value) => (Array.isArray(value) ? value.join("") : value ?? "");
+
+/** Text as a terminal shows it, with the colours that it asks for. */
+function terminal(kind, string) {
+  return h("pre", { class: kind }, ansi.test(string) ? highlight(string, "ansi") : string);
+}
 
 function output(node, context) {
   const data = node.jupyter_data ?? {};
   if (data.output_type === "stream") {
-    const pre = h("pre", { class: data.name === "stderr" ? "stderr" : "stdout", tabIndex: 0 }, withoutColors(joined(data.text)));
+    const pre = terminal(data.name === "stderr" ? "stderr" : "stdout", joined(data.text));
     return data.name === "stderr" ? [h("p.stream-name", "standard error"), pre] : pre;
   }
   if (data.output_type === "error") {
-    return h("pre.traceback", { tabIndex: 0 }, withoutColors([data.traceback ?? []].flat().join("\n") || `${data.ename}: ${data.evalue}`));
+    const trace = [data.traceback ?? []].flat().join("\n") || `${data.ename}: ${data.evalue}`;
+    return terminal(["traceback", node.expected ? "expected" : "unexpected"], trace);
   }
   const bundle = data.data ?? {};
   const image = Object.keys(bundle).find((type) => type.startsWith("image/"));
-  if (image) return picture(bundle[image].path, { alt: context.alt ?? "", class: "plot" }, context);
-  const content = (type) => joined(bundle[type].content ?? context.files.get(bundle[type].path)?.text);
-  if (bundle["text/html"]) return h("div.html", { tabIndex: 0 }, sanitizeHtml(content("text/html")));
-  if (bundle["text/plain"]) return h("pre.result", { tabIndex: 0 }, withoutColors(content("text/plain")));
-  return null;
+  const content = (type) => joined(bundle[type].content ?? context.book.files.get(bundle[type].path)?.text);
+  if (image && bundle[image].path) return picture(bundle[image].path, { alt: node.alt ?? "", class: "plot" }, context);
+  if (image) {
+    const { width, height } = imageSize(Buffer.from(content(image))); // short SVG comes without a file
+    return h("img.plot", { src: `data:${image},${encodeURIComponent(content(image))}`, width, height, alt: node.alt ?? "" });
+  }
+  if (bundle["text/html"]) return htmlOutput(content("text/html"), context);
+  if (bundle["text/plain"]) return terminal("result", content("text/plain"));
+  throw new Error(`no way to show an output that is only ${Object.keys(bundle).join(", ") || "empty"} ${place(context)}`);
 }
 
 function inlineExpression(node, context) {
@@ -157,11 +245,14 @@ function inlineExpression(node, context) {
 /** An image with its size, so that the text below does not jump when it arrives. */
 function picture(url, properties, context) {
   const local = url?.startsWith("/");
-  const file = context.files.get(url);
+  const file = context.book.files.get(url);
   const size = file?.width ? { width: file.width, height: file.height } : {};
   const style = file?.inches ? `--inches:${file.inches.toFixed(2)}` : undefined;
   return h("img", { src: local ? fileAddress(url, context) : url, loading: "lazy", decoding: "async", ...size, style, ...properties });
 }
+
+/** A picture that can be looked at by itself: a plain link, which the script opens in place. */
+const enlargeable = (part) => (part.tagName === "img" ? h("a.enlarge", { href: part.properties.src }, part) : part);
 
 function image(node, context) {
   const style = node.width ? `width:${node.width}` : undefined;
@@ -174,8 +265,8 @@ function container(node, context) {
   const input = node.children.find((child) => child.type === "code" && child.executable);
   const body = node.children.filter((child) => !captions.includes(child) && child !== input);
   const caption = h("figcaption", captions.flatMap((child) => render(child, context)),
-    input ? h("details.figure-code", h("summary", "Code"), h("div.cell", source(input))) : null);
-  const parts = body.flatMap((child) => render(child, context) ?? []);
+    input ? frame([source(input)], input, "Code", context) : null);
+  const parts = body.flatMap((child) => render(child, context) ?? []).map(context.quoting ? (part) => part : enlargeable);
   const first = node.kind === "table" ? [caption, parts] : [parts, caption];
   return h("figure", { id, class: [node.kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean) }, first);
 }
@@ -190,8 +281,7 @@ function table(node, context) {
   const body = rows.findIndex((row) => !isHeader(row));
   const cut = body === -1 ? rows.length : body;
   const row = (cellScope) => (line) => h("tr", line.children.map((cell) => tableCell(cell, context, cellScope)));
-  return h("div.table-scroll", { tabIndex: 0, role: "group", ariaLabel: "Table" },
-    h("table", cut ? h("thead", rows.slice(0, cut).map(row("col"))) : null, h("tbody", rows.slice(cut).map(row("row")))));
+  return h("div.table-scroll", h("table", cut ? h("thead", rows.slice(0, cut).map(row("col"))) : null, h("tbody", rows.slice(cut).map(row("row")))));
 }
 
 function tableCell(cell, context, scope) {
@@ -227,7 +317,7 @@ function admonition(node, context) {
   const { title, body } = titled(node, kind[0].toUpperCase() + kind.slice(1), context);
   const classes = ["admonition", kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean);
   if (hasClass(node, "dropdown")) return h("details", { class: classes, open: node.open }, h("summary", title), body);
-  return h("aside", { class: classes, ariaLabel: kind }, node.simple ? null : h("p.title", title), body);
+  return h("div", { class: classes, role: "note", ariaLabel: kind }, node.simple ? null : h("p.title", title), body);
 }
 
 function details(node, context) {
@@ -293,7 +383,7 @@ function tabSet(node, context) {
 }
 
 function tabItem(node, context) {
-  return h("section.tab", h("p.title", node.title ?? ""), children(node, context));
+  return h("div.tab", h("p.title", node.title ?? ""), children(node, context));
 }
 
 function card(node, context) {
@@ -305,6 +395,29 @@ const internalOrNot = (url, context) => (url.startsWith("/") ? internalAddress(u
 
 function iframe(node) {
   return h("iframe", { src: node.src, title: node.title ?? "Embedded page", loading: "lazy", sandbox: "allow-scripts" });
+}
+
+// --- the list of figures -----------------------------------------------------------------------------
+
+/** A `{div}` of the class `list-of-figures` is filled with all figures of the book. */
+function div(node, context) {
+  if (!hasClass(node, "list-of-figures")) return h("div", { class: node.class }, children(node, context));
+  return context.book.contents.flatMap((entry) => {
+    const data = context.book.pages.get(entry.slug);
+    const figures = [];
+    if (data) visit(data.mdast, (inner) => { if (inner.type === "container" && inner.kind === "figure" && inner.enumerator) figures.push(inner); });
+    if (figures.length === 0) return [];
+    return [h("h2", entry.enumerator ? [h("span.number", entry.enumerator), " "] : null, entry.title),
+      h("ol.figure-list", figures.map((figure) => figureEntry(figure, data, context)))];
+  });
+}
+
+function figureEntry(figure, data, context) {
+  const inner = insideCard(data, context);
+  const parts = quoted(figure.children.filter((child) => child.type !== "code").flatMap((child) => render(child, inner) ?? []));
+  const pictures = parts.filter((part) => part.tagName === "img");
+  return h("li", h("a", { href: `${pageAddress(data.slug, context)}#${anchor(figure)}` },
+    pictures, h("span", parts.filter((part) => !pictures.includes(part)).flatMap((part) => (part.tagName === "p" ? part.children : part)))));
 }
 
 // --- the table of kinds --------------------------------------------------------------------------
@@ -321,7 +434,7 @@ export const kinds = {
   captionNumber,
   blockquote: wrap("blockquote"),
   thematicBreak: () => h("hr"),
-  aside: wrap("aside.margin"),
+  aside: wrap("div.margin", { role: "note" }),
   definitionList: wrap("dl"),
   definitionTerm: wrap("dt"),
   definitionDescription: wrap("dd"),
@@ -333,9 +446,9 @@ export const kinds = {
   header: wrap("div.card-header"),
   footer: wrap("div.card-footer"),
   linkBlock: (node, context) => h("p", h("a", { href: internalOrNot(node.url, context) }, node.title ?? children(node, context))),
-  mermaid: (node) => h("pre.mermaid", { tabIndex: 0 }, node.value),
+  mermaid: (node, context) => code({ ...node, lang: "mermaid" }, context), // as text: a drawing would take a megabyte of script
   html: (node) => sanitizeHtml(node.value ?? ""),
-  div: wrap("div"),
+  div,
   embed: children,
   include: children,
   mystTarget: () => null,
@@ -347,6 +460,7 @@ export const kinds = {
   strong: wrap("strong"),
   inlineCode: (node) => h("code", node.value),
   inlineMath: (node) => raw(node.html ?? ""),
+  tied: (node, context) => h("span.tied", node.children.map((child) => render(child, context))),
   inlineExpression, link, crossReference, cite, citeGroup,
   break: () => h("br"),
   subscript: wrap("sub"),

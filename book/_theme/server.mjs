@@ -1,72 +1,49 @@
-// The server of the theme. The engine starts it, fetches every page from it (MODE=static) or leaves
-// it running for the reader (MODE=app), and serves the content itself on CONTENT_CDN_PORT.
+// The server of the theme, for authors: the engine starts it, keeps it, and tells open pages to reload.
+// It serves the content itself on CONTENT_CDN_PORT.
 import { readFile } from "node:fs/promises";
 import http from "node:http";
 import path from "node:path";
+import { downloads, NotFound, openBook } from "./book.mjs";
 import { errorPage, page } from "./page.mjs";
+import { searchIndex } from "./search.mjs";
 
-const { HOST = "localhost", PORT = "3000", CONTENT_CDN_PORT = "3100", MODE = "app" } = process.env;
+const { HOST = "localhost", PORT = "3000", CONTENT_CDN_PORT = "3100" } = process.env;
 const content = `http://localhost:${CONTENT_CDN_PORT}`;
 const types = {
-  ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp",
+  ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp",
   ".jpg": "image/jpeg", ".gif": "image/gif", ".woff2": "font/woff2", ".json": "application/json", ".md": "text/markdown",
 };
-const typeOf = (name) => types[path.extname(name)] ?? "application/octet-stream";
-
-class NotFound extends Error {}
-
-async function fetchContent(where) {
-  const response = await fetch(content + where);
-  if (!response.ok) throw new NotFound(`The engine has no ${where}.`);
-  return response;
-}
-
-async function renderPage(slug) {
-  const [config, data] = await Promise.all([
-    fetchContent("/config.json").then((response) => response.json()),
-    fetchContent(`/content/${slug}.json`).then((response) => response.json()),
-  ]);
-  const index = slug === "index" ? data : await fetchContent("/content/index.json").then((r) => r.json());
-  const load = async (where) => Buffer.from(await (await fetchContent(where)).arrayBuffer());
-  return page({ config, data, index, load, live: MODE === "app" ? CONTENT_CDN_PORT : null });
-}
 
 async function answer(pathname) {
-  const fixed = {
-    "/robots.txt": ["text/plain", "User-agent: *\nAllow: /\n"],
-    "/myst-theme.css": ["text/css", "/* The styles are in assets/style.css. */\n"],
-    // A site with relative addresses does not know where it is served, so its map has no entries.
-    "/sitemap.xml": ["application/xml", '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"/>\n'],
-    "/sitemap_style.xsl": ["application/xml", '<?xml version="1.0"?>\n<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform"/>\n'],
-  }[pathname];
-  if (fixed) return fixed;
-  if (pathname === "/favicon.ico") return ["image/svg+xml", await readFile(path.join(import.meta.dirname, "favicon.svg"))];
+  if (pathname === "/assets/search-index.js") return searchIndex(await openBook(content));
   if (pathname.startsWith("/assets/")) {
     const file = path.join(import.meta.dirname, "public", path.normalize(pathname));
-    return [typeOf(file), await readFile(file).catch(() => { throw new NotFound(`There is no ${pathname}.`); })];
+    return readFile(file).catch(() => { throw new NotFound(`There is no ${pathname}.`); });
   }
-  if (pathname.startsWith("/build/")) {
-    const response = await fetchContent(pathname.slice("/build".length));
-    return [typeOf(pathname), Buffer.from(await response.arrayBuffer())];
-  }
-  if (pathname.endsWith(".json")) {
-    return ["application/json", await (await fetchContent(`/content${pathname}`)).text()];
+  const book = await openBook(content);
+  if (pathname.startsWith("/build/")) return book.load(pathname.slice("/build".length));
+  if (pathname.startsWith("/downloads/")) {
+    const wanted = [...book.pages.values()].flatMap(downloads).find((file) => pathname === `/downloads/${file.name}`);
+    if (!wanted) throw new NotFound(`There is no ${pathname}.`);
+    return readFile(wanted.source);
   }
   const slug = pathname.replace(/(^|\/)index\.html$/, "").replace(/^\/|\/$/g, "") || "index";
-  return ["text/html", await renderPage(slug)];
+  if (!book.pages.has(slug)) throw new NotFound(`The engine has no page "${slug}". Is it in the contents of myst.yml, and did its cells run?`);
+  return page(book, slug, CONTENT_CDN_PORT).html;
 }
 
 const server = http.createServer(async (request, response) => {
   const pathname = decodeURIComponent(new URL(request.url, "http://theme").pathname);
-  try {
-    const [type, body] = await answer(pathname);
-    response.writeHead(200, { "content-type": type.startsWith("text/") ? `${type}; charset=utf-8` : type, "cache-control": "no-cache" });
+  const send = (status, type, body) => {
+    response.writeHead(status, { "content-type": type.startsWith("text/") ? `${type}; charset=utf-8` : type, "cache-control": "no-cache" });
     response.end(body);
+  };
+  try {
+    const isFile = /^\/(assets|build|downloads)\//.test(pathname);
+    send(200, isFile ? types[path.extname(pathname)] ?? "application/octet-stream" : "text/html", await answer(pathname));
   } catch (error) {
-    const missing = error instanceof NotFound;
-    if (!missing) console.error(`Cannot render ${pathname}: ${error.message}`);
-    response.writeHead(missing ? 404 : 500, { "content-type": "text/html; charset=utf-8" });
-    response.end(errorPage(pathname, error, MODE === "app" ? CONTENT_CDN_PORT : null));
+    if (!(error instanceof NotFound)) console.error(`Cannot render ${pathname}: ${error.message}`);
+    send(error instanceof NotFound ? 404 : 500, "text/html", errorPage(pathname, error, CONTENT_CDN_PORT));
   }
 });
 

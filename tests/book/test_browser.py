@@ -1,114 +1,27 @@
 """The built book in a real browser: from disk and from a server, on a phone and on a desk.
 
-Needs the system's Chromium. Pictures of all pages are left in ``tests/artifacts``.
+Needs the system's Chromium.
 """
 
-import functools
-import http.server
-import math
+import io
 import re
-import shutil
-import threading
-from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
+from tests.book.conftest import PHONE
 from tools import settings
+from tools.browser import load_everything
 
-ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 # The engine names a page after its file, without the number that orders the files.
 CHAPTERS = {re.sub(r"^\d+-", "", path.stem): path for path in settings.chapters()}
-PAGES = {"index": "index.html"} | {name: f"{name}/index.html" for name in CHAPTERS}
-PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1280, "height": 900}
-TILE = 8000  # Chromium leaves blank what is longer than 16384 dots
-
-
-@pytest.fixture(scope="module")
-def browser(unavailable):
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        unavailable("Chromium is not installed. On Debian: apt-get install chromium")
-    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=options)
-        yield browser
-        browser.close()
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture(scope="module")
-def served(built_site, tmp_path_factory):
-    """Address of the book on a server, two folders below its root."""
-    root = tmp_path_factory.mktemp("server")
-    (root / "some").mkdir()
-    (root / "some" / "where").symlink_to(built_site)
-    handler = functools.partial(QuietHandler, directory=root)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/some/where/"
-        server.shutdown()
-
-
-@pytest.fixture(params=["from disk", "from a server"])
-def address(request, built_site):
-    """Where the book is, with a slash at the end."""
-    if request.param == "from disk":
-        return built_site.as_uri() + "/"
-    return request.getfixturevalue("served")
-
-
-@pytest.fixture
-def open_page(browser, address):
-    """Open a page of the book; at the end, nothing may have gone wrong on any of them."""
-    problems = []
-    contexts = []
-
-    def watch(page):
-        page.on("pageerror", lambda error: problems.append(f"error: {error}"))
-
-        def on_failure(request):
-            # A reader who is quick leaves a page before its icon has come.
-            if request.failure != "net::ERR_ABORTED":
-                problems.append(f"failed: {request.url}: {request.failure}")
-
-        page.on("requestfailed", on_failure)
-
-        def on_console(message):
-            if message.type in ("error", "warning"):
-                problems.append(f"console: {message.text}")
-
-        def on_response(response):
-            if response.status >= 400:
-                problems.append(f"status {response.status}: {response.url}")
-
-        def on_request(request):
-            if not request.url.startswith((address, "data:")):
-                problems.append(f"foreign: {request.url}")
-
-        page.on("console", on_console)
-        page.on("response", on_response)
-        page.on("request", on_request)
-        return page
-
-    def open_(name, **options):
-        contexts.append(browser.new_context(**({"viewport": DESK} | options)))
-        page = watch(contexts[-1].new_page())
-        page.goto(address + PAGES[name])
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert problems == []
+PAGES = {"index": "index.html"} | {
+    name: f"{name}/index.html" for name in (*CHAPTERS, "figures", "symbols")
+}
+BY_NAME = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
+FROM_DISK = pytest.mark.parametrize("address", ["from disk"], indirect=True)
 
 
 def follow(link, target):
@@ -117,15 +30,18 @@ def follow(link, target):
     link.page.wait_for_url(lambda url: url.endswith(target), wait_until="load")
 
 
-def load_everything(page):
-    """Let pictures below the fold load, too."""
-    page.evaluate(
-        """async () => {
-            for (const image of document.images) image.loading = "eager";
-            await Promise.all([...document.images].map((image) => image.decode()));
-            await document.fonts.ready;
-        }"""
+def wait_until_in_view(page, identifier):
+    page.wait_for_function(
+        """(id) => {
+            const top = document.getElementById(id).getBoundingClientRect().top;
+            return top >= -2 && top < innerHeight;
+        }""",
+        arg=identifier,
     )
+
+
+def focused(page, attribute="textContent"):
+    return page.evaluate(f"document.activeElement.{attribute}")
 
 
 def test_the_pages_are_those_of_the_site(built_site):
@@ -134,7 +50,9 @@ def test_the_pages_are_those_of_the_site(built_site):
 
 
 def count_figures(name):
-    """Pictures that the reference notebook of a page holds."""
+    """Pictures that the reference notebook of a page holds; the list of figures holds all."""
+    if name == "figures":
+        return sum(map(count_figures, CHAPTERS))
     if name not in CHAPTERS:
         return 0
     notebook = nbformat.read(settings.NOTEBOOKS / f"{CHAPTERS[name].stem}.ipynb", as_version=4)
@@ -144,7 +62,7 @@ def count_figures(name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_everything_on_a_page_loads(open_page, name):
-    page = open_page(name)
+    page = open_page(PAGES[name])
     load_everything(page)
     widths = page.evaluate("[...document.images].map((image) => image.naturalWidth)")
     assert all(width > 100 for width in widths)
@@ -159,8 +77,11 @@ def test_everything_on_a_page_loads(open_page, name):
         assert page.locator(".equation .katex-display").count() > 0
 
 
+# --- ways through the book -----------------------------------------------------------------------
+
+
 def test_readers_find_their_way(open_page, address):
-    page = open_page("index")
+    page = open_page("index.html")
     chapter, start = address + PAGES["simulation"], address + PAGES["index"]
     follow(page.locator(".sidebar").get_by_text("A world to remember"), chapter)
     assert page.locator("h1").inner_text() == "A world to remember"
@@ -171,34 +92,242 @@ def test_readers_find_their_way(open_page, address):
 
 
 def test_links_lead_to_their_places(open_page):
-    page = open_page("simulation")
+    page = open_page(PAGES["simulation"])
     for link, target in (
         (page.locator(".sidebar .sections a").nth(3), "sec-sight"),
         (page.locator("main a.reference[href='#fig-survival']").first, "fig-survival"),
         (page.locator("main a.citation").first, "ref-reimers2019"),
     ):
         follow(link, f"#{target}")
-        page.wait_for_function(
-            """(id) => {
-                const top = document.getElementById(id).getBoundingClientRect().top;
-                return top >= -2 && top < innerHeight;
-            }""",
-            arg=target,
-        )
+        wait_until_in_view(page, target)
 
 
+@FROM_DISK
+def test_the_list_of_figures_leads_to_the_figures(open_page):
+    page = open_page(PAGES["figures"])
+    follow(page.get_by_text("Figure 2.3."), "spatial-memory/index.html#fig-threshold")
+    wait_until_in_view(page, "fig-threshold")
+
+
+@FROM_DISK
+def test_the_index_of_symbols_leads_to_the_equations(open_page):
+    page = open_page(PAGES["symbols"])
+    follow(page.get_by_role("link", name="(2.4)"), "spatial-memory/index.html#eq-effective")
+    wait_until_in_view(page, "eq-effective")
+
+
+@FROM_DISK
 def test_the_outline_follows_the_reader(open_page):
-    page = open_page("simulation")
+    page = open_page(PAGES["simulation"])
     page.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
     page.evaluate("document.getElementById('sec-sight').scrollIntoView()")
     page.wait_for_function("document.querySelector('.sections .here')?.textContent === 'Sight'")
 
 
+@FROM_DISK
 def test_a_link_to_a_folded_place_opens_it(open_page):
-    page = open_page("simulation")
+    page = open_page(PAGES["simulation"])
     page.evaluate("document.querySelector('details.solution p').id = 'inside'")
     page.evaluate("location.hash = 'inside'")
     page.wait_for_selector("details.solution[open] #inside")
+
+
+def test_the_place_in_the_book_is_kept(open_page):
+    page = open_page("index.html")
+    assert not page.locator(".resume").is_visible()
+    follow(page.locator(".sidebar").get_by_text("A world to remember"), PAGES["simulation"])
+    page.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
+    page.evaluate("document.getElementById('sec-sight').scrollIntoView()")
+    follow(page.locator(".sidebar .brand"), "index.html")
+    link = page.locator(".resume a")
+    assert link.inner_text() == "A world to remember: 1.4 Sight"
+    follow(link, "simulation/index.html#sec-sight")
+    wait_until_in_view(page, "sec-sight")
+
+
+# --- search --------------------------------------------------------------------------------------
+
+
+def test_search_finds_a_word_on_another_page_and_lands_on_it(open_page):
+    page = open_page(PAGES["simulation"])
+    page.keyboard.press("/")
+    page.wait_for_selector(".search-panel[open]")
+    page.keyboard.type("covariance")
+    first = page.locator(".results a").first
+    first.wait_for()
+    assert "Remembering where" in first.locator(".where").inner_text()
+    assert first.locator(".what").inner_text() == "2.5 Leaning to one side"
+    assert first.locator(".excerpt mark").first.inner_text() == "covariance"
+    page.keyboard.press("ArrowDown")
+    assert page.locator(".results a:focus").count() == 1
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/spatial-memory/index.html#sec-linear", wait_until="load")
+    found = """() => {
+        const inView = [...CSS.highlights.get("found") ?? []].find((range) => {
+            const { top, bottom } = range.getBoundingClientRect();
+            return top > 0 && bottom < innerHeight;
+        });
+        return inView?.toString();
+    }"""
+    page.wait_for_function(found)
+    assert page.evaluate(found) == "covariance"
+
+
+@FROM_DISK
+def test_search_forgives_and_completes(open_page):
+    page = open_page("index.html")
+    page.keyboard.press("Control+k")
+    for typed in ("neighbourhod", "neighbourh"):
+        page.locator(".search-panel input").fill(typed)
+        page.locator(".results mark", has_text="neighbourhood").first.wait_for()
+
+
+@FROM_DISK
+def test_search_says_what_it_found_and_closes(open_page):
+    page = open_page("index.html")
+    page.get_by_role("button", name="Search").first.click()
+    field = page.get_by_label("Search the book")
+    field.fill("xylophone")
+    page.get_by_text("Nothing found for “xylophone”.").wait_for()
+    field.fill("")
+    page.wait_for_function("document.querySelector('.search-panel .status').textContent === ''")
+    page.keyboard.type("/ is a letter here")
+    assert field.input_value() == "/ is a letter here"
+    page.keyboard.press("Escape")
+    assert not field.is_visible()
+    assert "Search" in focused(page)
+
+
+# --- cards ---------------------------------------------------------------------------------------
+
+
+@FROM_DISK
+def test_a_card_shows_an_equation_of_the_same_page(open_page):
+    page = open_page(PAGES["spatial-memory"])
+    page.locator("main a.reference[href='#eq-kernel']").first.hover()
+    card = page.locator(".card-over")
+    card.locator(".katex-display").wait_for()
+    assert "ℓ" in card.inner_text()
+    card.hover()  # the card itself may be read, and stays
+    page.wait_for_timeout(400)
+    assert card.is_visible()
+    page.keyboard.press("Escape")
+    assert not card.is_visible()
+
+
+def test_a_card_shows_an_equation_of_another_page(open_page):
+    page = open_page(PAGES["sampling"])
+    link = page.locator("main a.reference[href='../drives/index.html#eq-key']").first
+    link.hover()
+    card = page.locator(".card-over")
+    card.locator(".katex-display").wait_for()
+    assert page.locator(".card-over a, .card-over [id]").count() == 0
+    page.mouse.move(0, 0)
+    card.wait_for(state="hidden")
+
+
+@FROM_DISK
+def test_a_card_opens_for_the_keyboard_and_is_described(open_page):
+    page = open_page(PAGES["spatial-memory"])
+    link = page.locator("main a.reference[href='#fig-weights']").first
+    link.focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    card = page.locator(".card-over")
+    card.locator("img").wait_for()
+    assert "Figure\xa02.1" in card.inner_text()
+    assert link.get_attribute("aria-describedby") == card.get_attribute("id")
+    page.keyboard.press("Tab")
+    assert not card.is_visible()
+    assert link.get_attribute("aria-describedby") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "selector", "words"),
+    [
+        ("simulation", "a.citation", "Sentence-BERT"),
+        ("sampling", "a.reference[href$='#tab-speed']", "Table 2.3"),
+        ("spatial-memory", "a.reference[href$='simulation/index.html#fig-scents']", "Figure 1.4"),
+    ],
+)
+def test_cards_show_what_is_referred_to(open_page, name, selector, words):
+    page = open_page(PAGES[name])
+    page.locator(f"main {selector}").first.hover()
+    page.locator(".card-over").get_by_text(words).first.wait_for()
+
+
+# --- figures, code, files ------------------------------------------------------------------------
+
+
+def test_a_figure_opens_and_closes_by_keyboard(open_page):
+    page = open_page(PAGES["spatial-memory"])
+    link = page.locator("#fig-reads a.enlarge")
+    link.focus()
+    page.keyboard.press("Enter")
+    picture = page.locator("dialog.enlarged[open] img")
+    picture.wait_for()
+    page.wait_for_function("document.querySelector('dialog.enlarged img').naturalWidth > 100")
+    wide = page.evaluate(
+        "[...document.querySelectorAll('dialog.enlarged img, #fig-reads img')]"
+        ".map((image) => image.getBoundingClientRect().width)"
+    )
+    assert max(wide) == wide[1] > wide[0]  # the dialog comes last on the page
+    assert "Figure\xa02.2." in page.locator("dialog.enlarged .caption").inner_text()
+    page.keyboard.press("Escape")
+    assert not picture.is_visible()
+    assert focused(page, "className") == "enlarge"
+
+
+def picture_of(page, selector):
+    load_everything(page)
+    shot = page.locator(selector).screenshot()
+    return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=float)
+
+
+@FROM_DISK
+def test_figures_keep_their_colours_in_the_dark(open_page):
+    """They are dimmed, paper and ink alike: hue and order of strength mean what they meant."""
+    light, dark = (
+        picture_of(open_page(PAGES["simulation"], color_scheme=scheme), "#fig-scents img")
+        for scheme in ("light", "dark")
+    )
+    assert np.median(dark) > 180  # a plate of paper, on which ink is legible
+    assert np.abs(dark - 0.85 * light).mean() < 2
+
+
+def test_code_can_be_copied(open_page):
+    page = open_page(PAGES["simulation"])
+    page.locator("button.copy").first.click()
+    page.locator("button.copy").first.get_by_text("Copied").wait_for()
+    page.keyboard.press("/")
+    page.keyboard.press("Control+v")
+    pasted = page.get_by_label("Search the book").input_value()
+    assert pasted.startswith("import math")
+    assert "import torch" in pasted
+
+
+@pytest.mark.parametrize("address", ["from a server"], indirect=True)
+@pytest.mark.parametrize("label", ["Notebook", "Markdown"])
+def test_a_chapter_can_be_downloaded(open_page, label):
+    page = open_page(PAGES["drives"])
+    with page.expect_download() as download:
+        page.locator(".meta").get_by_role("link", name=label).click()
+    source = settings.BOOK / (
+        "notebooks/03-drives.ipynb" if label == "Notebook" else "03-drives.md"
+    )
+    assert download.value.suggested_filename == source.name
+    assert download.value.path().read_bytes() == source.read_bytes()
+
+
+@FROM_DISK
+def test_what_can_be_downloaded_lies_beside_the_pages(open_page):
+    page = open_page(PAGES["drives"])
+    link = page.locator(".meta").get_by_role("link", name="Notebook")
+    path = settings.SITE / "drives" / link.get_attribute("href")
+    assert path.resolve().read_bytes() == (settings.NOTEBOOKS / "03-drives.ipynb").read_bytes()
+
+
+# --- how it looks --------------------------------------------------------------------------------
 
 
 def background(page):
@@ -207,33 +336,57 @@ def background(page):
 
 
 def test_the_choice_of_colours_is_kept(open_page):
-    page = open_page("index", color_scheme="light")
+    page = open_page("index.html", color_scheme="light")
     assert background(page) > 200
-    page.get_by_role("button", name="Switch to dark colours").click()
+    page.get_by_role("button", name="Dark").click()
     assert background(page) < 60
     follow(page.locator("a[rel=next]"), PAGES["simulation"])
     assert background(page) < 60
     page.reload()
     assert background(page) < 60
-    page.get_by_role("button", name="Switch to light colours").click()
+    page.get_by_role("button", name="Light").click()
     assert background(page) > 200
 
 
+@FROM_DISK
 def test_colours_follow_the_system_unless_chosen(open_page):
-    assert background(open_page("index", color_scheme="dark")) < 60
+    assert background(open_page("index.html", color_scheme="dark")) < 60
 
 
-@pytest.mark.parametrize("address", ["from a server"], indirect=True)  # no clipboard from disk
-def test_code_can_be_copied(open_page):
-    page = open_page("simulation", permissions=["clipboard-read", "clipboard-write"])
-    page.locator("button.copy").first.click()
-    page.locator("button.copy").first.get_by_text("Copied").wait_for()
-    assert page.evaluate("navigator.clipboard.readText()").startswith("import math\n\nimport torch")
+@FROM_DISK
+@pytest.mark.parametrize("width", [820, 1280, 1920])
+def test_lines_have_65_to_75_characters(open_page, width):
+    page = open_page("index.html", viewport={"width": width, "height": 900})
+    page.evaluate("document.fonts.ready")
+    lengths = page.evaluate(
+        """() => [...document.querySelectorAll("main > p")].flatMap((paragraph) => {
+            const lines = [0];
+            const walker = document.createTreeWalker(paragraph, NodeFilter.SHOW_TEXT);
+            let last;
+            while (walker.nextNode()) {
+                for (let at = 0; at < walker.currentNode.length; at++) {
+                    const range = new Range();
+                    range.setStart(walker.currentNode, at);
+                    range.setEnd(walker.currentNode, at + 1);
+                    const top = range.getClientRects()[0]?.top;
+                    if (top === undefined) continue;
+                    if (top - last > 10) lines.push(0);
+                    lines[lines.length - 1]++;
+                    last = top;
+                }
+            }
+            return lines.slice(0, -1);
+        })"""
+    )
+    assert len(lengths) > 15
+    assert 65 <= np.mean(lengths) <= 75
+    assert 65 <= np.median(lengths) <= 75
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_nothing_sticks_out_on_a_phone(open_page, name):
-    page = open_page(name, viewport=PHONE)
+@FROM_DISK
+@BY_NAME
+def test_nothing_sticks_out_on_a_phone(open_page, path):
+    page = open_page(path, viewport=PHONE)
     for details in page.locator("main details").all():
         details.evaluate("element => element.open = true")
     wide = page.evaluate(
@@ -254,42 +407,115 @@ def test_nothing_sticks_out_on_a_phone(open_page, name):
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
+@FROM_DISK
+@BY_NAME
+def test_nothing_moves_while_a_page_loads(open_page, path):
+    """Pictures that come late find their place kept for them."""
+    page = open_page(path)
+    heights = []
+    for _ in range(2):
+        heights.append(page.evaluate("document.documentElement.scrollHeight"))
+        load_everything(page)
+    assert heights[0] == heights[1]
+    sizes = "[...document.images].every((i) => i.getAttribute('width') && i.getAttribute('height'))"
+    assert page.evaluate(sizes)
+
+
+@FROM_DISK
 def test_a_phone_has_a_menu(open_page):
-    page = open_page("index", viewport=PHONE)
+    page = open_page("index.html", viewport=PHONE)
     assert not page.locator(".sidebar").is_visible()
     page.locator(".menu summary").click()
     follow(page.locator(".menu").get_by_text("A world to remember"), PAGES["simulation"])
+    page.locator("header").get_by_role("button", name="Search").click()
+    assert page.get_by_label("Search the book").is_visible()
 
 
-def test_the_book_can_be_read_without_scripts(open_page):
-    page = open_page("index", java_script_enabled=False)
-    assert not page.locator("button.theme").is_visible()
-    follow(page.locator("a[rel=next]"), PAGES["simulation"])
+@FROM_DISK
+def test_paper_holds_the_text_and_nothing_else(open_page):
+    page = open_page(PAGES["simulation"], color_scheme="dark")
+    page.emulate_media(media="print")
+    assert background(page) == 255
+    for gone in (".sidebar", "header.bar", ".copy", ".neighbours", ".anchor"):
+        assert not page.locator(gone).first.is_visible(), gone
+    assert page.locator("details.solution p").first.is_visible()
+    assert page.locator("#fig-scents img").is_visible()
+    assert Image.open(io.BytesIO(page.screenshot())).width  # a page that can be drawn
+    assert len(page.pdf()) > 100_000
+
+
+@FROM_DISK
+def test_nothing_glides_for_those_who_asked_for_rest(open_page):
+    behaviour = "getComputedStyle(document.documentElement).scrollBehavior"
+    assert open_page("index.html", reduced_motion="reduce").evaluate(behaviour) == "auto"
+    assert open_page("index.html", reduced_motion="no-preference").evaluate(behaviour) == "smooth"
+
+
+# --- without scripts, without a mouse ------------------------------------------------------------
+
+
+@FROM_DISK
+@BY_NAME
+def test_the_book_can_be_read_without_scripts(open_page, path):
+    page = open_page(path, java_script_enabled=False)
+    with_scripts = open_page(path)
+    with_scripts.evaluate(
+        """document.querySelectorAll("main .copy, .card-over").forEach((made) => made.remove())"""
+    )
+    text = "main > :not(.masthead)"
+    assert len(page.locator(text).all_text_contents()) > 3
+    assert page.locator(text).all_text_contents() == with_scripts.locator(text).all_text_contents()
+    for button in ("button.theme", "button.search"):
+        assert not page.locator(button).first.is_visible()
+    links = page.locator("main a[href$='index.html'], main a[href*='index.html#']")
+    if links.count():
+        target = links.first.get_attribute("href").removeprefix("../")
+        follow(links.first, target)
+        assert page.locator("h1").is_visible()
+
+
+@FROM_DISK
+def test_figures_and_folds_work_without_scripts(open_page):
+    page = open_page(PAGES["simulation"], java_script_enabled=False)
     page.locator("details.solution summary").first.click()
-    assert page.locator("details.solution").first.get_attribute("open") is not None
+    assert page.locator("details.solution p").first.is_visible()
+    page.locator("#fig-scents img").scroll_into_view_if_needed()
+    assert Image.open(io.BytesIO(page.locator("#fig-scents img").screenshot())).width > 300
+    page.locator("#fig-scents a.enlarge").click()
+    page.wait_for_url("**/build/*.webp")
 
 
+@FROM_DISK
 def test_the_keyboard_reaches_the_text_first(open_page):
-    page = open_page("simulation")
+    page = open_page(PAGES["simulation"])
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the text"
+    assert focused(page) == "Skip to the text"
+    assert page.locator(".skip").bounding_box()["x"] >= 0
     page.keyboard.press("Enter")
     page.wait_for_url("**/*#text")
 
 
-@pytest.mark.parametrize("address", ["from disk"], indirect=True)
-@pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("device", "viewport"), [("390", PHONE), ("1280", DESK)])
-def test_pictures_are_kept(open_page, name, scheme, device, viewport):
-    page = open_page(name, viewport=viewport, color_scheme=scheme)
-    load_everything(page)
-    ARTIFACTS.mkdir(exist_ok=True)
-    height = page.evaluate("document.documentElement.scrollHeight")
-    width = viewport["width"]
-    tile = math.ceil(height / math.ceil(height / TILE))
-    for number, top in enumerate(range(0, height, tile), start=1):
-        path = ARTIFACTS / f"{name}-{device}-{scheme}-{number}.png"
-        clip = {"x": 0, "y": top, "width": width, "height": min(tile, height - top)}
-        page.screenshot(path=path, full_page=True, clip=clip)
-        assert sum(map(bool, Image.open(path).convert("L").histogram())) > 50  # not blank
+@FROM_DISK
+def test_whatever_has_the_focus_shows_it(open_page):
+    page = open_page(PAGES["simulation"])
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        style = page.evaluate(
+            """() => {
+                const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+                return [document.activeElement.outerHTML.slice(0, 80), outlineStyle, outlineWidth];
+            }"""
+        )
+        assert style[1:] == ["solid", "2px"], style
+
+
+@FROM_DISK
+def test_boxes_are_stops_for_the_keyboard_only_where_they_scroll(open_page):
+    page = open_page(PAGES["simulation"], viewport=PHONE)
+    stops = """() => [...document.querySelectorAll("main pre")]
+        .filter((box) => !box.closest("details:not([open])"))
+        .map((box) => [box.tabIndex === 0, box.scrollWidth > box.clientWidth + 1])"""
+    page.wait_for_function("document.querySelector('main pre[tabindex]')")
+    states = page.evaluate(stops)
+    assert {True, False} == {scrolls for _, scrolls in states}
+    assert all(stop == scrolls for stop, scrolls in states)

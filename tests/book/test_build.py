@@ -1,6 +1,7 @@
 """The build fails when it should, and executes only what it must."""
 
 import fcntl
+import re
 import shutil
 import threading
 import time
@@ -48,6 +49,36 @@ def test_only_a_change_of_code_or_library_executes_a_chapter(small_project):
     assert build.run_engine() == 1
     patch.setattr(settings, "library_digest", lambda: "one")
     assert build.run_engine() == 0
+
+
+def test_outputs_without_times_are_made_again(small_project):
+    folder, _ = small_project
+    (folder / "chapter.md").write_text(CHAPTER)
+    assert build.run_engine() == 1
+    times = (settings.CACHE / "cell-times.txt").read_text()
+    assert len(times.splitlines()) == 1
+    assert build.run_engine() == 0
+    assert (settings.CACHE / "cell-times.txt").read_text() == times
+    (settings.CACHE / "cell-times.txt").unlink()
+    assert build.run_engine() == 1
+
+
+def test_chapters_find_no_names_that_are_not_theirs(small_project):
+    """Names from the files that kernels run first would hide that a chapter lacks an import."""
+    folder, _ = small_project
+    names = "sorted(name for name in globals() if not name.startswith('_'))"
+    (folder / "chapter.md").write_text(CHAPTER.replace('"from the cell"', names))
+    assert build.run_engine() == 1
+    page = (settings.SITE / "index.html").read_text()
+    names = re.search(r'class="stdout">\[(.*?)\]', page)[1]
+    assert set(names.replace("'", "").split(", ")) <= {
+        "In",
+        "Out",
+        "exit",
+        "get_ipython",
+        "open",
+        "quit",
+    }
 
 
 def test_a_failing_cell_fails_the_build(small_project):

@@ -1,0 +1,130 @@
+// The book as the engine serves it: settings, pages, the files they show, and how long cells took.
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { imageSize } from "image-size";
+
+/** What is asked for does not exist. */
+export class NotFound extends Error {}
+
+export function visit(node, see) {
+  see(node);
+  node.children?.forEach((child) => visit(child, see));
+}
+
+/**
+ * Read everything from the engine's content server.
+ *
+ * The result has `title`, `description`, `contents` (pages and titles of parts, in order), `pages`
+ * (by slug), `files` (by address, with sizes), `colophon`, and `load` for the bytes of a file.
+ */
+export async function openBook(address) {
+  const load = async (where) => {
+    const response = await fetch(address + where);
+    if (!response.ok) throw new NotFound(`The engine has no ${where}.`);
+    return Buffer.from(await response.arrayBuffer());
+  };
+  const json = async (where) => JSON.parse(await load(where));
+  const project = (await json("/config.json")).projects[0];
+  const first = { slug: project.index ?? "index", title: project.title };
+  const contents = [first, ...(project.pages ?? [])];
+  const pages = new Map();
+  await Promise.all(contents.filter((entry) => entry.slug).map(async ({ slug }) => {
+    // A page that the engine could not read has no tree; the others can still be shown.
+    const data = await json(`/content/${slug}.json`).catch(() => null);
+    if (data) pages.set(slug, { ...data, slug });
+  }));
+  first.title = pages.get(first.slug)?.frontmatter.title ?? first.title;
+  const times = await cellTimes();
+  for (const data of pages.values()) {
+    data.seconds = timesOfPage(data, times);
+    tellOutputs(data);
+  }
+  return {
+    title: project.title ?? "", description: project.description ?? "", contents, pages, load,
+    files: await filesOf(pages.values(), load),
+    colophon: JSON.parse(process.env.BOOK_COLOPHON ?? "{}"),
+  };
+}
+
+/** The node with a label, or undefined. */
+export function find(data, identifier) {
+  let found;
+  visit(data.mdast, (node) => { if (!found && (node.html_id ?? node.identifier) === identifier) found = node; });
+  return found;
+}
+
+/** What the options of a cell say of its outputs is written down at each output. */
+function tellOutputs(data) {
+  visit(data.mdast, (block) => {
+    if (block.type !== "block" || !block.data) return;
+    const { alt, tags = [] } = block.data;
+    visit(block, (node) => { if (node.type === "output") Object.assign(node, { alt, expected: tags.includes("raises-exception") }); });
+  });
+}
+
+// --- files ---------------------------------------------------------------------------------------
+
+const known = new Map(); // names of files hold a digest of what is in them
+
+async function filesOf(pages, load) {
+  const wanted = new Set();
+  for (const data of pages) {
+    visit(data.mdast, (node) => {
+      if (node.type === "image" && node.url?.startsWith("/")) wanted.add(node.url);
+      for (const item of Object.values(node.jupyter_data?.data ?? {})) if (item?.path) wanted.add(item.path);
+    });
+  }
+  await Promise.all([...wanted].map(async (where) => {
+    if (!known.has(where)) known.set(where, describe(where, await load(where)));
+  }));
+  return new Map([...wanted].map((where) => [where, { ...known.get(where) }]));
+}
+
+function describe(where, bytes) {
+  if (!/\.(png|jpe?g|gif|webp|svg)$/.test(where)) return { text: bytes.toString("utf8") };
+  const { width, height } = imageSize(bytes);
+  return { width, height, inches: where.endsWith(".png") ? inchesWide(bytes, width) : undefined };
+}
+
+// Matplotlib writes the resolution into its PNG files (chunk pHYs, in dots per metre), so a figure
+// can be shown at the size at which it was drawn, however many dots it has.
+function inchesWide(bytes, width) {
+  const at = bytes.indexOf("pHYs");
+  if (at === -1 || at > 4096 || bytes[at + 12] !== 1) return undefined;
+  return width / (bytes.readUInt32BE(at + 4) * 0.0254);
+}
+
+/** What readers can take with them: the source of a page, and its executed notebook. */
+export function downloads(data) {
+  const root = process.env.BOOK_ROOT;
+  if (!root || !data.location) return [];
+  const source = path.join(root, data.location);
+  const { dir, name } = path.parse(source);
+  return [
+    { label: "Notebook", source: path.join(dir, "notebooks", `${name}.ipynb`), name: `${name}.ipynb` },
+    { label: "Markdown", source, name: path.basename(source) },
+  ].filter((file) => existsSync(file.source));
+}
+
+// --- times of cells ------------------------------------------------------------------------------
+
+async function cellTimes() {
+  const file = process.env.TREE_WORLD_CELL_TIMES;
+  const lines = file && existsSync(file) ? (await readFile(file, "utf8")).split("\n") : [];
+  return new Map(lines.filter(Boolean).map((line) => [line.split(" ")[0], Number(line.split(" ")[1])]));
+}
+
+/** Seconds by code node. A cell is known by all code up to it, as `tools/cell_times.py` says. */
+function timesOfPage(data, times) {
+  const digest = createHash("sha256");
+  const seconds = new Map();
+  visit(data.mdast, (node) => {
+    if (node.type !== "code" || !node.executable || !node.value) return;
+    digest.update(`${node.value}\0`);
+    const time = times.get(digest.copy().digest("hex"));
+    if (time !== undefined) seconds.set(node, time);
+  });
+  return seconds;
+}

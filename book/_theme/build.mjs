@@ -1,0 +1,93 @@
+// Writes the whole book as a folder of files. The engine runs this with BUILD_DIRECTORY and CONTENT_CDN.
+import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import path from "node:path";
+import sharp from "sharp";
+import { downloads, openBook, visit } from "./book.mjs";
+import { page } from "./page.mjs";
+import { searchIndex } from "./search.mjs";
+
+const { BUILD_DIRECTORY: target, CONTENT_CDN: content, BOOK_CACHE: cache } = process.env;
+const paper = "#fbfaf6";
+
+async function write(name, bytes) {
+  const file = path.join(target, name);
+  await mkdir(path.dirname(file), { recursive: true });
+  await writeFile(file, bytes);
+}
+
+/** The result of a slow conversion; kept, as names of files hold a digest of what is in them. */
+async function cached(name, make) {
+  const file = cache && path.join(cache, "images", name);
+  if (file && existsSync(file)) return readFile(file);
+  const bytes = await make();
+  if (file) {
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, bytes);
+  }
+  return bytes;
+}
+
+/** Figures become WebP, to the last dot the same, wherever that is smaller. */
+async function compress(book) {
+  for (const [where, file] of book.files) {
+    if (!where.endsWith(".png")) continue;
+    const name = where.replace(/\.png$/, ".webp");
+    const original = await book.load(where);
+    const bytes = await cached(name, () => sharp(original).webp({ lossless: true, effort: 5 }).toBuffer());
+    if (bytes.length < original.length) Object.assign(file, { name, bytes });
+  }
+}
+
+/** The address of the first figure of a page or, if it has none, of the book. */
+function firstPlot(book, data) {
+  for (const { mdast } of [data, ...book.contents.map((entry) => book.pages.get(entry.slug)).filter(Boolean)]) {
+    let first;
+    visit(mdast, (node) => { first ??= node.jupyter_data?.data?.["image/png"]?.path; });
+    if (first) return first;
+  }
+  return undefined;
+}
+
+/** Pictures for those who share a page: its first figure on paper, in the shape that they are shown in. */
+async function drawPictures(book) {
+  const names = new Map();
+  for (const data of book.pages.values()) {
+    const plot = firstPlot(book, data);
+    if (!plot) continue;
+    const name = `shared${plot}`;
+    names.set(data, name);
+    const shape = { width: 1120, height: 550, fit: "contain", background: paper };
+    const border = { top: 40, bottom: 40, left: 40, right: 40, background: paper };
+    const draw = async () => sharp(await book.load(plot)).flatten({ background: paper }).resize(shape).extend(border).png({ palette: true }).toBuffer();
+    await write(name, await cached(name, draw));
+  }
+  book.picture = (data) => names.get(data);
+}
+
+async function build() {
+  const book = await openBook(content);
+  const missing = book.contents.filter((entry) => entry.slug && !book.pages.has(entry.slug));
+  if (missing.length > 0) throw new Error(`The engine has no page ${missing.map((entry) => entry.slug).join(", ")}.`);
+  await compress(book);
+  await drawPictures(book);
+  await cp(path.join(import.meta.dirname, "public"), target, { recursive: true });
+  const used = new Set();
+  for (const [slug, data] of book.pages) {
+    const made = page(book, slug, null);
+    made.used.forEach((where) => used.add(where));
+    await write(slug === "index" ? "index.html" : `${slug}/index.html`, made.html);
+    for (const file of downloads(data)) await write(`downloads/${file.name}`, await readFile(file.source));
+  }
+  for (const where of used) {
+    const file = book.files.get(where);
+    await write(`build${file?.name ?? where}`, file?.bytes ?? (await book.load(where)));
+  }
+  await write("assets/search-index.js", searchIndex(book));
+  await write("robots.txt", "User-agent: *\nAllow: /\n");
+}
+
+await build().catch((error) => {
+  console.error(`Cannot render the book: ${error.message}`);
+  process.exit(1);
+});

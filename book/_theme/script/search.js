@@ -1,0 +1,162 @@
+// Search in all sections of the book. The sections come with the first search, as a script, since a
+// page that is opened from disk may fetch nothing else.
+import MiniSearch from "minisearch";
+import { element, store, stored, targetOf } from "./dom.js";
+
+const LIMIT = 30;
+const KEY = "tree-world-found";
+
+let index; // a promise, from the first search on
+
+function loadIndex(home) {
+  index ??= new Promise((resolve, reject) => {
+    const script = element("script", { src: new URL("assets/search-index.js", home).href });
+    script.addEventListener("load", resolve);
+    script.addEventListener("error", reject);
+    document.head.append(script);
+  }).then(() => {
+    const search = new MiniSearch({
+      fields: ["title", "page", "text", "code"],
+      storeFields: ["address", "title", "page", "text", "code"],
+      idField: "address",
+      searchOptions: {
+        boost: { title: 4, page: 2, text: 2 },
+        combineWith: "AND",
+        prefix: true,
+        fuzzy: (term) => (term.length > 4 ? 0.2 : false),
+      },
+    });
+    search.addAll(globalThis.bookSections);
+    return search;
+  });
+  return index;
+}
+
+export function setUpSearch(home) {
+  const buttons = document.querySelectorAll("button.search");
+  if (buttons.length === 0) return;
+  const input = element("input", { type: "text", placeholder: "Search the book", autocomplete: "off", spellcheck: false, enterKeyHint: "search" });
+  input.setAttribute("aria-label", "Search the book");
+  const status = element("p", { className: "status" });
+  status.setAttribute("role", "status");
+  const list = element("ol", { className: "results" });
+  const close = element("button", { type: "button", className: "close", textContent: "Close" });
+  const dialog = element("dialog", { className: "search-panel" }, element("div", { className: "search-line" }, input, close), status, list);
+  dialog.setAttribute("aria-label", "Search");
+  document.body.append(dialog);
+
+  const open = () => {
+    if (dialog.open) return;
+    loadIndex(home).catch(() => { status.textContent = "The index of the book could not be loaded."; });
+    dialog.showModal();
+    input.select();
+  };
+  const show = async () => {
+    const query = input.value.trim();
+    const search = await loadIndex(home);
+    if (query !== input.value.trim()) return; // typed on meanwhile
+    const results = query ? search.search(query) : [];
+    list.replaceChildren(...results.slice(0, LIMIT).map((result) => entry(result, home)));
+    status.textContent = !query ? "" : results.length === 0 ? `Nothing found for “${query}”.` : results.length === 1 ? "One section" : `${results.length} sections${results.length > LIMIT ? `; the first ${LIMIT}` : ""}`;
+  };
+
+  buttons.forEach((button) => {
+    button.hidden = false;
+    button.addEventListener("click", open);
+  });
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  list.addEventListener("click", (event) => { if (event.target.closest("a")) dialog.close(); });
+  input.addEventListener("input", show);
+  dialog.addEventListener("keydown", (event) => {
+    const links = [...list.querySelectorAll("a")];
+    const here = links.indexOf(document.activeElement);
+    if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+      event.preventDefault();
+      const next = here + (event.key === "ArrowDown" ? 1 : -1);
+      (next < 0 ? input : links[Math.min(next, links.length - 1)])?.focus();
+    } else if (event.key === "Enter" && document.activeElement === input) {
+      event.preventDefault();
+      links[0]?.click();
+    } else if (here >= 0 && event.key.length === 1 && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      input.focus(); // and the letter goes there
+    }
+  });
+  addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+    const slash = event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (slash || (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey))) {
+      event.preventDefault();
+      open();
+    }
+  });
+}
+
+function entry(result, home) {
+  // Words that only resemble what was typed are marked where there is nothing better.
+  const typed = result.terms.filter((term) => result.queryTerms.some((query) => term.startsWith(query)));
+  const terms = typed.length ? typed : result.terms;
+  const pattern = anyOf(terms);
+  const link = element("a", { href: home + result.address },
+    element("span", { className: "where" }, ...marked(result.page, pattern)),
+    ...(result.title && !result.page.endsWith(result.title) ? [element("span", { className: "what" }, ...marked(result.title, pattern))] : []));
+  const excerpt = excerptOf(result.text, pattern) ?? excerptOf(result.code, pattern);
+  if (excerpt) link.append(element("span", { className: "excerpt" }, ...marked(excerpt, pattern)));
+  link.addEventListener("click", () => store("sessionStorage", KEY, { address: result.address, terms }));
+  return element("li", {}, link);
+}
+
+const letter = "[\\p{L}\\p{N}]";
+const escaped = (term) => term.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
+/** Whole words, and nothing that only holds them. */
+const anyOf = (terms) => new RegExp(`(?<!${letter})(${terms.map(escaped).join("|")})(?!${letter})`, "giu");
+
+function marked(text, pattern) {
+  // A pattern with a group gives what lies between the matches and the matches in turn.
+  return text.split(pattern).map((part, index) => (index % 2 ? element("mark", {}, part) : part));
+}
+
+function excerptOf(text, pattern) {
+  const at = text.search(pattern);
+  if (at === -1) return null;
+  const start = at < 60 ? 0 : text.indexOf(" ", at - 60) + 1;
+  const end = start + 170 >= text.length ? text.length : text.lastIndexOf(" ", start + 170);
+  return `${start > 0 ? "… " : ""}${text.slice(start, end)}${end < text.length ? " …" : ""}`;
+}
+
+// --- on the page that was found ------------------------------------------------------------------
+
+/** Mark the words that led here, and go to the first of them. */
+export function markWhatWasFound() {
+  const mark = () => {
+    const found = stored("sessionStorage", KEY);
+    if (!found || !location.href.endsWith(found.address)) return;
+    store("sessionStorage", KEY, null);
+    const ranges = rangesOf(anyOf(found.terms));
+    if (ranges.length === 0) return;
+    if (window.Highlight) CSS.highlights.set("found", new Highlight(...ranges));
+    const section = targetOf(location.hash);
+    const first = ranges.find((range) => !section || section.contains(range.startContainer) || section.compareDocumentPosition(range.startContainer) & Node.DOCUMENT_POSITION_FOLLOWING);
+    const place = first?.startContainer.parentElement;
+    for (let folded = place?.closest("details:not([open])"); folded; folded = folded.parentElement.closest("details:not([open])")) folded.open = true;
+    place?.scrollIntoView({ block: "center" });
+  };
+  mark();
+  addEventListener("hashchange", mark);
+}
+
+function rangesOf(pattern) {
+  const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  const ranges = [];
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (node.parentElement.closest(".katex, script, .neighbours")) continue;
+    for (const match of node.data.matchAll(pattern)) {
+      const range = new Range();
+      range.setStart(node, match.index);
+      range.setEnd(node, match.index + match[0].length);
+      ranges.push(range);
+    }
+  }
+  return ranges;
+}

@@ -1,0 +1,90 @@
+"""No page has a fault that axe-core can find: in light and dark, on a phone and on a desk."""
+
+import json
+
+import pytest
+
+from tests.book.conftest import DESK, PHONE
+from tests.book.test_browser import BY_NAME, FROM_DISK, PAGES
+from tools import settings
+
+SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
+DEVICES = pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
+SPECIMEN_PAGES = ("index.html", "cells/index.html", "trusted/index.html", "last/index.html")
+
+
+@pytest.fixture(scope="module")
+def axe():
+    return (settings.THEME / "node_modules" / "axe-core" / "axe.min.js").read_text()
+
+
+def violations(page, axe, only=None):
+    """Rule, element and message of everything that axe finds."""
+    page.evaluate(axe)
+    options = {"resultTypes": ["violations"], "preload": False} | (
+        {"runOnly": only} if only else {}
+    )
+    found = page.evaluate("(options) => axe.run(document, options)", options)
+    return [
+        f"{rule['id']}: {node['html'][:120]}: {node['failureSummary']}"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+def violations_in_both_schemes(page, axe):
+    """In light all that axe finds; in dark, where nothing else can differ, faults of colour."""
+    found = violations(page, axe)
+    page.emulate_media(color_scheme="dark")
+    return found + violations(page, axe, only=["color-contrast", "link-in-text-block"])
+
+
+@FROM_DISK
+@DEVICES
+@BY_NAME
+def test_pages(open_page, axe, path, viewport):
+    page = open_page(path, viewport=viewport, color_scheme="light")
+    assert violations_in_both_schemes(page, axe) == []
+
+
+@FROM_DISK
+@SCHEMES
+@DEVICES
+def test_what_lies_over_a_page(open_page, axe, viewport, scheme):
+    page = open_page(PAGES["drives"], viewport=viewport, color_scheme=scheme)
+    for details in page.locator("main details").all():
+        details.evaluate("element => element.open = true")
+    assert violations(page, axe) == []
+    page.keyboard.press("/")
+    page.keyboard.type("kernel")
+    page.locator(".results mark").first.wait_for()
+    assert violations(page, axe) == []
+    page.keyboard.press("Escape")
+    page.locator("a.enlarge").first.click()
+    page.locator("dialog.enlarged img").wait_for()
+    assert violations(page, axe) == []
+    page.keyboard.press("Escape")
+    page.locator("main a.reference[href='#tab-verdicts']").first.focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    page.locator(".card-over table").wait_for()
+    assert violations(page, axe) == []
+
+
+@DEVICES
+@pytest.mark.parametrize("path", SPECIMEN_PAGES)
+def test_the_specimen(browser, specimen, axe, path, viewport):
+    context = browser.new_context(viewport=viewport, color_scheme="light")
+    page = context.new_page()
+    page.goto((specimen / path).as_uri())
+    assert violations_in_both_schemes(page, axe) == []
+    context.close()
+
+
+@FROM_DISK
+def test_axe_finds_faults(open_page, axe):
+    page = open_page("index.html")
+    page.evaluate("document.querySelector('main').insertAdjacentHTML('beforeend', '<img src>')")
+    page.evaluate("document.querySelector('.lede').style.color = '#ddd'")
+    found = {violation.partition(":")[0] for violation in violations(page, axe)}
+    assert found == {"image-alt", "color-contrast"}, json.dumps(sorted(found))

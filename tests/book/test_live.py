@@ -1,0 +1,75 @@
+"""An author sees changes at once, and what is wrong by file and line."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tools import build
+
+PROGRAM = """\
+from pathlib import Path
+from tools import live, settings
+settings.ROOT = Path({root!r})
+settings.CACHE = settings.ROOT / ".cache"
+live.main()
+"""
+ODD = """\
+const role = { name: "odd", body: { type: String, required: true },
+  run: () => [{ type: "oddity", value: "x" }] };
+export default { name: "Odd", roles: [role] };
+"""
+
+
+@pytest.fixture
+def live_book(small_project):
+    """A book that is being served: the file of its chapter, and its address."""
+    folder, _ = small_project
+    (folder / "odd.mjs").write_text(ODD)
+    contents = folder / "myst.yml"
+    contents.write_text(contents.read_text().replace("  toc:", "  plugins:\n    - odd.mjs\n  toc:"))
+    chapter = folder / "chapter.md"
+    chapter.write_text("# One\n\nThe first words.\n")
+    server = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM.format(root=str(folder))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        for line in server.stdout:
+            if found := re.search(r"http://localhost:\d+", line):
+                break
+        else:
+            pytest.fail("the server did not start")
+        yield chapter, found[0]
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(20)
+        build.end_group(server.pid)
+
+
+def test_a_page_reloads_and_names_what_is_wrong(live_book, browser):
+    chapter, address = live_book
+    page = browser.new_page()
+    page.goto(address)
+    page.get_by_text("The first words.").wait_for()
+    chapter.write_text("# One\n\nOther words.\n")
+    page.get_by_text("Other words.").wait_for()
+
+    chapter.write_text("# One\n\nSome words.\n\nAn {odd}`one`.\n")
+    page.get_by_role("heading", name="This page cannot be shown").wait_for()
+    message = page.locator("main").inner_text()
+    assert 'a node of kind "oddity"' in message
+    assert "/chapter.md, line 5" in message
+    assert "render.mjs" in message
+
+    chapter.write_text("# One\n\nMended words about pears.\n")
+    page.get_by_text("Mended words").wait_for()
+    page.keyboard.press("/")
+    page.keyboard.type("pears")
+    page.locator(".results mark", has_text="pears").wait_for()
+    page.close()

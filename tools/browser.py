@@ -1,0 +1,43 @@
+"""Finds the system's Chromium, for the tests of the site and for pictures of it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page, Playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MISSING = "Chromium is not installed. On Debian: apt-get install chromium"
+_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+def find() -> str | None:
+    """Path of the browser, or None."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start the browser without a window.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    """
+    path = find()
+    if path is None:
+        raise FileNotFoundError(MISSING)
+    return playwright.chromium.launch(executable_path=path, args=_OPTIONS)
+
+
+def load_everything(page: Page) -> None:
+    """Let fonts, and pictures below the fold, load too."""
+    page.evaluate(
+        """async () => {
+            for (const image of document.images) image.loading = "eager";
+            await Promise.all([...document.images].map((image) => image.decode()));
+            await document.fonts.ready;
+        }"""
+    )
