@@ -1,8 +1,13 @@
 """Fixtures that all tests share."""
 
+import hypothesis
 import pytest
 
 from tree_world.simulation import TreeWorld, TreeWorldConfig
+
+# A machine that is busy is no fault of the code.
+hypothesis.settings.register_profile("without deadlines", deadline=None)
+hypothesis.settings.load_profile("without deadlines")
 
 
 @pytest.fixture(scope="session", autouse=True)

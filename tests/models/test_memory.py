@@ -150,7 +150,7 @@ class MemoryMachine(RuleBasedStateMachine):
 
 
 TestMemoryMachine = MemoryMachine.TestCase
-TestMemoryMachine.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestMemoryMachine.settings = settings(max_examples=40, stateful_step_count=25)
 
 
 # --- capacity, ids, ages -------------------------------------------------------------------------

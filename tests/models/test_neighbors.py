@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tree_world.models.neighbors import GridIndex
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     dim=st.integers(1, 3),

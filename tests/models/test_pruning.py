@@ -103,7 +103,7 @@ def test_leave_one_out_of_nearly_nothing():
 # --- the certificate -----------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     number=st.integers(0, 60),
     seed=st.integers(0, 10_000),

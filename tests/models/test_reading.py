@@ -195,7 +195,7 @@ def test_boxes_leave_out_much_and_never_too_much(sds, threshold):
         assert kept.mean() < 0.6
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     seed=st.integers(0, 2**31),
     num_queries=st.integers(1, 6),
@@ -310,7 +310,7 @@ def test_nothing_in_store_is_nothing_known(method, order):
     assert ours.nearest_distance.isinf().all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 1000), st.sampled_from(EXACT), st.sampled_from([None, 30.0]))
 def test_a_constant_field_is_read_as_it_is(seed, method, threshold):
     places, deviations, observations = draw(seed, 300, 1000, sds=(5.0, 30.0))

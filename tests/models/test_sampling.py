@@ -167,7 +167,7 @@ def test_cells_follow_every_change(data):
         np.testing.assert_allclose(samples.log_probabilities.exp(), expected[columns], rtol=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10**6),
     sds=st.sampled_from([(0.1, 0.1), (0.5, 60.0)]),
