@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.models import oracle
+from tree_world.models import sampling
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.sampling import CellSearch, Query, draw
+from tree_world.models.neighbors import BUCKET, CHILD, COUNT
+from tree_world.models.sampling import CellSearch, Query, draw, exact_log_weights
 
 WAYS = ("exact", "cells")
 
@@ -184,9 +186,25 @@ def test_no_cell_weighs_more_than_its_bound(
     query = Query(key, 0.8, np.array([3.0, -8.0]), np.full(2, location_sd), location_temperature,
                   threshold)  # fmt: skip
     search._follow()
-    bounds = search._bounds(query, len(search._cells))
-    weights = np.array([search._open(query, at).log_sum for at in range(len(bounds))])
-    assert (weights <= bounds + 1e-9).all()
+    sums, tree, target = search._sums, memory._rows[0].index.tree, search._target(query)
+    weights = exact_log_weights(memory._rows[0], query)
+
+    def rows_in(node):
+        child = tree.links[node, CHILD]
+        if child >= 0:
+            return rows_in(child) + rows_in(child + 1)
+        return tree.rows[tree.links[node, BUCKET], : tree.links[node, COUNT]].tolist()
+
+    nodes = [0]
+    for node in nodes:
+        rows = rows_in(node)
+        assert len(rows) == tree.links[node, COUNT]
+        assert np.logaddexp.reduce(weights[rows], initial=-np.inf) <= (
+            sampling._bound(sums, target, node) + 1e-5
+        )
+        if (child := tree.links[node, CHILD]) >= 0:
+            nodes += [child, child + 1]
+    assert len(nodes) > 1
 
 
 def test_a_projection_does_not_change_what_is_looked_for():

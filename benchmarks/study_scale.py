@@ -1,0 +1,172 @@
+"""Studies of memories of a million observations and more, which take too long for a chapter.
+
+Usage: ``python -m benchmarks.study_scale [NAME ...]``, all by default. Each is measured in one run,
+so that ratios hold whatever the machine; times are those of the machine that is noted.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tqdm
+
+from benchmarks.machine import copy_bandwidth, resident_bytes
+from benchmarks.studies import run_studies
+from tree_world.models.memory import SpatialMemory
+
+RESULTS = Path(__file__).resolve().parent / "results" / "scale.json"
+
+SENSORY = 384
+SD = 10.0  # metres, of all observations and reads
+THRESHOLD = 25.0  # metres
+NUMBER = 64  # places that are drawn in a step
+KEYS = 3  # drives that take turns
+AT_A_TIME = 50_000  # observations in a write that fills a memory
+
+MANY = 1_000_000
+SPREAD = 200.0  # metres: ten thousand observations so spread are as dense as in the other chapters
+SIZES = (10_000, 100_000, 1_000_000)
+STEPS = 3000
+QUERIES = 100_000
+
+
+def step() -> dict[str, Any]:
+    """A life in a full memory of a million: crowded, and as dense as ten thousand elsewhere."""
+    return {
+        name: _life(_filled(MANY, spread), spread)
+        for name, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0])))
+    }
+
+
+def growth() -> dict[str, Any]:
+    """The same life in memories of 10⁴, 10⁵ and 10⁶ observations that are equally dense."""
+    lives = []
+    for size in SIZES:
+        spread = SPREAD * math.sqrt(size / SIZES[0])
+        lives.append({"size": size, **_life(_filled(size, spread), spread)})
+    return {
+        "lives": lives,
+        "growth": lives[-1]["median"] / lives[0]["median"],
+    }
+
+
+def overhead() -> dict[str, Any]:
+    """Resident memory beside the observations, with search tables of several keys."""
+    found = {}
+    for name, storage_dtype in (("single", torch.float32), ("half", torch.float16)):
+        for world, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0]))):
+            before = resident_bytes()
+            memory = _filled(MANY, spread, storage_dtype=storage_dtype)
+            generator = torch.Generator().manual_seed(1)
+            for key in _keys():
+                memory.sample([0.0, 0.0], SD, key, NUMBER, temperature=1.0, seed=generator)
+            observations = 2 * 2 * 4 + SENSORY * storage_dtype.itemsize
+            each = (resident_bytes() - before) / MANY
+            found[f"{name}, {world}"] = {
+                "bytes_each": each,
+                "bytes_of_an_observation": observations,
+                "share": each / observations - 1,
+            }
+            del memory
+    return found
+
+
+def batch() -> dict[str, Any]:
+    """Read 100,000 places at once from a million observations."""
+    found = {}
+    for name, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0]))):
+        memory = _filled(MANY, spread)
+        generator = torch.Generator().manual_seed(2)
+        number = QUERIES if name == "wide" else QUERIES // 50
+        queries = spread * torch.randn(number, 2, generator=generator)
+        store = memory._rows[0]
+        few = queries[:500].numpy()
+        neighbours = np.mean([len(store.nearby(place, place, THRESHOLD)) for place in few])
+        seconds = []
+        for _ in range(4):
+            started = time.perf_counter()
+            memory.read(queries, SD, THRESHOLD)
+            seconds.append(time.perf_counter() - started)
+        gathered = float(neighbours) * number * SENSORY * 4
+        bandwidth = copy_bandwidth()
+        found[name] = {
+            "queries": number,
+            "neighbours": float(neighbours),
+            "seconds": min(seconds),
+            "bytes_a_second": gathered / min(seconds),
+            "bandwidth": bandwidth,
+            "share": gathered / min(seconds) / bandwidth,
+        }
+    return found
+
+
+def _filled(number: int, spread: float, **choices: Any) -> SpatialMemory:
+    """Fill a memory to the brim, so that each write makes the oldest give way."""
+    generator = torch.Generator().manual_seed(0)
+    memory = SpatialMemory(2, SENSORY, max_memory_size=number, **choices)
+    for start in tqdm.trange(0, number, AT_A_TIME, desc=f"filling {number:,}", unit="write"):
+        part = min(AT_A_TIME, number - start)
+        places = spread * torch.randn(part, 2, generator=generator)
+        memory.write(places, SD, _senses(part, generator))
+    return memory
+
+
+def _senses(number: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.randn(number, SENSORY, generator=generator), dim=-1)
+
+
+def _keys() -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    return [5 * torch.randn(SENSORY, generator=generator) for _ in range(KEYS)]
+
+
+def _life(memory: SpatialMemory, spread: float) -> dict[str, Any]:
+    """Walk about the middle, where it is densest, and time each step after the first hundred."""
+    generator = torch.Generator().manual_seed(3)
+    keys, place = _keys(), torch.zeros(2)
+    latencies: list[float] = []
+    parts: list[list[float]] = []
+    for number in tqdm.trange(STEPS + 100, desc=f"life in {len(memory):,}", unit="step"):
+        place = 0.995 * place + 0.02 * SPREAD * torch.randn(2, generator=generator)
+        sense, key = _senses(1, generator), keys[number // 100 % KEYS]
+        times = [time.perf_counter()]
+        memory.write(place[None], SD, sense)
+        times.append(time.perf_counter())
+        memory.read(place, SD, THRESHOLD)
+        times.append(time.perf_counter())
+        memory.sample(
+            place, SD, key, NUMBER, temperature=1.0, location_temperature=100.0, seed=generator
+        )
+        times.append(time.perf_counter())
+        if number >= 100:
+            parts.append(np.diff(times).tolist())
+            latencies.append(times[-1] - times[0])
+    columns = zip(("write", "read", "sample"), np.median(parts, axis=0).tolist(), strict=True)
+    return {
+        "spread": spread,
+        "neighbours": len(memory._rows[0].nearby(place.numpy(), place.numpy(), THRESHOLD)),
+        "steps": len(latencies),
+        "median": float(np.median(latencies)),
+        "p99": float(np.quantile(latencies, 0.99)),
+        "worst": max(latencies),
+        **dict(columns),
+    }
+
+
+STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
+    "step": step,
+    "growth": growth,
+    "overhead": overhead,
+    "batch": batch,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(run_studies(STUDIES, RESULTS, sys.argv[1:]))
