@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,13 @@ AT_A_TIME = 50_000  # observations in a write that fills a memory
 MANY = 1_000_000
 SPREAD = 200.0  # metres: ten thousand observations so spread are as dense as in the other chapters
 SIZES = (10_000, 100_000, 1_000_000)
+DISK_SIZE = 10_000_000
 STEPS = 3000
 QUERIES = 100_000
 
 
 def step() -> dict[str, Any]:
-    """A life in a full memory of a million: crowded, and as dense as ten thousand elsewhere."""
+    """Live in a full memory of a million: crowded, and as dense as ten thousand elsewhere."""
     return {
         name: _life(_filled(MANY, spread), spread)
         for name, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0])))
@@ -46,7 +48,7 @@ def step() -> dict[str, Any]:
 
 
 def growth() -> dict[str, Any]:
-    """The same life in memories of 10⁴, 10⁵ and 10⁶ observations that are equally dense."""
+    """Live in memories of 10⁴, 10⁵ and 10⁶ observations that are as dense as each other."""
     lives = []
     for size in SIZES:
         spread = SPREAD * math.sqrt(size / SIZES[0])
@@ -107,14 +109,53 @@ def batch() -> dict[str, Any]:
     return found
 
 
+def disk() -> dict[str, Any]:
+    """Live in a memory of ten million on disk, in half precision; stop, and start again."""
+    spread = SPREAD * math.sqrt(DISK_SIZE / SIZES[0])
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
+        folder = Path(scratch) / "memory"
+        before, started = _anonymous_bytes(), time.perf_counter()
+        memory = _filled(DISK_SIZE, spread, storage=folder, storage_dtype=torch.float16)
+        filled = time.perf_counter()
+        memory.checkpoint()
+        checkpointed = time.perf_counter()
+        life = _life(memory, spread)
+        again = time.perf_counter()
+        memory.checkpoint()
+        again = time.perf_counter() - again
+        used = sum(path.stat().st_blocks * 512 for path in folder.iterdir())
+        del memory
+        loading = time.perf_counter()
+        memory = SpatialMemory.load(folder)
+        loading = time.perf_counter() - loading
+        return {
+            "size": len(memory),
+            **life,
+            "seconds_to_fill": filled - started,
+            "seconds_of_first_checkpoint": checkpointed - filled,
+            "seconds_of_checkpoint": again,
+            "seconds_to_load": loading,
+            "bytes_on_disk": used,
+            "bytes_without_files_each": (_anonymous_bytes() - before) / len(memory),
+        }
+
+
+def _anonymous_bytes() -> int:
+    """Memory of this process that is not a part of files."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("RssAnon")).split()[1])
+
+
 def _filled(number: int, spread: float, **choices: Any) -> SpatialMemory:
     """Fill a memory to the brim, so that each write makes the oldest give way."""
     generator = torch.Generator().manual_seed(0)
     memory = SpatialMemory(2, SENSORY, max_memory_size=number, **choices)
+    senses = _senses(AT_A_TIME, generator)  # in another order each time, as drawing takes long
     for start in tqdm.trange(0, number, AT_A_TIME, desc=f"filling {number:,}", unit="write"):
         part = min(AT_A_TIME, number - start)
+        order = torch.randperm(AT_A_TIME, generator=generator)[:part]
         places = spread * torch.randn(part, 2, generator=generator)
-        memory.write(places, SD, _senses(part, generator))
+        memory.write(places, SD, senses[order])
     return memory
 
 
@@ -165,6 +206,7 @@ STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
     "growth": growth,
     "overhead": overhead,
     "batch": batch,
+    "disk": disk,
 }
 
 

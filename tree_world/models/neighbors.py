@@ -225,7 +225,8 @@ def _has_room(tree: Tree, place: np.ndarray, least_side: float) -> bool:
         side = max(tree.frame[1, axis], place[axis]) - min(tree.frame[0, axis], place[axis])
         levels += 2.0 * max(0.0, math.log2(4.0 * side / least_side))
     used = tree.used
-    return used[_NODES] + 2 * levels <= len(tree.links) and used[_BUCKETS] + 2 <= len(tree.rows)
+    room = used[_NODES] + 2 * levels <= len(tree.links) and used[_BUCKETS] + 2 <= len(tree.rows)
+    return bool(room)
 
 
 @compiled
@@ -283,7 +284,7 @@ def _half(tree: Tree, node: int, row: int, place: np.ndarray) -> int:
     axis = tree.links[node, AXIS]
     if axis < len(place):
         return 1 if place[axis] >= tree.splits[node] else 0
-    return (row >> (axis - len(place))) & 1
+    return int((row >> (axis - len(place))) & 1)
 
 
 @compiled
@@ -330,11 +331,11 @@ def _split(
 @compiled
 def _new_pair(tree: Tree, change: int) -> int:
     used = tree.used
-    pair = used[_FREE_NODES]
+    pair = int(used[_FREE_NODES])
     if pair >= 0:
         used[_FREE_NODES] = tree.links[pair, CHILD]
     else:
-        pair = used[_NODES]
+        pair = int(used[_NODES])
         used[_NODES] += 2
     for node in range(pair, pair + 2):
         tree.links[node, CHILD], tree.links[node, BUCKET] = -1, -1
@@ -346,11 +347,11 @@ def _new_pair(tree: Tree, change: int) -> int:
 @compiled
 def _new_bucket(tree: Tree) -> int:
     used = tree.used
-    bucket = used[_FREE_BUCKETS]
+    bucket = int(used[_FREE_BUCKETS])
     if bucket >= 0:
         used[_FREE_BUCKETS] = tree.rows[bucket, 0]
     else:
-        bucket = used[_BUCKETS]
+        bucket = int(used[_BUCKETS])
         used[_BUCKETS] += 1
     return bucket
 

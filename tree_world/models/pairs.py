@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tree_world.models.compiling import compiled
+from tree_world.models.compiling import compiled, value
 from tree_world.models.read_types import Observations, Read, ReadOptions
 from tree_world.models.screening import (
     QUERIES,
@@ -30,10 +30,9 @@ _BYTES = 100  # that a thread of the compiled loop needs for each observation th
 
 def can_read_pairs(observations: Observations, options: ReadOptions) -> bool:
     """Tell whether the compiled loop serves these observations and options."""
-    senses = observations.senses
     return (
-        senses.device.type == "cpu"
-        and senses.dtype in (torch.float32, torch.float64)
+        observations.senses.device.type == "cpu"
+        and observations.precision in (torch.float32, torch.float64)
         and options.order == "constant"
     )
 
@@ -124,10 +123,13 @@ def read_pairs(
 
     arrays = (observations.locations, observations.location_sds, observations.senses)
     locations, location_sds, senses = (array.detach().numpy() for array in arrays)
+    dtype = torch.empty(0, dtype=observations.precision).numpy().dtype
+    if senses.dtype == np.float16:
+        senses = senses.view(np.uint16)  # as compiled functions know it
     # By NumPy: PyTorch's threads, which fill large arrays, go on spinning where ours want to work.
-    mean = np.zeros((len(queries), senses.shape[1]), dtype=senses.dtype)
+    mean = np.zeros((len(queries), senses.shape[1]), dtype=dtype)
     known = np.zeros(len(queries), dtype=np.bool_)
-    support = np.empty((3, len(queries)), dtype=senses.dtype)
+    support = np.empty((3, len(queries)), dtype=dtype)
     support[:] = np.array([[0.0], [np.inf], [np.inf]]) if options.support else np.nan
     threshold = math.inf if options.match_threshold is None else options.match_threshold
 
@@ -161,13 +163,14 @@ def _add_weighted(
         p, q, r, s = shares[j], shares[j + 1], shares[j + 2], shares[j + 3]
         t, u, v, w = shares[j + 4], shares[j + 5], shares[j + 6], shares[j + 7]
         for k in range(width):
-            first = (p * a[k] + q * b[k]) + (r * c[k] + s * d[k])
-            total[k] += first + ((t * e[k] + u * f[k]) + (v * g[k] + w * h[k]))
+            first = (p * value(a[k]) + q * value(b[k])) + (r * value(c[k]) + s * value(d[k]))
+            rest = (t * value(e[k]) + u * value(f[k])) + (v * value(g[k]) + w * value(h[k]))
+            total[k] += first + rest
         j += 8
     while j < number:
         a, p = senses[matching[j]], shares[j]
         for k in range(width):
-            total[k] += p * a[k]
+            total[k] += p * value(a[k])
         j += 1
 
 
@@ -179,7 +182,7 @@ def _variance(
     for j in range(number):
         sense, square = senses[matching[j]], 0.0
         for k in range(len(mean)):
-            step = np.float64(sense[k]) - mean[k]
+            step = np.float64(value(sense[k])) - mean[k]
             square += step * step
         variance += shares[j] * square
     return variance
@@ -219,7 +222,7 @@ def _fill_reads(
     norms, affinities, distances = np.empty(room), np.empty(room), np.empty(room)
     matching, levels = np.empty(room, np.int64), np.empty(room, np.int64)
     weights = np.empty(room)
-    shares = np.empty(room, senses.dtype)
+    shares = np.empty(room, mean.dtype)
     steps = np.empty(_LEVELS)
     for group in range(first, len(query_edges) - 1, stride):
         number = 0

@@ -88,8 +88,8 @@ def exact_log_weights(store: Store, query: Query) -> np.ndarray:
         −∞ where a slot is free, or too far away.
     """
     everything = store.observations()
-    key = torch.from_numpy(query.search_key).to(everything.senses)
-    weights = (everything.senses.detach() @ key).double() / query.temperature
+    key = torch.from_numpy(query.search_key).to(everything.senses.device, everything.precision)
+    weights = scores_of(everything.senses.detach(), key).double() / query.temperature
     if query.location is not None and query.location_sd is not None:
         places, sds = (
             torch.from_numpy(array)[None].to(weights)
@@ -102,6 +102,24 @@ def exact_log_weights(store: Store, query: Query) -> np.ndarray:
         weights = weights + affinity[0] / query.location_temperature
     present = torch.from_numpy(store.written_at[: store.used] >= 0).to(weights.device)
     return weights.masked_fill(~present, -torch.inf).cpu().numpy()
+
+
+def scores_of(senses: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    """Products of senses and a key, in the precision of the key.
+
+    Parameters
+    ----------
+    senses : torch.Tensor of shape (n, embed_dim)
+    key : torch.Tensor of shape (embed_dim,)
+
+    Returns
+    -------
+    torch.Tensor of shape (n,)
+    """
+    if senses.dtype == key.dtype:
+        return senses @ key
+    parts = senses.split(_AT_A_TIME)
+    return torch.cat([part.to(key.dtype) @ key for part in parts]) if parts else key.new_empty(0)
 
 
 def draw(
@@ -230,9 +248,12 @@ class CellSearch:
             self._sums = _Sums(scores, log_sums, boxes)
         changed = _changed_nodes(index.tree, self._seen)
         stale = _rows_written_since(index.tree, changed, store.written_at, self._clock)
-        for some in np.split(stale, np.arange(_AT_A_TIME, len(stale), _AT_A_TIME)):
-            senses = store.senses[torch.from_numpy(some)].detach().to(self._key.dtype)
-            scores[some] = (senses @ self._key / self._temperature).numpy()
+        senses = store.senses[: store.used].detach()
+        if len(stale) > store.used // 2:  # most of them: in a row, without a copy
+            scores[: store.used] = scores_of(senses, self._key).numpy() / self._temperature
+        else:
+            own = scores_of(senses[torch.from_numpy(stale)], self._key).numpy()
+            scores[stale] = own / self._temperature
         _sum_up(index.tree, changed, self._sums, store.location_sds.detach().numpy())
         self._seen, self._clock = index.changes, store.clock
 
@@ -398,7 +419,7 @@ def _bound(sums: _Sums, target: _Target, node: int) -> float:
     """Upper bound of the logarithm of the weight of a cell."""
     if sums.log_sums[node] == -np.inf:
         return -np.inf
-    return sums.log_sums[node] + _greatest_affinity(target, sums.boxes[node])
+    return float(sums.log_sums[node]) + _greatest_affinity(target, sums.boxes[node])
 
 
 @compiled
@@ -419,7 +440,7 @@ def _log_sum(weights: np.ndarray) -> float:
     for weight in weights:
         greatest = max(greatest, weight)
     if greatest == -np.inf:
-        return greatest
+        return -np.inf
     for weight in weights:
         total += math.exp(weight - greatest)
     return greatest + math.log(total)
@@ -525,7 +546,7 @@ def _draw(
 def _log_total(tree: Tree, sums: _Sums, sds: np.ndarray, target: _Target) -> float:
     """Logarithm of the sum of all weights, but for cells that are negligible beside the rest."""
     if not target.here:
-        return sums.log_sums[0]
+        return float(sums.log_sums[0])
     total = -np.inf
     weights = np.empty(FULL)
     waiting = np.zeros(64, np.int64)
