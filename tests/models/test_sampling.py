@@ -224,6 +224,32 @@ def test_a_projection_does_not_change_what_is_looked_for():
         assert torch.equal(one.ids, two.ids)
 
 
+def test_cells_draw_by_weight_where_there_are_many_cells():
+    memory = filled(5000, sds=(5.0, 20.0))
+    key = 0.5 * torch.randn(5, generator=torch.Generator().manual_seed(9))
+    for row in range(300):  # rewritten here and there, the oldest giving way
+        memory.write([[row % 17 * 9.0, row % 23 * -6.0]], 4.0, [[0.1 * (row % 7)] * 5])
+    for case in CASES:
+        expected = weights_by_hand(memory, key, 1.0, **case)
+        samples = memory.sample_with_origin(
+            case.get("location"), case.get("sd"), key, 50_000, temperature=1.0,
+            match_threshold=case.get("threshold"),
+            location_temperature=case.get("loc_temperature", 1.0), seed=1, method="cells",
+        )  # fmt: skip
+        columns = ids_to_columns(memory, samples.ids)
+        np.testing.assert_allclose(samples.log_probabilities.exp(), expected[columns], rtol=1e-3)
+        counts = np.bincount(columns, minlength=len(expected))
+        often = expected * 50_000 >= 5
+        observed = np.append(counts[often], counts[~often].sum())
+        wanted = np.append(expected[often], expected[~often].sum()) * 50_000
+        kept = wanted > 0
+        assert scipy.stats.chisquare(observed[kept], wanted[kept]).pvalue > 1e-3
+    alone = memory.sample_with_origin(
+        [0.0, 0.0], 9.0, key, 3000, temperature=1.0, replacement=False, method="cells"
+    )
+    assert len(set(alone.ids.tolist())) == 3000
+
+
 def test_there_is_no_limit_to_the_number_of_categories():
     number = 2**24 + 1000
     logs = np.full(number, -50.0)

@@ -70,6 +70,7 @@ _DTYPES = {str(dtype): dtype for dtype in (torch.float16, torch.float32, torch.f
 
 _FEW = 10_000  # observations, up to which looking at all is quicker than opening cells
 _SEARCHES = 8  # search keys that are kept ready
+_SMALL = 100_000  # observations, up to which to group them takes less time than to search
 _FOR_EACH_PLACE = 1000  # observations that are put in order anew in the time of one index search
 
 
@@ -586,7 +587,13 @@ class SpatialMemory:
         ]  # fmt: skip
 
         def arranged(name: str) -> torch.Tensor:
-            whole = torch.stack([getattr(part, name) for part in parts])
+            whole = (
+                torch.stack([getattr(part, name) for part in parts])
+                if len(parts) > 1
+                else (
+                    getattr(parts[0], name)[None]  # not a copy
+                )
+            )
             if places.ndim == 1:
                 whole = whole.squeeze(1)
             return whole.squeeze(0) if places.ndim < 3 and self.batch_size == 1 else whole
@@ -602,9 +609,15 @@ class SpatialMemory:
             # Free slots have infinite deviations, through which no gradient passes.
             slots = torch.from_numpy(row.slots_by_age()).to(self.device)
             observations = observations.take(slots)
-        few = len(places) <= max(64, len(observations) // _FOR_EACH_PLACE)
-        few = few and options.match_threshold is not None and not self._requires_grad
-        found = read(places, sds, observations, options, row.nearby if few else None)
+        nearby = None
+        if options.match_threshold is not None and not self._requires_grad and len(places):
+            few = len(places) <= max(64, len(observations) // _FOR_EACH_PLACE)
+            # If the threshold leaves out more than the tail may, it says what matters.
+            deviations = math.sqrt(-2 * math.log(options.tail))
+            reach = deviations * math.hypot(float(sds.max()), row.greatest_sd)
+            if few or (options.match_threshold < reach and len(observations) > _SMALL):
+                nearby = row.nearby
+        found = read(places, sds, observations, options, nearby)
         if self.projection is None:
             return found
         mean = self.projection.decode(found.mean) * found.known.unsqueeze(-1)

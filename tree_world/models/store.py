@@ -72,7 +72,7 @@ class Store:
         self._named = np.zeros(0 if folder is None else room, dtype=np.bool_)  # by the last one
         self._checksums = np.zeros(len(self._named), dtype=np.uint32)  # of slots that are named
         self._oldest: list[tuple[int, int]] = []
-        self._greatest_sd = 0.0
+        self.greatest_sd = 0.0
         self.witnesses = Witnesses(self.observations().take(slice(0)), np.empty(0))
 
     # --- what is there ---------------------------------------------------------------------------
@@ -171,7 +171,7 @@ class Store:
         place = location.cpu().double().numpy()
         deviation = location_sd.cpu().double().numpy()
         # Within so many combined deviations is within so many of the greatest, in metres.
-        reach = merge_distance * float(np.hypot(deviation.max(), self._greatest_sd))
+        reach = merge_distance * float(np.hypot(deviation.max(), self.greatest_sd))
         slots = torch.from_numpy(self.index.near_box(place, place, reach)).to(location.device)
         variances = location_sd.square() + self.location_sds[slots].square()
         away = ((location - self.locations[slots]).square() / variances).sum(dim=-1)
@@ -326,7 +326,7 @@ class Store:
         self._checksums[slots] = checksums
         self.index.add(slots, locations.numpy())
         if len(slots):
-            self._greatest_sd = float(location_sds.max())
+            self.greatest_sd = float(location_sds.max())
         self._free = np.flatnonzero(self.written_at[: self.used] < 0)[::-1].tolist()
         self.checkpoint_is_complete()
 
@@ -352,7 +352,7 @@ class Store:
             self.location_sds[where] = location_sds
             self.senses[where] = senses.to(self.senses.dtype)
         self.index.add(slots, self.locations[where].detach().cpu().numpy())
-        self._greatest_sd = max(self._greatest_sd, float(location_sds.max()))
+        self.greatest_sd = max(self.greatest_sd, float(location_sds.max()))
 
     def _touch(self, slots: np.ndarray) -> None:
         self.written_at[slots] = np.arange(self.clock, self.clock + len(slots))
