@@ -35,7 +35,7 @@ MANY = 1_000_000
 SPREAD = 200.0  # metres: ten thousand observations so spread are as dense as in the other chapters
 SIZES = (10_000, 100_000, 1_000_000)
 DISK_SIZE = 10_000_000
-STEPS = 3000
+STEPS = 2000
 QUERIES = 100_000
 
 

@@ -75,6 +75,10 @@ class SensesFile:
     def reserve(self, num_rows: int) -> None:
         """Ask the disk for room for the first rows, so that it cannot be wanting when they are set.
 
+        Parameters
+        ----------
+        num_rows : int
+
         Raises
         ------
         OSError
@@ -92,7 +96,16 @@ class SensesFile:
         self._reserved = end
 
     def checksums(self, rows: Iterable[int]) -> np.ndarray:
-        """CRC-32 of each of some rows."""
+        """CRC-32 of each of some rows.
+
+        Parameters
+        ----------
+        rows : iterable of int
+
+        Returns
+        -------
+        numpy.ndarray of uint32
+        """
         return np.fromiter((zlib.crc32(self._rows[row]) for row in rows), dtype=np.uint32)
 
     def flush(self) -> None:
@@ -138,13 +151,34 @@ class Folder:
         return self.path / self.CHECKPOINT
 
     def new_file(self, num_rows: int, width: int, dtype: torch.dtype) -> SensesFile:
-        """Make a file of senses, under a name that was not given before."""
+        """Make a file of senses, under a name that was not given before.
+
+        Parameters
+        ----------
+        num_rows, width, dtype
+            As for `SensesFile`.
+
+        Returns
+        -------
+        SensesFile
+        """
         taken = [int(path.stem.split("-")[1]) for path in self.path.glob("senses-*.bin")]
         name = f"senses-{max(taken, default=0) + 1}.bin"
         return self._kept(SensesFile(self.path / name, num_rows, width, dtype, new=True))
 
     def open_file(self, name: str, num_rows: int, width: int, dtype: torch.dtype) -> SensesFile:
-        """Open a file of senses that a checkpoint names."""
+        """Open a file of senses that a checkpoint names.
+
+        Parameters
+        ----------
+        name : str
+        num_rows, width, dtype
+            As for `SensesFile`.
+
+        Returns
+        -------
+        SensesFile
+        """
         return self._kept(SensesFile(self.path / name, num_rows, width, dtype, new=False))
 
     def _kept(self, file: SensesFile) -> SensesFile:
@@ -152,7 +186,13 @@ class Folder:
         return file
 
     def tidy(self, named: Iterable[str]) -> None:
-        """Remove what neither the checkpoint names nor a memory uses, and what a kill has left."""
+        """Remove what neither the checkpoint names nor a memory uses, and what a kill has left.
+
+        Parameters
+        ----------
+        named : iterable of str
+            Names of files.
+        """
         kept = {*named, *self._files}
         for path in [*self.path.glob("senses-*.bin"), *self.path.glob("memory*.tmp")]:
             if path.name not in kept:

@@ -284,7 +284,16 @@ class Store:
     # --- checkpoints of what is on disk ----------------------------------------------------------
 
     def checksums(self, slots: np.ndarray) -> np.ndarray:
-        """CRC-32 of the senses in some slots, of a store on disk."""
+        """CRC-32 of the senses in some slots, of a store on disk.
+
+        Parameters
+        ----------
+        slots : numpy.ndarray of int
+
+        Returns
+        -------
+        numpy.ndarray of uint32
+        """
         assert self.file is not None
         new = slots[~self._named[slots]]
         self._checksums[new] = self.file.checksums(new)
