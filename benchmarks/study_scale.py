@@ -18,7 +18,7 @@ import numpy as np
 import torch
 import tqdm
 
-from benchmarks.machine import copy_bandwidth, resident_bytes
+from benchmarks.machine import copy_bandwidth
 from benchmarks.studies import run_studies
 from tree_world.models.memory import SpatialMemory
 
@@ -60,23 +60,31 @@ def growth() -> dict[str, Any]:
 
 
 def overhead() -> dict[str, Any]:
-    """Resident memory beside the observations, with search tables of several keys."""
+    """Count all that is kept beside the observations, with search tables of several keys."""
     found = {}
-    for name, storage_dtype in (("single", torch.float32), ("half", torch.float16)):
-        for world, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0]))):
-            before = resident_bytes()
-            memory = _filled(MANY, spread, storage_dtype=storage_dtype)
-            generator = torch.Generator().manual_seed(1)
-            for key in _keys():
-                memory.sample([0.0, 0.0], SD, key, NUMBER, temperature=1.0, seed=generator)
-            observations = 2 * 2 * 4 + SENSORY * storage_dtype.itemsize
-            each = (resident_bytes() - before) / MANY
-            found[f"{name}, {world}"] = {
-                "bytes_each": each,
-                "bytes_of_an_observation": observations,
-                "share": each / observations - 1,
-            }
-            del memory
+    for world, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0]))):
+        memory = _filled(MANY, spread, storage_dtype=torch.float16)
+        for key in _keys():
+            memory.sample([0.0, 0.0], SD, key, NUMBER, temperature=1.0)
+        store = memory._rows[0]
+        tree, searches = store.index.tree, memory._searches.values()
+        nodes, buckets = int(tree.used[0]), int(tree.used[2])
+        arrays = [
+            *(store.ids, store.written_at),
+            *(array[:nodes] for array in (tree.links, tree.splits, tree.changed)),
+            *(array[:buckets] for array in (tree.rows, tree.places)),
+            *(search._sums.scores for search in searches),
+            *(search._sums.log_sums[:nodes] for search in searches),
+            *(search._sums.boxes[:nodes] for search in searches),
+        ]
+        each = sum(array.nbytes for array in arrays) / MANY
+        places = 2 * 2 * 4
+        found[world] = {
+            "keys": len(searches),
+            "bytes_each": each,
+            "share_of_single_precision": each / (places + 4 * SENSORY),
+            "share_of_half_precision": each / (places + 2 * SENSORY),
+        }
     return found
 
 
@@ -182,9 +190,11 @@ def _life(memory: SpatialMemory, spread: float) -> dict[str, Any]:
         times.append(time.perf_counter())
         memory.read(place, SD, THRESHOLD)
         times.append(time.perf_counter())
+        # By cells whatever the size: to look at everything, as small memories do, takes longer.
         memory.sample(
-            place, SD, key, NUMBER, temperature=1.0, location_temperature=100.0, seed=generator
-        )
+            place, SD, key, NUMBER, temperature=1.0, location_temperature=100.0, seed=generator,
+            method="cells",
+        )  # fmt: skip
         times.append(time.perf_counter())
         if number >= 100:
             parts.append(np.diff(times).tolist())
