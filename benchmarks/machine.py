@@ -7,11 +7,13 @@ import datetime
 import importlib.metadata
 import os
 import platform
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 
 
 def machine() -> dict[str, str]:
@@ -44,6 +46,18 @@ def peak_megabytes(work: Callable[[], Any]) -> float | None:
 def resident_bytes() -> int:
     """Memory that this process holds now."""
     return int(psutil.Process().memory_info().rss)
+
+
+def copy_bandwidth() -> float:
+    """Bytes a second that this machine reads and writes when it copies 256 MiB."""
+    source = torch.zeros(2**26)
+    target = torch.empty_like(source)
+    times = []
+    for _ in range(7):
+        started = time.perf_counter()
+        target.copy_(source)
+        times.append(time.perf_counter() - started)
+    return 2 * source.numel() * 4 / sorted(times)[3]
 
 
 def _status(name: str) -> int:

@@ -6,9 +6,7 @@ decide here is the same each time; times and latencies are those of the machine 
 
 from __future__ import annotations
 
-import json
 import math
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +18,8 @@ import numpy as np
 import torch
 import tqdm
 
-from benchmarks.machine import machine, resident_bytes
+from benchmarks.machine import resident_bytes
+from benchmarks.studies import run_studies
 from tree_world.models.forgetting import Forgetter, ForgettingPolicy
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.pruning import PruneReport
@@ -47,8 +46,6 @@ MANY = 100_000
 PERIOD = 0.1  # seconds between two steps
 SWAPS = 5
 AROUND = 3.0  # seconds before and after
-
-_LIST_OF_NUMBERS = re.compile(r"\[[-+.e\d,\s]+\]")  # on one line it is easier to read
 
 
 def consolidation() -> dict[str, Any]:
@@ -289,29 +286,8 @@ STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 def main(names: list[str]) -> int:
-    """Run studies and write each one's results in place of its last."""
-    unknown = sorted(set(names) - set(STUDIES))
-    if unknown:
-        print(f"There is no study named {', '.join(unknown)}; there are {', '.join(STUDIES)}.")
-        return 2
-    for name in names or STUDIES:
-        found = {"machine": machine(), **STUDIES[name]()}
-        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        results[name] = found
-        text = json.dumps(_rounded(results), indent=1)
-        text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
-        RESULTS.write_text(text + "\n")
-    print(f"Studied: {', '.join(names or STUDIES)}; written to benchmarks/results/{RESULTS.name}")
-    return 0
-
-
-def _rounded(value: Any) -> Any:
-    """Keep five digits of each number, which is more than they are good for."""
-    if isinstance(value, float):
-        return float(f"{value:.5g}")
-    if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
-    return [_rounded(one) for one in value] if isinstance(value, list) else value
+    """Run studies, all by default."""
+    return run_studies(STUDIES, RESULTS, names)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from benchmarks.dense import read_densely
-from benchmarks.machine import peak_megabytes
+from benchmarks.machine import copy_bandwidth, peak_megabytes
 from tree_world.models.memory import SpatialMemory
 
 NUMBER = 10_000
@@ -131,18 +131,6 @@ def test_one_query_in_a_million(benchmark: Any, large: SpatialMemory) -> None:
         "bandwidth": copy_bandwidth(),
     }
     benchmark.pedantic(lambda: large.read(place, 10.0, THRESHOLD), rounds=50, warmup_rounds=5)
-
-
-def copy_bandwidth() -> float:
-    """Bytes a second that this machine reads and writes when it copies 256 MiB."""
-    source = torch.zeros(2**26)
-    target = torch.empty_like(source)
-    times = []
-    for _ in range(7):
-        started = time.perf_counter()
-        target.copy_(source)
-        times.append(time.perf_counter() - started)
-    return 2 * source.numel() * 4 / sorted(times)[3]
 
 
 def test_one_write_into_a_million(benchmark: Any, large: SpatialMemory) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tree_world.models.neighbors import GridIndex
+from tree_world.models.neighbors import BUCKET, CHILD, COUNT, FULL, GridIndex
 
 
 @settings(max_examples=60)
@@ -50,3 +50,78 @@ def test_a_place_may_be_used_again():
 def test_cells_need_a_size(cell_size):
     with pytest.raises(ValueError, match="cell_size"):
         GridIndex(cell_size)
+
+
+def depth_of(index):
+    """Levels of the tree, whose links are checked on the way."""
+    tree, deepest = index.tree, 0
+    waiting, rows, buckets = [(0, 1)], [], []
+    while waiting:
+        node, depth = waiting.pop()
+        deepest = max(deepest, depth)
+        child, count = tree.links[node, CHILD], tree.links[node, COUNT]
+        if child >= 0:
+            assert count == tree.links[child, COUNT] + tree.links[child + 1, COUNT] > FULL // 2
+            assert tree.changed[node] >= max(tree.changed[child], tree.changed[child + 1])
+            waiting += [(child, depth + 1), (child + 1, depth + 1)]
+        else:
+            assert count <= FULL
+            if count:
+                buckets.append(tree.links[node, BUCKET])
+                rows += tree.rows[buckets[-1], :count].tolist()
+    assert len(set(rows)) == len(rows) == tree.links[0, COUNT]
+    assert len(set(buckets)) == len(buckets)
+    return deepest
+
+
+def test_a_straight_walk_and_a_long_rest_make_no_long_branches():
+    walk = np.stack([np.arange(20_000.0), np.zeros(20_000)], axis=-1)
+    index = GridIndex(25.0)
+    for row in range(20_000):
+        index.add(np.array([row]), walk[row : row + 1])
+    assert depth_of(index) < 30
+    resting = GridIndex(25.0)
+    resting.add(np.arange(20_000), np.full((20_000, 2), 7.5, dtype=np.float32))
+    assert depth_of(resting) < 30
+    found = resting.near_box(np.array([7.0, 7.0]), np.array([7.0, 7.0]), 1.0)
+    assert sorted(found.tolist()) == list(range(20_000))
+    for one, places in ((index, walk), (resting, np.full((20_000, 2), 7.5))):
+        one.remove(np.arange(19_990), places[:19_990])
+        assert depth_of(one) == 1
+        one.remove(np.arange(19_990, 20_000), places[19_990:])
+        assert one.near_box(np.full(2, -1e9), np.full(2, 1e9), 1.0).size == 0
+
+
+def test_the_index_takes_no_more_room_when_rows_come_and_go():
+    rng = np.random.default_rng(0)
+    index, places = GridIndex(10.0), rng.normal(scale=300.0, size=(40_000, 2))
+    index.add(np.arange(2000), places[:2000])
+    sizes = []
+    for row in range(2000, 40_000):
+        index.remove(np.array([(row - 2000) % 2000]), places[row - 2000 : row - 1999])
+        index.add(np.array([row % 2000]), places[row : row + 1])
+        sizes.append(index.tree.used[2])
+    depth_of(index)
+    assert max(sizes) < 2000 // FULL * 4
+
+
+def test_places_may_be_as_far_as_numbers_go():
+    places = np.array([[0.0, 0.0], [3e38, -3e38], [1.0, 1.0], [-3e38, 2.0]], dtype=np.float32)
+    places = np.concatenate([places, np.float32(1e3) * np.ones((100, 2), np.float32)])
+    index = GridIndex(25.0)
+    for row in range(len(places)):
+        index.add(np.array([row]), places[row : row + 1])
+    depth_of(index)
+    for row in range(len(places)):
+        place = places[row].astype(float)
+        assert row in index.near_box(place, place, 1.0)
+    index.remove(np.arange(len(places)), places)
+    assert index.tree.links[0, COUNT] == 0
+
+
+def test_what_is_not_there_cannot_be_taken_away():
+    index = GridIndex(10.0)
+    index.add(np.array([3]), np.array([[5.0, 5.0]]))
+    with pytest.raises(KeyError, match=r"row 4 is not in the index at \[5\.0, 5\.0\]"):
+        index.remove(np.array([4]), np.array([[5.0, 5.0]]))
+    assert index.near_box(np.zeros(2), np.zeros(2), 100.0).tolist() == [3]

@@ -394,6 +394,29 @@ def test_the_index_may_answer_for_all_observations():
     torch.testing.assert_close(with_index.nearest_distance, without.nearest_distance)
 
 
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    number=st.sampled_from([1, 64, 65, 200]),
+    threshold=st.sampled_from([3.0, 20.0, 500.0]),
+    memory_limit=st.sampled_from([2**17, 2**26]),
+)
+def test_many_queries_find_by_the_index_what_the_oracle_reads(
+    seed, number, threshold, memory_limit
+):
+    places, deviations, observations = draw(seed, number, 300)
+    index = GridIndex(25.0)
+    index.add(np.arange(300), observations.locations.numpy())
+    arrays = (observations.locations, observations.location_sds, observations.senses)
+    mean, size, _, nearest = oracle.read(places, deviations, *arrays, threshold)
+    options = ReadOptions(threshold, method="sparse", support=True, tail=1e-12,
+                          memory_limit=memory_limit)  # fmt: skip
+    found = read(places, deviations, observations, options, index.near_box)
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.effective_sample_size, size, rtol=1e-4)
+    np.testing.assert_allclose(found.nearest_distance, nearest, rtol=1e-4)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured as Linux tells it")
 @pytest.mark.parametrize("method", ["chunked", "sparse"])
 def test_reads_stay_within_their_memory(method):

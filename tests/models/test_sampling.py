@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.models import oracle
+from tree_world.models import sampling
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.sampling import CellSearch, Query, draw
+from tree_world.models.neighbors import BUCKET, CHILD, COUNT
+from tree_world.models.sampling import CellSearch, Query, draw, exact_log_weights
 
 WAYS = ("exact", "cells")
 
@@ -184,9 +186,25 @@ def test_no_cell_weighs_more_than_its_bound(
     query = Query(key, 0.8, np.array([3.0, -8.0]), np.full(2, location_sd), location_temperature,
                   threshold)  # fmt: skip
     search._follow()
-    bounds = search._bounds(query, len(search._cells))
-    weights = np.array([search._open(query, at).log_sum for at in range(len(bounds))])
-    assert (weights <= bounds + 1e-9).all()
+    sums, tree, target = search._sums, memory._rows[0].index.tree, search._target(query)
+    weights = exact_log_weights(memory._rows[0], query)
+
+    def rows_in(node):
+        child = tree.links[node, CHILD]
+        if child >= 0:
+            return rows_in(child) + rows_in(child + 1)
+        return tree.rows[tree.links[node, BUCKET], : tree.links[node, COUNT]].tolist()
+
+    nodes = [0]
+    for node in nodes:
+        rows = rows_in(node)
+        assert len(rows) == tree.links[node, COUNT]
+        assert np.logaddexp.reduce(weights[rows], initial=-np.inf) <= (
+            sampling._bound(sums, target, node) + 1e-5
+        )
+        if (child := tree.links[node, CHILD]) >= 0:
+            nodes += [child, child + 1]
+    assert len(nodes) > 1
 
 
 def test_a_projection_does_not_change_what_is_looked_for():
@@ -204,6 +222,32 @@ def test_a_projection_does_not_change_what_is_looked_for():
         torch.testing.assert_close(one.log_probabilities, two.log_probabilities, rtol=1e-3,
                                    atol=1e-3)  # fmt: skip
         assert torch.equal(one.ids, two.ids)
+
+
+def test_cells_draw_by_weight_where_there_are_many_cells():
+    memory = filled(5000, sds=(5.0, 20.0))
+    key = 0.5 * torch.randn(5, generator=torch.Generator().manual_seed(9))
+    for row in range(300):  # rewritten here and there, the oldest giving way
+        memory.write([[row % 17 * 9.0, row % 23 * -6.0]], 4.0, [[0.1 * (row % 7)] * 5])
+    for case in CASES:
+        expected = weights_by_hand(memory, key, 1.0, **case)
+        samples = memory.sample_with_origin(
+            case.get("location"), case.get("sd"), key, 50_000, temperature=1.0,
+            match_threshold=case.get("threshold"),
+            location_temperature=case.get("loc_temperature", 1.0), seed=1, method="cells",
+        )  # fmt: skip
+        columns = ids_to_columns(memory, samples.ids)
+        np.testing.assert_allclose(samples.log_probabilities.exp(), expected[columns], rtol=1e-3)
+        counts = np.bincount(columns, minlength=len(expected))
+        often = expected * 50_000 >= 5
+        observed = np.append(counts[often], counts[~often].sum())
+        wanted = np.append(expected[often], expected[~often].sum()) * 50_000
+        kept = wanted > 0
+        assert scipy.stats.chisquare(observed[kept], wanted[kept]).pvalue > 1e-3
+    alone = memory.sample_with_origin(
+        [0.0, 0.0], 9.0, key, 3000, temperature=1.0, replacement=False, method="cells"
+    )
+    assert len(set(alone.ids.tolist())) == 3000
 
 
 def test_there_is_no_limit_to_the_number_of_categories():

@@ -100,7 +100,7 @@ class Snapshot:
         if (
             store is self.store
             and store.generation == self.generation
-            and store.senses.dtype == self.observations.senses.dtype
+            and store.observations().precision == self.observations.precision
             and store.senses.device == self.observations.senses.device
         ):
             return store

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import threading
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
@@ -16,7 +17,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from tree_world.files import write_atomically
+from tree_world.files import replaced_atomically
 from tree_world.models.affinity import log_affinity
 from tree_world.models.consolidation import (
     ConsolidationReport,
@@ -60,13 +61,16 @@ from tree_world.models.sampling import (
     draw,
     exact_log_weights,
 )
+from tree_world.models.storage import Folder, SensesFile
 from tree_world.models.store import Store
 from tree_world.validation import PointsLike, SeedLike, as_points, make_generator, positive_distance
 
 _FORMAT = "tree-world-memory-1"
+_DTYPES = {str(dtype): dtype for dtype in (torch.float16, torch.float32, torch.float64)}
 
 _FEW = 10_000  # observations, up to which looking at all is quicker than opening cells
 _SEARCHES = 8  # search keys that are kept ready
+_SMALL = 100_000  # observations, up to which to group them takes less time than to search
 _FOR_EACH_PLACE = 1000  # observations that are put in order anew in the time of one index search
 
 
@@ -124,11 +128,26 @@ class SpatialMemory:
         A projection to use instead of principal components.
     device : torch.device or str, default="cpu"
     dtype : torch.dtype, default=torch.float32
+        In which places are kept and everything is computed: single or double precision.
+    storage_dtype : torch.dtype, optional
+        In which senses are kept: `dtype` by default, or ``torch.float16`` for half the memory.
+        Each entry z is then rounded by at most :math:`\max(2^{-11} |z|, 2^{-25})`. Reads are means,
+        so what they lose is no more than the most that any entry loses: for senses of length one,
+        less than 0.0005 in length. Each merge rounds once more.
+    storage : path-like, optional
+        A folder in which to keep senses, for more of them than fit in memory; everything else
+        stays in memory. It is made if it is not there, and must not hold a memory yet. `checkpoint`
+        makes it last: what is in it, and why it survives, tells `tree_world.models.storage`.
 
     Raises
     ------
     ValueError
-        If a size is not positive, or `embed_dim` is greater than `sensory_dim`.
+        If a size is not positive, `embed_dim` is greater than `sensory_dim`, or a precision is
+        none of those; if a memory on disk is to be on another device than the CPU.
+    FileExistsError
+        If the folder holds a memory already.
+    OSError
+        If the folder cannot be made, or is in use.
 
     References
     ----------
@@ -160,6 +179,8 @@ class SpatialMemory:
         projection: torch.Tensor | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        storage_dtype: torch.dtype | None = None,
+        storage: str | os.PathLike[str] | None = None,
     ) -> None:
         embed_dim = sensory_dim if embed_dim is None else embed_dim
         for name, value in (
@@ -181,7 +202,13 @@ class SpatialMemory:
         self.merge_sense_distance = positive_distance("merge_sense_distance", merge_sense_distance)
         self.cell_size = positive_distance("cell_size", cell_size)
         self.device = torch.device(device)
-        self.dtype = dtype
+        self.dtype = _precision(dtype)
+        self.storage_dtype = self.dtype if storage_dtype is None else storage_dtype
+        if self.storage_dtype not in (self.dtype, torch.float16):
+            raise ValueError(
+                f"storage_dtype must be torch.float16, or dtype, {self.dtype}, but is "
+                f"{storage_dtype!r}."
+            )
         self.projection: Projection | None = None
         if projection is not None:
             if projection.shape != (embed_dim, sensory_dim):
@@ -192,9 +219,31 @@ class SpatialMemory:
             self.projection = Projection(projection.to(self.device, dtype))
         self._requires_grad = False
         self._lock = threading.RLock()
+        self._folder: Folder | None = None
+        if storage is not None:
+            self._refuse_other_devices()
+            self._folder = Folder(Path(storage))
+            if self._folder.checkpoint.exists():
+                raise FileExistsError(
+                    f"the folder {self._folder.path.name} holds a memory already. Go on with it by "
+                    "SpatialMemory.load, or choose another folder."
+                )
+            self._folder.tidy([])
         self.reset()
 
+    def _refuse_other_devices(self) -> None:
+        if self.device.type != "cpu":
+            raise ValueError(
+                f"a memory on disk must be on the CPU, but {self.device} was asked for: save it, "
+                "and load what that wrote."
+            )
+
     def __getstate__(self) -> dict[str, Any]:
+        if self._folder is not None:
+            raise TypeError(
+                "a memory with storage cannot be copied or pickled, as the folder is one memory's. "
+                "Call save, and load what it wrote."
+            )
         return {name: value for name, value in self.__dict__.items() if name != "_lock"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -208,10 +257,10 @@ class SpatialMemory:
         self._searches: dict[tuple[int, bytes, float], CellSearch] = {}
         self._rows = [self._new_row()]
 
-    def _new_row(self) -> Store:
+    def _new_row(self, file: SensesFile | None = None) -> Store:
         return Store(
             self.location_dim, self.embed_dim, self.max_memory_size, self.cell_size, self.device,
-            self.dtype,
+            self.dtype, self.storage_dtype, self._folder, file,
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -244,7 +293,7 @@ class SpatialMemory:
     @_locked
     def memory_senses(self) -> torch.Tensor:
         """What was sensed there, of shape (batch, slots, embed_dim): projected, if it is."""
-        return self._stacked(lambda row: row.senses, 0.0)
+        return self._stacked(lambda row: row.senses, 0.0).to(self.dtype)
 
     @property
     @_locked
@@ -302,8 +351,11 @@ class SpatialMemory:
         Raises
         ------
         ValueError
-            If shapes do not fit each other, an entry is not finite, or a deviation is not
-            positive. Nothing is stored then.
+            If shapes do not fit each other, an entry is not finite or too large for half precision,
+            where that is what senses are kept in, or a deviation is not positive. Nothing is
+            stored then.
+        OSError
+            If senses are kept on a disk that is full. Nothing is stored then.
         """
         places = self._places(locations, "locations")
         if places.ndim == 1:
@@ -320,7 +372,16 @@ class SpatialMemory:
         batch = places.shape[0] if places.ndim == 3 else 1
         self._check_batch(batch, writing=True)
         embeddings = self._encode(values)
+        greatest = torch.finfo(self.storage_dtype).max
+        if self.storage_dtype != self.dtype and bool((embeddings.abs() > greatest).any()):
+            raise ValueError(
+                f"senses that are kept in half precision must lie between -{greatest:g} and "
+                f"{greatest:g}, but one entry is {embeddings.abs().max():g}. Scale senses, or "
+                "leave storage_dtype out."
+            )
         stored = (places.detach(), sds.detach(), embeddings)
+        for row in self._rows:
+            row.reserve(places.shape[-2])
         ids = []
         for index, row in enumerate(self._rows):
             own = stored if places.ndim == 2 else [tensor[index] for tensor in stored]
@@ -391,7 +452,7 @@ class SpatialMemory:
         else:
             self.projection = old.updated(values)
             for row in self._rows:
-                kept = row.senses[torch.from_numpy(row.slots_by_age())].detach()
+                kept = row.senses[torch.from_numpy(row.slots_by_age())].detach().to(self.dtype)
                 row.set_senses(self.projection.encode(old.decode(kept)))
                 gone = row.witnesses.observations
                 anew = self.projection.encode(old.decode(gone.senses))
@@ -526,7 +587,13 @@ class SpatialMemory:
         ]  # fmt: skip
 
         def arranged(name: str) -> torch.Tensor:
-            whole = torch.stack([getattr(part, name) for part in parts])
+            whole = (
+                torch.stack([getattr(part, name) for part in parts])
+                if len(parts) > 1
+                else (
+                    getattr(parts[0], name)[None]  # not a copy
+                )
+            )
             if places.ndim == 1:
                 whole = whole.squeeze(1)
             return whole.squeeze(0) if places.ndim < 3 and self.batch_size == 1 else whole
@@ -542,9 +609,15 @@ class SpatialMemory:
             # Free slots have infinite deviations, through which no gradient passes.
             slots = torch.from_numpy(row.slots_by_age()).to(self.device)
             observations = observations.take(slots)
-        few = len(places) <= max(64, len(observations) // _FOR_EACH_PLACE)
-        few = few and options.match_threshold is not None and not self._requires_grad
-        found = read(places, sds, observations, options, row.nearby if few else None)
+        nearby = None
+        if options.match_threshold is not None and not self._requires_grad and len(places):
+            few = len(places) <= max(64, len(observations) // _FOR_EACH_PLACE)
+            # If the threshold leaves out more than the tail may, it says what matters.
+            deviations = math.sqrt(-2 * math.log(options.tail))
+            reach = deviations * math.hypot(float(sds.max()), row.greatest_sd)
+            if few or (options.match_threshold < reach and len(observations) > _SMALL):
+                nearby = row.nearby
+        found = read(places, sds, observations, options, nearby)
         if self.projection is None:
             return found
         mean = self.projection.decode(found.mean) * found.known.unsqueeze(-1)
@@ -1166,7 +1239,22 @@ class SpatialMemory:
         -------
         SpatialMemory
             This one.
+
+        Raises
+        ------
+        ValueError
+            If senses are kept on disk, or in half precision, in which steps would vanish.
         """
+        if requires_grad and self._folder is not None:
+            raise ValueError(
+                "senses that are kept on disk cannot require gradients: save the memory, and load "
+                "what that wrote."
+            )
+        if requires_grad and self.storage_dtype != self.dtype:
+            raise ValueError(
+                f"senses that are kept as {self.storage_dtype} cannot require gradients, as small "
+                "steps would vanish. Use a memory without storage_dtype."
+            )
         self._requires_grad = requires_grad
         for tensor in self.parameters():
             tensor.requires_grad_(requires_grad)
@@ -1189,18 +1277,32 @@ class SpatialMemory:
         ----------
         device : torch.device or str, optional
         dtype : torch.dtype, optional
+            Senses that are kept in half precision stay so.
 
         Returns
         -------
         SpatialMemory
             This one, as it was if nothing was asked for.
+
+        Raises
+        ------
+        ValueError
+            If the precision is neither single nor double, or the memory is on disk, where it stays.
         """
+        if self._folder is not None:
+            raise ValueError(
+                "a memory with storage stays on the CPU and in its precision: save it, and load "
+                "and move what that wrote."
+            )
+        new_dtype = self.dtype if dtype is None else _precision(dtype)
         self.device = self.device if device is None else torch.device(device)
-        self.dtype = self.dtype if dtype is None else dtype
+        self.storage_dtype = new_dtype if self.storage_dtype == self.dtype else self.storage_dtype
+        self.dtype = new_dtype
         self._searches.clear()
         for row in self._rows:
             for name in ("locations", "location_sds", "senses"):
-                moved = getattr(row, name).detach().to(self.device, self.dtype)
+                kept_in = self.storage_dtype if name == "senses" else self.dtype
+                moved = getattr(row, name).detach().to(self.device, kept_in)
                 setattr(row, name, moved.requires_grad_(self._requires_grad))
             gone = row.witnesses.observations
             arrays = (gone.locations, gone.location_sds, gone.senses)
@@ -1224,14 +1326,50 @@ class SpatialMemory:
         OSError
             If the file cannot be written. One that was there before is left as it was.
         """
-        tensors = {}
+        self._write_state(Path(path), with_senses=True)
+
+    @_locked
+    def checkpoint(self) -> None:
+        """Make what is in store now what `load` finds in the folder of a memory on disk.
+
+        Whatever happens to the process at whatever moment, `load` finds the memory of the last
+        checkpoint that was completed. It writes what was sensed since the one before and 44 bytes,
+        in two dimensions, of every observation.
+
+        Raises
+        ------
+        ValueError
+            If the memory has no storage.
+        OSError
+            If the disk is full. The last checkpoint is left as it was.
+        """
+        folder = self._folder
+        if folder is None:
+            raise ValueError("checkpoints are for a memory with storage: call save with a path.")
+        files = [row.file for row in self._rows if row.file is not None]
+        for file in files:
+            file.flush()
+        self._write_state(folder.checkpoint, with_senses=False)
+        for row in self._rows:
+            row.checkpoint_is_complete()
+        folder.tidy(file.name for file in files)
+
+    def _write_state(self, path: Path, with_senses: bool) -> None:
+        tensors, files = {}, []
         for index, row in enumerate(self._rows):
             slots = row.slots_by_age()
             where = torch.from_numpy(slots)
             for name in ("locations", "location_sds", "senses"):
-                tensors[f"{index}.{name}"] = getattr(row, name).detach()[where].cpu().contiguous()
+                if name != "senses" or with_senses:
+                    own = getattr(row, name).detach()[where].cpu()
+                    tensors[f"{index}.{name}"] = own.contiguous()
             tensors[f"{index}.ids"] = torch.from_numpy(row.ids[slots])
             tensors[f"{index}.written_at"] = torch.from_numpy(row.written_at[slots])
+            if not with_senses and row.file is not None:
+                files.append(row.file.name)
+                tensors[f"{index}.slots"] = where
+                checksums = row.checksums(slots).view(np.int32)
+                tensors[f"{index}.checksums"] = torch.from_numpy(checksums)
             if len(row.witnesses) > 0:
                 for name in ("locations", "location_sds", "senses"):
                     gone = getattr(row.witnesses.observations, name)
@@ -1249,17 +1387,27 @@ class SpatialMemory:
         }  # fmt: skip
         counters = [(row.next_id, row.clock) for row in self._rows]
         metadata = {
-            "format": _FORMAT, "choices": json.dumps(choices), "counters": json.dumps(counters)
+            "format": _FORMAT, "choices": json.dumps(choices), "counters": json.dumps(counters),
+            "storage_dtype": str(self.storage_dtype), "files": json.dumps(files),
+            "checksum": _checksum(tensors),
         }  # fmt: skip
-        write_atomically(Path(path), safetensors.torch.save(tensors, metadata))
+        with replaced_atomically(path) as temporary:
+            try:
+                safetensors.torch.save_file(tensors, temporary, metadata)
+            except safetensors.SafetensorError as error:
+                raise OSError(
+                    f"{path.name} could not be written ({error}); what was there before is still "
+                    "there. Make room, or choose another folder."
+                ) from error
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Self:
-        """Read a memory that was saved.
+        """Read a memory that was saved, or go on with one on disk from its last checkpoint.
 
         Parameters
         ----------
         path : path-like
+            A file that `save` wrote, or the folder that was given as `storage`.
         device : torch.device or str, default="cpu"
 
         Returns
@@ -1270,47 +1418,92 @@ class SpatialMemory:
         Raises
         ------
         FileNotFoundError
-            If there is no such file.
+            If there is no such file, or no checkpoint in the folder.
         ValueError
-            If the file is damaged, or not of a memory, or of another version.
+            If the file is damaged, or not of a memory, or of another version; if what was sensed
+            is not what the checkpoint says. Nothing is changed then.
+        OSError
+            If the folder is in use.
         """
         path = Path(path)
-        if not path.exists():
-            raise FileNotFoundError(f"there is no file {path.name} in {path.parent}.")
+        file = path / Folder.CHECKPOINT if path.is_dir() else path
+        if not file.exists():
+            raise FileNotFoundError(f"there is no file {file.name} in {file.parent}.")
+        folder = Folder(path) if path.is_dir() else None
         try:
-            with safetensors.safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if metadata.get("format") != _FORMAT:
-                raise ValueError(f"its format is {metadata.get('format')!r}, not {_FORMAT!r}")
-            memory = cls(
-                **json.loads(metadata["choices"]), device=device, dtype=tensors["0.senses"].dtype
-            )
-            memory._restore(tensors, json.loads(metadata["counters"]))
+            return cls._load(file, folder, device)
         except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(
-                f"the file {path.name} is not a spatial memory that this version can read "
+                f"the file {file.name} is not a spatial memory that this version can read "
                 f"({error}). Save the memory anew, or load it with the version that wrote it."
             ) from error
+
+    @classmethod
+    def _load(cls, file: Path, folder: Folder | None, device: torch.device | str) -> Self:
+        with safetensors.safe_open(file, framework="pt") as content:
+            metadata = content.metadata() or {}
+            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
+        if metadata.get("format") != _FORMAT:
+            raise ValueError(f"its format is {metadata.get('format')!r}, not {_FORMAT!r}")
+        if metadata.get("checksum", own := _checksum(tensors)) != own:
+            raise ValueError("its checksum does not fit what is in it")
+        files = json.loads(metadata.get("files", "[]"))
+        if files and folder is None:
+            raise ValueError("it is the checkpoint of a memory on disk: load its folder")
+        stored = tensors["0.locations"].dtype
+        senses = _DTYPES[metadata["storage_dtype"]] if files else tensors["0.senses"].dtype
+        memory = cls(
+            **json.loads(metadata["choices"]), device=device, dtype=stored, storage_dtype=senses
+        )
+        if folder is not None:
+            memory._refuse_other_devices()
+            memory._folder = folder
+        memory._restore(tensors, json.loads(metadata["counters"]), files)
         return memory
 
-    def _restore(self, tensors: dict[str, torch.Tensor], counters: list[list[int]]) -> None:
+    def _restore(
+        self, tensors: dict[str, torch.Tensor], counters: list[list[int]], files: list[str]
+    ) -> None:
         if "projection.matrix" in tensors:
             self.projection = Projection(
                 tensors["projection.matrix"].to(self.device),
                 tensors["projection.mean"].to(self.device),
             )
-        self._rows = [self._new_row() for _ in counters]
-        for index, (row, (next_id, clock)) in enumerate(zip(self._rows, counters, strict=True)):
-            row.fill(
-                self._observations_in(tensors, f"{index}."),
-                tensors[f"{index}.ids"].numpy(),
-                tensors[f"{index}.written_at"].numpy(),
-            )
+        self._rows = []
+        for index, (next_id, clock) in enumerate(counters):
+            ids, written_at = (tensors[f"{index}.{n}"].numpy() for n in ("ids", "written_at"))
+            if files:
+                row = self._reopened(tensors, index, files[index])
+            else:
+                row = self._new_row()
+                row.fill(self._observations_in(tensors, f"{index}."), ids, written_at)
+            self._rows.append(row)
             row.next_id, row.clock = next_id, clock
             if f"{index}.witnesses.limits" in tensors:
                 gone = self._observations_in(tensors, f"{index}.witnesses.")
                 row.witnesses = Witnesses(gone, tensors[f"{index}.witnesses.limits"].numpy())
+        if self._folder is not None:
+            self._folder.tidy(files)
+
+    def _reopened(self, tensors: dict[str, torch.Tensor], index: int, name: str) -> Store:
+        assert self._folder is not None
+        slots, ids, written_at, checksums = (
+            tensors[f"{index}.{n}"].numpy() for n in ("slots", "ids", "written_at", "checksums")
+        )
+        room = 2 * self.max_memory_size
+        file = self._folder.open_file(name, room, self.embed_dim, self.storage_dtype)
+        wrong = np.flatnonzero(file.checksums(slots) != checksums.view(np.uint32))
+        if len(wrong):
+            raise ValueError(
+                f"{len(wrong)} observations in {name} are damaged, the first of them that with the "
+                f"id {ids[wrong[0]]}"
+            )
+        row = self._new_row(file)
+        row.reopen(
+            slots, tensors[f"{index}.locations"], tensors[f"{index}.location_sds"], ids,
+            written_at, checksums.view(np.uint32),
+        )  # fmt: skip
+        return row
 
     def _observations_in(self, tensors: dict[str, torch.Tensor], prefix: str) -> Observations:
         names = ("locations", "location_sds", "senses")
@@ -1353,6 +1546,24 @@ class SpatialMemory:
             f"this memory holds a batch of {self.batch_size}, but a batch of {batch} was given. "
             "Give as many rows, or call reset() to start anew."
         )
+
+
+def _precision(dtype: torch.dtype) -> torch.dtype:
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"dtype must be torch.float32 or torch.float64, but is {dtype!r}: places need that. "
+            "For senses in half precision, give storage_dtype=torch.float16."
+        )
+    return dtype
+
+
+def _checksum(tensors: dict[str, torch.Tensor]) -> str:
+    """CRC-32 of all tensors, in the order of their names."""
+    whole = 0
+    for name in sorted(tensors):
+        content: Any = tensors[name].numpy()
+        whole = zlib.crc32(content, whole)
+    return f"{whole:08x}"
 
 
 def _row_of(tensor: torch.Tensor, index: int) -> torch.Tensor:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from tree_world.models.compiling import compiled
+from tree_world.models.compiling import compiled, value
 from tree_world.models.read_types import Observations, Read, ReadOptions
 from tree_world.models.screening import (
     QUERIES,
@@ -25,15 +25,16 @@ Nearby = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 _LEVELS = 256  # steps of weight, each √e times the next, in which the least weights are summed
 
+_ALONE = 64  # queries, up to which each is a group of its own
+
 _BYTES = 100  # that a thread of the compiled loop needs for each observation that can matter
 
 
 def can_read_pairs(observations: Observations, options: ReadOptions) -> bool:
     """Tell whether the compiled loop serves these observations and options."""
-    senses = observations.senses
     return (
-        senses.device.type == "cpu"
-        and senses.dtype in (torch.float32, torch.float64)
+        observations.senses.device.type == "cpu"
+        and observations.precision in (torch.float32, torch.float64)
         and options.order == "constant"
     )
 
@@ -74,11 +75,31 @@ class _Candidates:
         return cls(groups, np.nonzero(kept)[1], box_edges, rows, parts.edges)
 
     @classmethod
-    def found(cls, found: list[np.ndarray]) -> _Candidates:
-        """Take what was found for each query."""
-        alone = np.arange(len(found) + 1)
-        edges = np.concatenate([[0], np.cumsum([len(rows) for rows in found])])
-        return cls(Groups(alone[:-1], alone), alone[:-1], alone, np.concatenate(found), edges)
+    def near(
+        cls, places: np.ndarray, nearby: Nearby, reach: float, memory_limit: int
+    ) -> Iterator[_Candidates]:
+        """Find what is within reach of groups of queries, of so many at a time as the limit allows.
+
+        Few queries are groups of one each, for which nothing is found in vain.
+        """
+        groups = Groups.of_neighbours(places, 1 if len(places) <= _ALONE else QUERIES)
+        low, high = (
+            bound.reduceat(places[groups.rows], groups.edges[:-1])
+            for bound in (np.minimum, np.maximum)
+        )
+        found: list[np.ndarray] = []
+        number, first = 0, 0
+        for last in range(len(groups)):
+            rows = nearby(low[last], high[last], reach)
+            found.append(rows)
+            number += len(rows)
+            if last + 1 == len(groups) or 2 * number * rows.itemsize > memory_limit // 2:
+                count = len(found)
+                edges = np.concatenate([[0], np.cumsum([len(one) for one in found])])
+                run = Groups(groups.rows, groups.edges[first : last + 2])
+                alone = np.arange(count + 1)
+                yield cls(run, alone[:-1], alone, np.concatenate(found), edges)
+                found, number, first = [], 0, last + 1
 
 
 def read_pairs(
@@ -91,9 +112,9 @@ def read_pairs(
 ) -> Read | None:
     """Read locally constant means on the CPU.
 
-    Boxes around groups of neighbours tell which observations can matter to which queries. A
-    compiled loop then goes through those of each query: affinities in double precision, weights
-    relative to the greatest, and the weighted sum of all but the least weights.
+    Boxes around groups of neighbours, or the index, tell which observations can matter to which
+    queries. A compiled loop then goes through those of each query: affinities in double precision,
+    weights relative to the greatest, and the weighted sum of all but the least weights.
 
     Parameters
     ----------
@@ -112,34 +133,37 @@ def read_pairs(
     queries = places.detach().numpy().astype(np.float64)
     variances = np.square(sds.detach().numpy().astype(np.float64))
     if nearby is not None and options.match_threshold is not None:
-        reach = options.match_threshold
-        candidates = _Candidates.found([nearby(place, place, reach) for place in queries])
+        reach, limit = options.match_threshold, options.memory_limit
+        runs = _Candidates.near(queries, nearby, reach, limit)
     else:
-        candidates = _Candidates.in_boxes(queries, variances, observations, options)
-    numbers = candidates.numbers
-    pairs = float(candidates.groups.sizes @ numbers)
-    threads = options.memory_limit // (_BYTES * max(int(numbers.max()), 1))
-    if pairs > most or threads == 0:
-        return None
-
+        runs = iter([_Candidates.in_boxes(queries, variances, observations, options)])
     arrays = (observations.locations, observations.location_sds, observations.senses)
     locations, location_sds, senses = (array.detach().numpy() for array in arrays)
+    dtype = torch.empty(0, dtype=observations.precision).numpy().dtype
+    if senses.dtype == np.float16:
+        senses = senses.view(np.uint16)  # as compiled functions know it
     # By NumPy: PyTorch's threads, which fill large arrays, go on spinning where ours want to work.
-    mean = np.zeros((len(queries), senses.shape[1]), dtype=senses.dtype)
+    mean = np.zeros((len(queries), senses.shape[1]), dtype=dtype)
     known = np.zeros(len(queries), dtype=np.bool_)
-    support = np.empty((3, len(queries)), dtype=senses.dtype)
+    support = np.empty((3, len(queries)), dtype=dtype)
     support[:] = np.array([[0.0], [np.inf], [np.inf]]) if options.support else np.nan
     threshold = math.inf if options.match_threshold is None else options.match_threshold
 
-    def fill(first: int, stride: int) -> None:
-        _fill_reads(
-            first, stride, queries, variances, candidates.groups.rows, candidates.groups.edges,
-            candidates.boxes, candidates.box_edges, candidates.rows, candidates.edges, locations,
-            location_sds, senses, threshold**2, options.tail / 2, options.support, mean, known,
-            support,
-        )  # fmt: skip
+    for candidates in runs:
+        numbers = candidates.numbers
+        pairs = float(candidates.groups.sizes @ numbers)
+        threads = options.memory_limit // (_BYTES * max(int(numbers.max()), 1))
+        if pairs > most * candidates.groups.sizes.sum() / len(queries) or threads == 0:
+            return None
 
-    in_parallel(fill, len(numbers), pairs * senses.shape[1], threads)
+        def fill(first: int, stride: int, own: _Candidates = candidates) -> None:
+            _fill_reads(
+                first, stride, queries, variances, own.groups.rows, own.groups.edges, own.boxes,
+                own.box_edges, own.rows, own.edges, locations, location_sds, senses, threshold**2,
+                options.tail / 2, options.support, mean, known, support,
+            )  # fmt: skip
+
+        in_parallel(fill, len(numbers), pairs * senses.shape[1], threads)
     return Read(*(torch.from_numpy(array) for array in (mean, known, *support)))
 
 
@@ -161,13 +185,14 @@ def _add_weighted(
         p, q, r, s = shares[j], shares[j + 1], shares[j + 2], shares[j + 3]
         t, u, v, w = shares[j + 4], shares[j + 5], shares[j + 6], shares[j + 7]
         for k in range(width):
-            first = (p * a[k] + q * b[k]) + (r * c[k] + s * d[k])
-            total[k] += first + ((t * e[k] + u * f[k]) + (v * g[k] + w * h[k]))
+            first = (p * value(a[k]) + q * value(b[k])) + (r * value(c[k]) + s * value(d[k]))
+            rest = (t * value(e[k]) + u * value(f[k])) + (v * value(g[k]) + w * value(h[k]))
+            total[k] += first + rest
         j += 8
     while j < number:
         a, p = senses[matching[j]], shares[j]
         for k in range(width):
-            total[k] += p * a[k]
+            total[k] += p * value(a[k])
         j += 1
 
 
@@ -179,7 +204,7 @@ def _variance(
     for j in range(number):
         sense, square = senses[matching[j]], 0.0
         for k in range(len(mean)):
-            step = np.float64(sense[k]) - mean[k]
+            step = np.float64(value(sense[k])) - mean[k]
             square += step * step
         variance += shares[j] * square
     return variance
@@ -219,7 +244,7 @@ def _fill_reads(
     norms, affinities, distances = np.empty(room), np.empty(room), np.empty(room)
     matching, levels = np.empty(room, np.int64), np.empty(room, np.int64)
     weights = np.empty(room)
-    shares = np.empty(room, senses.dtype)
+    shares = np.empty(room, mean.dtype)
     steps = np.empty(_LEVELS)
     for group in range(first, len(query_edges) - 1, stride):
         number = 0

@@ -56,6 +56,7 @@ class Observations:
     locations, location_sds : torch.Tensor of shape (n_observations, dim)
         In metres. A row with infinite deviations is passed over.
     senses : torch.Tensor of shape (n_observations, sensory_dim)
+        Where they are in half precision, what is taken of them is in that of the locations.
     """
 
     locations: torch.Tensor
@@ -64,6 +65,12 @@ class Observations:
 
     def __len__(self) -> int:
         return len(self.locations)
+
+    @property
+    def precision(self) -> torch.dtype:
+        """In which senses are averaged: their own, if it is not half of that of the locations."""
+        half = self.senses.dtype == torch.float16
+        return self.locations.dtype if half else self.senses.dtype
 
     def followed_by(self, others: Observations) -> Observations:
         """Put others behind these."""
@@ -74,8 +81,10 @@ class Observations:
         """Take some of the observations."""
         arrays = (self.locations, self.location_sds, self.senses)
         if isinstance(rows, slice):
-            return Observations(*(array[rows] for array in arrays))
-        return Observations(*(array.index_select(0, rows) for array in arrays))
+            locations, sds, senses = (array[rows] for array in arrays)
+        else:
+            locations, sds, senses = (array.index_select(0, rows) for array in arrays)
+        return Observations(locations, sds, senses.to(self.precision))
 
 
 @dataclass(frozen=True)
@@ -161,11 +170,12 @@ class ReadOptions:
 def nothing(places: torch.Tensor, observations: Observations) -> Read:
     """Read places where nothing matches."""
     senses = observations.senses.detach()
-    infinite = senses.new_full((len(places),), torch.inf)
+    empty = torch.empty(0, dtype=observations.precision, device=senses.device)
+    infinite = empty.new_full((len(places),), torch.inf)
     return Read(
-        senses.new_zeros((len(places), senses.shape[-1])),
+        empty.new_zeros((len(places), senses.shape[-1])),
         torch.zeros(len(places), dtype=torch.bool, device=senses.device),
-        senses.new_zeros(len(places)),
+        empty.new_zeros(len(places)),
         infinite,
         infinite.clone(),
     )

@@ -208,7 +208,7 @@ def _block_size(num_queries: int, gathered: torch.Tensor | None, memory_limit: i
     """How many observations fit the memory limit, with six arrays of affinities at a time."""
     row = 6 * num_queries * torch.float64.itemsize
     if gathered is not None:
-        row += gathered.shape[-1] * gathered.element_size()
+        row += gathered.shape[-1] * max(gathered.element_size(), torch.float32.itemsize)
     fits_the_cache = max(_BLOCK, _BLOCK * QUERIES // num_queries)
     return max(16, min(fits_the_cache, memory_limit // row))
 
@@ -294,13 +294,12 @@ class _Sums:
     """
 
     def __init__(self, kernel: _Kernel, observations: Observations, options: ReadOptions) -> None:
-        senses = observations.senses
         queries = kernel.queries
         self.kernel = kernel
         self.options = options
-        self.dtype = senses.dtype
+        self.dtype = observations.precision
         self.greatest = queries.new_full((len(queries), 1), -torch.inf)
-        self.weight = senses.new_zeros((len(queries), 1))
+        self.weight = torch.zeros((len(queries), 1), dtype=self.dtype, device=queries.device)
         self.weight_squared = torch.zeros_like(self.weight)
         self.norm_squared = torch.zeros_like(self.weight)
         self.total: torch.Tensor | None = None
@@ -431,8 +430,9 @@ def _attention(
         mask = (distances <= options.match_threshold) & present
         known = mask.any(dim=-1)
         mask = mask | ~known.unsqueeze(-1)  # a row without any would be NaN
+    senses = observations.senses.to(observations.precision)
     mean = torch.nn.functional.scaled_dot_product_attention(
-        queries[None], keys[None], observations.senses[None], scale=1.0,
+        queries[None], keys[None], senses[None], scale=1.0,
         attn_mask=None if mask is None else mask[None],
     )[0]  # fmt: skip
     missing = torch.full_like(mean[:, 0], torch.nan)

@@ -15,16 +15,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from tree_world.models.affinity import log_affinity
 from tree_world.models.compiling import compiled
-from tree_world.models.neighbors import Cell
+from tree_world.models.neighbors import BUCKET, CHILD, COUNT, FULL, Tree
 from tree_world.models.store import Store
 
 _NEGLIGIBLE = 40.0  # a weight smaller than the greatest by e to this power is zero
+_AT_A_TIME = 8192  # senses that are compared with a key
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,8 @@ def exact_log_weights(store: Store, query: Query) -> np.ndarray:
         −∞ where a slot is free, or too far away.
     """
     everything = store.observations()
-    key = torch.from_numpy(query.search_key).to(everything.senses)
-    weights = (everything.senses.detach() @ key).double() / query.temperature
+    key = torch.from_numpy(query.search_key).to(everything.senses.device, everything.precision)
+    weights = scores_of(everything.senses.detach(), key).double() / query.temperature
     if query.location is not None and query.location_sd is not None:
         places, sds = (
             torch.from_numpy(array)[None].to(weights)
@@ -100,6 +102,24 @@ def exact_log_weights(store: Store, query: Query) -> np.ndarray:
         weights = weights + affinity[0] / query.location_temperature
     present = torch.from_numpy(store.written_at[: store.used] >= 0).to(weights.device)
     return weights.masked_fill(~present, -torch.inf).cpu().numpy()
+
+
+def scores_of(senses: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
+    """Products of senses and a key, in the precision of the key.
+
+    Parameters
+    ----------
+    senses : torch.Tensor of shape (n, embed_dim)
+    key : torch.Tensor of shape (embed_dim,)
+
+    Returns
+    -------
+    torch.Tensor of shape (n,)
+    """
+    if senses.dtype == key.dtype:
+        return senses @ key
+    parts = senses.split(_AT_A_TIME)
+    return torch.cat([part.to(key.dtype) @ key for part in parts]) if parts else key.new_empty(0)
 
 
 def draw(
@@ -146,54 +166,44 @@ def draw(
 # --- cells of the index --------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Contents:
-    """What a search keeps of a cell: scores over the temperature, running sums of weights, σ²."""
+class _Sums(NamedTuple):
+    """What a search knows of each node of the index, and of each slot.
+
+    Attributes
+    ----------
+    scores : numpy.ndarray of shape (capacity,)
+        Products of senses and key, over the temperature.
+    log_sums : numpy.ndarray of shape (nodes,)
+        Logarithms of the sums of e to the scores.
+    boxes : numpy.ndarray of shape (nodes, 4, dim)
+        Least and greatest place, least and greatest variance.
+    """
 
     scores: np.ndarray
-    sums: np.ndarray
-    variances: np.ndarray
+    log_sums: np.ndarray
+    boxes: np.ndarray
 
 
-_NOTHING = _Contents(np.empty(0), np.empty(0), np.empty((0, 0)))
+class _Target(NamedTuple):
+    """A query as compiled functions take it; without a location `here` is false."""
 
-
-class _Opened:
-    """A cell with the true weights of its observations."""
-
-    def __init__(self, rows: np.ndarray, weights: np.ndarray) -> None:
-        self.rows, self.weights = rows, weights
-        self._sum_up()
-
-    def _sum_up(self) -> None:
-        greatest = float(self.weights.max())
-        if greatest == -math.inf:
-            self.log_sum = greatest
-            return
-        self._sums = np.cumsum(np.exp(self.weights - greatest))
-        self.log_sum = greatest + math.log(self._sums[-1])
-
-    def draw(self, generator: np.random.Generator) -> tuple[int, float]:
-        """Slot and logarithm of the weight of one of the observations."""
-        at = int(np.searchsorted(self._sums, generator.random() * self._sums[-1], side="right"))
-        self._last = min(at, len(self.rows) - 1)
-        return int(self.rows[self._last]), float(self.weights[self._last])
-
-    def take_away(self) -> None:
-        """Take away the observation that was drawn last."""
-        self.weights[self._last] = -math.inf
-        self._sum_up()
+    here: bool
+    location: np.ndarray
+    variance: np.ndarray
+    temperature: float
+    threshold_squared: float
 
 
 class CellSearch:
     r"""Draws for one search key without looking at every observation.
 
-    For each cell of the index it keeps the sum of :math:`e^{y \cdot z_t / T}` and the box around
-    its observations. The box bounds the affinity to any place from above, so the product bounds the
-    weight of the cell. Cells are drawn by their bounds, and an observation in each; it is accepted
-    with the ratio of its affinity to the bound. Where it is refused, the cell is opened: all its
-    weights are computed, and from then on its bound is their sum. What is accepted has exactly the
-    distribution of the mixture.
+    For each cell of the index, from the whole down to the finest, it keeps the sum of
+    :math:`e^{y \cdot z_t / T}` and the box around its observations. The box bounds the affinity to
+    any place from above, so the product bounds the weight of the cell. Cells are drawn by their
+    bounds, beginning with the whole, and an observation in each; it is accepted with the ratio of
+    its affinity to the bound. Where it is refused, the two halves of the cell take its place; one
+    of the finest is opened: all its weights are computed, and from then on its bound is their sum.
+    What is accepted has exactly the distribution of the mixture.
 
     When the memory has changed, only the cells that changed are looked at again.
 
@@ -206,9 +216,8 @@ class CellSearch:
 
     def __init__(self, store: Store, search_key: np.ndarray, temperature: float) -> None:
         self._store = store
-        self._key = torch.from_numpy(search_key).to(store.senses)
+        self._key = torch.from_numpy(search_key).to(store.senses.device)
         self._temperature = temperature
-        self._dim = store.locations.shape[1]
         self._start()
 
     def moved_to(self, store: Store) -> CellSearch:
@@ -219,66 +228,34 @@ class CellSearch:
 
     def _start(self) -> None:
         store = self._store
-        self._generation = store.generation
-        self._scores = np.empty(store.capacity)
-        self._scored_at = np.full(store.capacity, -2)
-        used = slice(0, store.used)
-        self._scores[used] = (store.senses[used].detach() @ self._key).numpy()
-        self._scored_at[used] = store.written_at[used]
-        self._cells: list[Cell] = []
-        self._contents: list[_Contents] = []
-        self._position: dict[tuple[int, ...], int] = {}
-        self._seen = -1
-        self._log_sums = np.empty(0)
-        self._boxes = np.empty((0, 4, self._dim))
+        self._generation, self._seen, self._clock = store.generation, -1, 0
+        room = np.empty(len(store.senses), dtype=self._key.numpy().dtype)
+        self._sums = _Sums(room, np.empty(0), np.empty((0, 4, store.locations.shape[1])))
 
     def _follow(self) -> None:
         """Take in what has changed since the last time."""
-        store = self._store
+        store, index = self._store, self._store.index
         if store.generation != self._generation:
             self._start()
-        index = store.index
         if index.changes == self._seen:
             return
-        for name, cell in index.cells.items():
-            if cell.changed_at > self._seen:
-                self._take_in(name, cell)
-        if len(self._cells) > len(index.cells):
-            kept = [at for name, at in self._position.items() if name in index.cells]
-            names = [name for name in self._position if name in index.cells]
-            self._cells = [self._cells[at] for at in kept]
-            self._contents = [self._contents[at] for at in kept]
-            self._log_sums, self._boxes = self._log_sums[kept], self._boxes[kept]
-            self._position = {name: at for at, name in enumerate(names)}
-        self._seen = index.changes
-
-    def _take_in(self, name: tuple[int, ...], cell: Cell) -> None:
-        store, rows = self._store, cell.rows[: cell.size]
-        stale = rows[self._scored_at[rows] != store.written_at[rows]]
-        if len(stale):
-            senses = store.senses[torch.from_numpy(stale)].detach()
-            self._scores[stale] = (senses @ self._key).numpy()
-            self._scored_at[stale] = store.written_at[stale]
-        at = self._position.setdefault(name, len(self._cells))
-        if at == len(self._cells):
-            self._cells.append(cell)
-            self._contents.append(_NOTHING)
-            if at == len(self._log_sums):
-                room = max(64, 2 * at)
-                self._log_sums = np.resize(self._log_sums, room)
-                self._boxes = np.resize(self._boxes, (room, 4, self._dim))
-        self._cells[at] = cell
-        sds = store.location_sds.detach().numpy()
-        scores = self._scores[rows] / self._temperature
-        greatest = scores.max()
-        sums = np.cumsum(np.exp(scores - greatest))
-        variances = np.square(sds[rows].astype(np.float64))
-        self._contents[at] = _Contents(scores, sums, variances)
-        self._log_sums[at] = greatest + math.log(sums[-1])
-        places = cell.places[: cell.size]
-        self._boxes[at] = (
-            places.min(axis=0), places.max(axis=0), variances.min(axis=0), variances.max(axis=0)
-        )  # fmt: skip
+        nodes = len(index.tree.links)
+        scores, log_sums, boxes = self._sums
+        if len(log_sums) < nodes:
+            known = len(log_sums)
+            log_sums = np.concatenate([log_sums, np.empty(nodes - known)])
+            boxes = np.concatenate([boxes, np.empty((nodes - known, *boxes.shape[1:]))])
+            self._sums = _Sums(scores, log_sums, boxes)
+        changed = _changed_nodes(index.tree, self._seen)
+        stale = _rows_written_since(index.tree, changed, store.written_at, self._clock)
+        senses = store.senses[: store.used].detach()
+        if len(stale) > store.used // 2:  # most of them: in a row, without a copy
+            scores[: store.used] = scores_of(senses, self._key).numpy() / self._temperature
+        else:
+            own = scores_of(senses[torch.from_numpy(stale)], self._key).numpy()
+            scores[stale] = own / self._temperature
+        _sum_up(index.tree, changed, self._sums, store.location_sds.detach().numpy())
+        self._seen, self._clock = index.changes, store.clock
 
     def draw(
         self,
@@ -307,124 +284,25 @@ class CellSearch:
             NaN unless they are asked for.
         """
         self._follow()
-        count = len(self._cells)
-        if count == 0:
-            raise ValueError(_nothing_matches(number, 0))
-        bounds = self._bounds(query, count)
-        opened: dict[int, _Opened] = {}
-
-        def open_cell(at: int) -> float:
-            if at not in opened:
-                opened[at] = self._open(query, at)
-                bounds[at] = opened[at].log_sum
-            return float(bounds[at])
-
-        total = math.nan
-        if with_total:
-            # The greatest bounds first: what could matter beside the sum so far is opened.
-            sum_so_far = -math.inf
-            for at in np.argsort(-bounds):
-                if bounds[at] < sum_so_far - _NEGLIGIBLE or bounds[at] == -math.inf:
-                    break
-                sum_so_far = float(np.logaddexp(sum_so_far, open_cell(int(at))))
-            total = sum_so_far
-        slots = np.empty(number, dtype=np.int64)
-        log_weights = np.empty(number)
+        tree, target = self._store.index.tree, self._target(query)
+        sds = self._store.location_sds.detach().numpy()
+        slots, log_weights = np.empty(number, dtype=np.int64), np.empty(number)
         done = 0
-        while done < number:
-            # Without replacement every draw changes the weights of the next.
-            wanted = number - done if replacement else 1
-            if bounds.max() == -math.inf:
-                raise ValueError(_nothing_matches(number, done))
-            cells = draw(bounds, wanted, True, generator)
-            before = bounds[cells]
-            if replacement:
-                found, weights, chances = self._members(query, cells, before, opened, generator)
-            else:
-                found, weights = np.full(wanted, -1), np.full(wanted, math.nan)
-                chances = np.zeros(wanted)
-            accepted = generator.random(wanted) < chances
-            # Where a member is refused the cell is opened, and from now on bounded by its weight.
-            refused = cells[~accepted]
-            for at in refused:
-                open_cell(int(at))
-            if not replacement and math.log(generator.random()) < bounds[cells[0]] - before[0]:
-                cell = opened[int(cells[0])]
-                found[0], weights[0] = cell.draw(generator)
-                accepted[0] = True
-                cell.take_away()
-                bounds[cells[0]] = cell.log_sum
-            new = slice(done, done + int(accepted.sum()))
-            slots[new], log_weights[new] = found[accepted], weights[accepted]
-            done = new.stop
+        if tree.links[0, COUNT] > 0:
+            done = _draw(tree, self._sums, sds, target, replacement, generator, slots, log_weights)
+        if done < number:
+            raise ValueError(_nothing_matches(number, done))
+        total = _log_total(tree, self._sums, sds, target) if with_total else math.nan
         return slots, log_weights - total
 
-    def _members(
-        self,
-        query: Query,
-        cells: np.ndarray,
-        bounds: np.ndarray,
-        opened: dict[int, _Opened],
-        generator: np.random.Generator,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw one observation from each cell, and say with which chance to accept it."""
-        count = len(cells)
-        slots, log_weights = np.empty(count, dtype=np.int64), np.empty(count)
-        chances = np.ones(count)
-        closed = np.array([int(at) not in opened for at in cells])
-        for i in np.flatnonzero(~closed):
-            slots[i], log_weights[i] = opened[int(cells[i])].draw(generator)
-        for i in np.flatnonzero(closed):
-            cell, sums = self._cells[cells[i]], self._contents[cells[i]].sums
-            member = int(np.searchsorted(sums, generator.random() * sums[-1], side="right"))
-            slots[i] = cell.rows[min(member, cell.size - 1)]
-        own = slots[closed]
-        log_weights[closed] = self._scores[own] / self._temperature + self._affinity(query, own)
-        # The bound of a cell is its greatest affinity beside the sum of its other factors.
-        slack = bounds[closed] - self._log_sums[cells[closed]]
-        chances[closed] = np.exp(self._affinity(query, own) - slack)
-        return slots, log_weights, chances
-
-    def _affinity(self, query: Query, slots: np.ndarray) -> np.ndarray:
-        """Log-affinities of observations over the temperature of the location; 0 without one."""
+    def _target(self, query: Query) -> _Target:
+        dim = self._store.locations.shape[1]
         if query.location is None or query.location_sd is None:
-            return np.zeros(len(slots))
-        where = torch.from_numpy(slots)
-        locations = self._store.locations.detach()[where].double()
-        sds = self._store.location_sds.detach()[where].double()
-        place, sd = (torch.from_numpy(a)[None] for a in (query.location, query.location_sd))
-        affinity = log_affinity(place, sd, locations, sds, query.match_threshold)[0]
-        return affinity.numpy() / query.location_temperature
-
-    def _bounds(self, query: Query, count: int) -> np.ndarray:
-        """Upper bounds of the logarithms of the weights of the cells."""
-        bounds = self._log_sums[:count].copy()
-        if query.location is None or query.location_sd is None:
-            return bounds
-        low, high, least, greatest = (self._boxes[:count, part] for part in range(4))
-        gaps = np.maximum(np.maximum(low - query.location, query.location - high), 0.0)
-        variance = np.square(query.location_sd)
-        affinity = -0.5 * (
-            np.square(gaps) / (greatest + variance) + np.log(2 * math.pi * (least + variance))
-        ).sum(axis=1)
-        bounds += affinity / query.location_temperature
-        if query.match_threshold is not None:
-            far = np.square(gaps).sum(axis=1) > query.match_threshold**2 * (1 + 1e-9)
-            bounds[far] = -math.inf
-        return bounds
-
-    def _open(self, query: Query, at: int) -> _Opened:
-        cell = self._cells[at]
-        rows = cell.rows[: cell.size]
-        contents = self._contents[at]
-        weights = contents.scores.copy()
-        if query.location is not None and query.location_sd is not None:
-            threshold = math.inf if query.match_threshold is None else query.match_threshold
-            _add_affinity(
-                weights, cell.places, contents.variances, query.location,
-                np.square(query.location_sd), query.location_temperature, threshold**2,
-            )  # fmt: skip
-        return _Opened(rows, weights)
+            return _Target(False, np.zeros(dim), np.ones(dim), 1.0, math.inf)
+        reach = math.inf if query.match_threshold is None else query.match_threshold
+        return _Target(
+            True, query.location, np.square(query.location_sd), query.location_temperature, reach**2
+        )
 
 
 def _nothing_matches(number: int, possible: int) -> str:
@@ -435,28 +313,261 @@ def _nothing_matches(number: int, possible: int) -> str:
 
 
 @compiled
-def _add_affinity(
-    weights: np.ndarray,
-    places: np.ndarray,
-    variances: np.ndarray,
-    location: np.ndarray,
-    location_variance: np.ndarray,
-    location_temperature: float,
-    threshold_squared: float,
-) -> None:
-    dim = places.shape[1]
-    for j in range(len(weights)):
-        squared, exponent, volume = 0.0, 0.0, 1.0
-        for axis in range(dim):
-            step = location[axis] - places[j, axis]
-            variance = location_variance[axis] + variances[j, axis]
-            squared += step * step
-            exponent += step * step / variance
-            volume *= 2.0 * math.pi * variance
-        if squared <= threshold_squared:
-            weights[j] -= 0.5 * (exponent + math.log(volume)) / location_temperature
-        else:
-            weights[j] = -np.inf
+def _changed_nodes(tree: Tree, seen: int) -> np.ndarray:
+    """Nodes that a later change has touched, each before those below it."""
+    found, number = np.zeros(64, np.int64), 0
+    if tree.changed[0] <= seen:
+        return found[:0]
+    found[0], number, at = 0, 1, 0
+    while at < number:
+        child = tree.links[found[at], CHILD]
+        at += 1
+        if child < 0:
+            continue
+        if number + 2 > len(found):
+            found = np.concatenate((found, found))
+        for node in range(child, child + 2):
+            if tree.changed[node] > seen:
+                found[number] = node
+                number += 1
+    return found[:number]
+
+
+@compiled
+def _rows_written_since(
+    tree: Tree, nodes: np.ndarray, written_at: np.ndarray, clock: int
+) -> np.ndarray:
+    found, number = np.empty(64, np.int64), 0
+    for node in nodes:
+        if tree.links[node, CHILD] >= 0:
+            continue
+        if number + FULL > len(found):
+            found = np.concatenate((found, found))
+        for i in range(tree.links[node, COUNT]):
+            row = tree.rows[tree.links[node, BUCKET], i]
+            if written_at[row] >= clock:
+                found[number] = row
+                number += 1
+    return found[:number]
+
+
+@compiled
+def _sum_up(tree: Tree, nodes: np.ndarray, sums: _Sums, sds: np.ndarray) -> None:
+    """Bring the sums and boxes of nodes up to date, those below first."""
+    links, boxes, log_sums, dim = tree.links, sums.boxes, sums.log_sums, sds.shape[1]
+    for at in range(len(nodes) - 1, -1, -1):
+        node = nodes[at]
+        boxes[node, 0::2] = np.inf
+        boxes[node, 1::2] = -np.inf
+        if links[node, CHILD] >= 0:
+            pair = links[node, CHILD]
+            for child in range(pair, pair + 2):
+                for axis in range(dim):
+                    for part in range(4):
+                        own, its = boxes[node, part, axis], boxes[child, part, axis]
+                        boxes[node, part, axis] = min(own, its) if part % 2 == 0 else max(own, its)
+            log_sums[node] = np.logaddexp(log_sums[pair], log_sums[pair + 1])
+            continue
+        count, bucket = links[node, COUNT], links[node, BUCKET]
+        greatest, total = -np.inf, 0.0
+        for i in range(count):
+            row = tree.rows[bucket, i]
+            greatest = max(greatest, np.float64(sums.scores[row]))
+            for axis in range(dim):
+                place, sd = np.float64(tree.places[bucket, i, axis]), np.float64(sds[row, axis])
+                boxes[node, 0, axis] = min(boxes[node, 0, axis], place)
+                boxes[node, 1, axis] = max(boxes[node, 1, axis], place)
+                boxes[node, 2, axis] = min(boxes[node, 2, axis], sd * sd)
+                boxes[node, 3, axis] = max(boxes[node, 3, axis], sd * sd)
+        for i in range(count):
+            total += math.exp(sums.scores[tree.rows[bucket, i]] - greatest)
+        log_sums[node] = greatest + math.log(total) if count > 0 else -np.inf
+
+
+@compiled
+def _log_affinity(target: _Target, place: np.ndarray, sd: np.ndarray) -> float:
+    """Log-affinity of an observation over the temperature of the location; 0 without one."""
+    if not target.here:
+        return 0.0
+    squared, doubled = 0.0, 0.0
+    for axis in range(len(place)):
+        step = target.location[axis] - place[axis]
+        variance = target.variance[axis] + np.float64(sd[axis]) * np.float64(sd[axis])
+        squared += step * step
+        doubled += step * step / variance + math.log(2.0 * math.pi * variance)
+    return -0.5 * doubled / target.temperature if squared <= target.threshold_squared else -np.inf
+
+
+@compiled
+def _greatest_affinity(target: _Target, box: np.ndarray) -> float:
+    """Upper bound of the log-affinities of all observations in a box, over the temperature."""
+    if not target.here:
+        return 0.0
+    squared, doubled = 0.0, 0.0
+    for axis in range(box.shape[1]):
+        here = target.location[axis]
+        gap = max(box[0, axis] - here, here - box[1, axis], 0.0)
+        squared += gap * gap
+        doubled += gap * gap / (target.variance[axis] + box[3, axis])
+        doubled += math.log(2.0 * math.pi * (target.variance[axis] + box[2, axis]))
+    far = squared > target.threshold_squared * (1.0 + 1e-9)
+    return -np.inf if far else -0.5 * doubled / target.temperature
+
+
+@compiled
+def _bound(sums: _Sums, target: _Target, node: int) -> float:
+    """Upper bound of the logarithm of the weight of a cell."""
+    if sums.log_sums[node] == -np.inf:
+        return -np.inf
+    return float(sums.log_sums[node]) + _greatest_affinity(target, sums.boxes[node])
+
+
+@compiled
+def _weigh(
+    tree: Tree, sums: _Sums, sds: np.ndarray, target: _Target, node: int, weights: np.ndarray
+) -> float:
+    """Compute the logarithms of all weights in one of the finest cells, and of their sum."""
+    bucket, count = tree.links[node, BUCKET], tree.links[node, COUNT]
+    for i in range(count):
+        row = tree.rows[bucket, i]
+        weights[i] = sums.scores[row] + _log_affinity(target, tree.places[bucket, i], sds[row])
+    return _log_sum(weights[:count])
+
+
+@compiled
+def _log_sum(weights: np.ndarray) -> float:
+    greatest, total = -np.inf, 0.0
+    for weight in weights:
+        greatest = max(greatest, weight)
+    if greatest == -np.inf:
+        return -np.inf
+    for weight in weights:
+        total += math.exp(weight - greatest)
+    return greatest + math.log(total)
+
+
+@compiled
+def _pick(weights: np.ndarray, log_sum: float, chance: float) -> int:
+    """Which of the weights a chance from 0 to 1 falls on."""
+    picked = 0
+    for i in range(len(weights)):
+        if weights[i] > -np.inf:
+            picked = i
+            chance -= math.exp(weights[i] - log_sum)
+            if chance < 0.0:
+                break
+    return picked
+
+
+@compiled
+def _draw(
+    tree: Tree,
+    sums: _Sums,
+    sds: np.ndarray,
+    target: _Target,
+    replacement: bool,
+    generator: np.random.Generator,
+    slots: np.ndarray,
+    log_weights: np.ndarray,
+) -> int:
+    """Fill the slots and their weights, and say how many could be drawn."""
+    links, dim = tree.links, sds.shape[1]
+    # Cells that together hold everything; which of them are opened, and then where their weights
+    # are; which are to be halved or opened before the next draws.
+    nodes, bounds = np.empty(256, np.int64), np.empty(256)
+    opened, refused = np.empty(256, np.int64), np.zeros(256, np.bool_)
+    nodes[0], bounds[0], opened[0], number = 0, _bound(sums, target, 0), -1, 1
+    weights, num_opened = np.empty((8, FULL)), 0
+    places, scores = np.empty(dim), np.empty(FULL)
+    done = 0
+    while done < len(slots):
+        greatest = bounds[:number].max()
+        if greatest == -np.inf:
+            return done
+        running = np.cumsum(np.exp(bounds[:number] - greatest))
+        # Without replacement every draw changes the weights of the next.
+        for _ in range(len(slots) - done if replacement else 1):
+            at = np.searchsorted(running, generator.random() * running[-1], side="right")
+            at = min(at, np.searchsorted(running, running[-1]))
+            if opened[at] >= 0:
+                own, bucket = weights[opened[at]], links[nodes[at], BUCKET]
+                i = _pick(own[: links[nodes[at], COUNT]], bounds[at], generator.random())
+                slots[done], log_weights[done] = tree.rows[bucket, i], own[i]
+                done += 1
+                if not replacement:
+                    own[i] = -np.inf
+                    bounds[at] = _log_sum(own[: links[nodes[at], COUNT]])
+                continue
+            if replacement:
+                node = nodes[at]
+                while links[node, CHILD] >= 0:
+                    child = links[node, CHILD]
+                    first = math.exp(sums.log_sums[child] - sums.log_sums[node])
+                    node = child if generator.random() < first else child + 1
+                count, bucket = links[node, COUNT], links[node, BUCKET]
+                for i in range(count):
+                    scores[i] = sums.scores[tree.rows[bucket, i]]
+                i = _pick(scores[:count], sums.log_sums[node], generator.random())
+                row = tree.rows[bucket, i]
+                for axis in range(dim):
+                    places[axis] = tree.places[bucket, i, axis]
+                affinity = _log_affinity(target, places, sds[row])
+                # The bound is the greatest affinity beside the sum of the other factors.
+                slack = bounds[at] - sums.log_sums[nodes[at]]
+                if generator.random() < math.exp(affinity - slack):
+                    slots[done], log_weights[done] = row, scores[i] + affinity
+                    done += 1
+                    continue
+            refused[at] = True
+        for at in range(number):
+            if not refused[at]:
+                continue
+            refused[at] = False
+            child = links[nodes[at], CHILD]
+            if child < 0:
+                if num_opened == len(weights):
+                    weights = np.concatenate((weights, weights))
+                bounds[at] = _weigh(tree, sums, sds, target, nodes[at], weights[num_opened])
+                opened[at] = num_opened
+                num_opened += 1
+                continue
+            if number == len(nodes):
+                nodes, bounds = np.concatenate((nodes, nodes)), np.concatenate((bounds, bounds))
+                opened = np.concatenate((opened, opened))
+                refused = np.concatenate((refused, np.zeros(number, np.bool_)))
+            nodes[at], bounds[at] = child, _bound(sums, target, child)
+            nodes[number], bounds[number] = child + 1, _bound(sums, target, child + 1)
+            opened[number] = -1
+            number += 1
+    return done
+
+
+@compiled
+def _log_total(tree: Tree, sums: _Sums, sds: np.ndarray, target: _Target) -> float:
+    """Logarithm of the sum of all weights, but for cells that are negligible beside the rest."""
+    if not target.here:
+        return float(sums.log_sums[0])
+    total = -np.inf
+    weights = np.empty(FULL)
+    waiting = np.zeros(64, np.int64)
+    left = 1
+    while left > 0:
+        left -= 1
+        node = waiting[left]
+        bound = _bound(sums, target, node)
+        if bound == -np.inf or bound < total - _NEGLIGIBLE:
+            continue
+        child = tree.links[node, CHILD]
+        if child < 0:
+            total = np.logaddexp(total, _weigh(tree, sums, sds, target, node, weights))
+            continue
+        if left + 2 > len(waiting):
+            waiting = np.concatenate((waiting, waiting))
+        # The greater half first: the other may then be negligible.
+        second = 1 if _bound(sums, target, child) < _bound(sums, target, child + 1) else 0
+        waiting[left], waiting[left + 1] = child + 1 - second, child + second
+        left += 2
+    return total
 
 
 # --- the best distinct places --------------------------------------------------------------------

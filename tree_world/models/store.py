@@ -7,6 +7,7 @@ import torch
 
 from tree_world.models.neighbors import GridIndex
 from tree_world.models.read_types import Observations, Witnesses
+from tree_world.models.storage import Folder, SensesFile
 
 _REFILL = 4096  # the oldest slots are looked up for so many writes at a time
 
@@ -27,6 +28,13 @@ class Store:
         Of the index, in metres.
     device, dtype
         Of the arrays.
+    storage_dtype : torch.dtype
+        Of the senses.
+    folder : Folder, optional
+        Where to keep senses, if not in memory. There is room for twice the capacity then, as slots
+        that the last checkpoint names are left as they are until the next.
+    file : SensesFile, optional
+        One of that folder to go on with, by `reopen`; else a new one is made.
     """
 
     def __init__(
@@ -37,13 +45,22 @@ class Store:
         cell_size: float,
         device: torch.device,
         dtype: torch.dtype,
+        storage_dtype: torch.dtype,
+        folder: Folder | None = None,
+        file: SensesFile | None = None,
     ) -> None:
         self.capacity = capacity
-        self.locations = torch.empty((capacity, location_dim), device=device, dtype=dtype)
-        self.location_sds = torch.empty((capacity, location_dim), device=device, dtype=dtype)
-        self.senses = torch.empty((capacity, embed_dim), device=device, dtype=dtype)
-        self.ids = np.empty(capacity, dtype=np.int64)
-        self.written_at = np.empty(capacity, dtype=np.int64)  # −1 where a slot is free
+        room = capacity if folder is None else 2 * capacity
+        self.locations = torch.empty((room, location_dim), device=device, dtype=dtype)
+        self.location_sds = torch.empty((room, location_dim), device=device, dtype=dtype)
+        self._folder, self.file = folder, file
+        if folder is None:
+            self.senses = torch.empty((room, embed_dim), device=device, dtype=storage_dtype)
+        else:
+            self.file = file or folder.new_file(room, embed_dim, storage_dtype)
+            self.senses = self.file.senses
+        self.ids = np.empty(room, dtype=np.int64)
+        self.written_at = np.empty(room, dtype=np.int64)  # −1 where a slot is free
         self.used = 0  # slots from here on were never used
         self.next_id = 0
         self.clock = 0
@@ -51,15 +68,17 @@ class Store:
         self.num_deletions = 0  # how often observations were deleted by name
         self.index = GridIndex(cell_size)
         self._free: list[int] = []
+        self._held: list[int] = []  # free as soon as the next checkpoint is complete
+        self._named = np.zeros(0 if folder is None else room, dtype=np.bool_)  # by the last one
+        self._checksums = np.zeros(len(self._named), dtype=np.uint32)  # of slots that are named
         self._oldest: list[tuple[int, int]] = []
-        self._greatest_sd = 0.0
-        none = Observations(self.locations[:0], self.location_sds[:0], self.senses[:0])
-        self.witnesses = Witnesses(none, np.empty(0))
+        self.greatest_sd = 0.0
+        self.witnesses = Witnesses(self.observations().take(slice(0)), np.empty(0))
 
     # --- what is there ---------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return self.used - len(self._free)
+        return self.used - len(self._free) - len(self._held)
 
     def slots_by_age(self) -> np.ndarray:
         """Slots in use, the oldest first."""
@@ -76,6 +95,21 @@ class Store:
         return self.index.near_box(low, high, distance)
 
     # --- changes ---------------------------------------------------------------------------------
+
+    def reserve(self, number: int) -> None:
+        """Make sure that there is room on the disk for more, before anything is changed.
+
+        Parameters
+        ----------
+        number : int
+
+        Raises
+        ------
+        OSError
+            If the disk is full.
+        """
+        if self.file is not None:
+            self.file.reserve(self.used + min(number, self.capacity))
 
     def append(
         self, locations: torch.Tensor, location_sds: torch.Tensor, senses: torch.Tensor
@@ -94,6 +128,7 @@ class Store:
             Their ids.
         """
         num_new = len(locations)
+        self.reserve(num_new)
         ids = np.arange(self.next_id, self.next_id + num_new)
         self.next_id += num_new
         kept = slice(max(0, num_new - self.capacity), num_new)
@@ -136,7 +171,7 @@ class Store:
         place = location.cpu().double().numpy()
         deviation = location_sd.cpu().double().numpy()
         # Within so many combined deviations is within so many of the greatest, in metres.
-        reach = merge_distance * float(np.hypot(deviation.max(), self._greatest_sd))
+        reach = merge_distance * float(np.hypot(deviation.max(), self.greatest_sd))
         slots = torch.from_numpy(self.index.near_box(place, place, reach)).to(location.device)
         variances = location_sd.square() + self.location_sds[slots].square()
         away = ((location - self.locations[slots]).square() / variances).sum(dim=-1)
@@ -150,11 +185,13 @@ class Store:
         share = own.mean() / precision.mean()
         merged_place = (own * location + old * self.locations[slot]) / precision
         merged_sense = share * sense + (1 - share) * self.senses[slot]
-        where = np.array([slot])
-        self.index.remove(where, self.locations[where].cpu().numpy())
+        where, identity = np.array([slot]), int(self.ids[slot])
+        self._release(where)
+        where = self._take_slots(1)
         self._put(where, merged_place[None], precision.rsqrt()[None], merged_sense[None])
+        self.ids[where] = identity
         self._touch(where)
-        return int(self.ids[slot])
+        return identity
 
     def delete(self, ids: np.ndarray) -> None:
         """Forget observations.
@@ -181,6 +218,7 @@ class Store:
             No more than there is room for.
         ids, written_at : numpy.ndarray of int
         """
+        self.reserve(len(ids))
         slots = self._take_slots(len(ids))
         arrays = (observations.locations, observations.location_sds, observations.senses)
         self._put(slots, *arrays)
@@ -229,9 +267,77 @@ class Store:
 
     def set_senses(self, senses: torch.Tensor) -> None:
         """Replace all senses, in order of age; witnesses, if any, are to be replaced by itself."""
+        if self._folder is not None and self.file is not None:
+            # The last checkpoint goes on naming the old file until the next.
+            shape, dtype = self.senses.shape, self.senses.dtype
+            file = self._folder.new_file(shape[0], shape[1], dtype)
+            file.reserve(self.used)
+            self.file, self.senses = file, file.senses
+            self._named[:] = False
+            self._free += self._held
+            self._held = []
         with torch.no_grad():
-            self.senses[torch.from_numpy(self.slots_by_age())] = senses
+            where = torch.from_numpy(self.slots_by_age())
+            self.senses[where] = senses.to(self.senses.dtype)
         self.generation += 1
+
+    # --- checkpoints of what is on disk ----------------------------------------------------------
+
+    def checksums(self, slots: np.ndarray) -> np.ndarray:
+        """CRC-32 of the senses in some slots, of a store on disk.
+
+        Parameters
+        ----------
+        slots : numpy.ndarray of int
+
+        Returns
+        -------
+        numpy.ndarray of uint32
+        """
+        assert self.file is not None
+        new = slots[~self._named[slots]]
+        self._checksums[new] = self.file.checksums(new)
+        return np.asarray(self._checksums[slots])
+
+    def checkpoint_is_complete(self) -> None:
+        """Leave what is there now as it is, and let go of what the checkpoint before this named."""
+        self._named[:] = False
+        self._named[: self.used] = self.written_at[: self.used] >= 0
+        self._free += self._held
+        self._held = []
+
+    def reopen(
+        self,
+        slots: np.ndarray,
+        locations: torch.Tensor,
+        location_sds: torch.Tensor,
+        ids: np.ndarray,
+        written_at: np.ndarray,
+        checksums: np.ndarray,
+    ) -> None:
+        """Go on with the file from a checkpoint; the store must be empty.
+
+        Parameters
+        ----------
+        slots : numpy.ndarray of int
+            Where in the file each observation is.
+        locations, location_sds : torch.Tensor of shape (n_observations, location_dim)
+            In metres.
+        ids, written_at, checksums : numpy.ndarray of int
+        """
+        self.used = int(slots.max(initial=-1)) + 1
+        self.location_sds[: self.used] = torch.inf
+        self.locations[: self.used] = 0.0
+        self.written_at[: self.used] = -1
+        where = torch.from_numpy(slots)
+        self.locations[where], self.location_sds[where] = locations, location_sds
+        self.ids[slots], self.written_at[slots] = ids, written_at
+        self._checksums[slots] = checksums
+        self.index.add(slots, locations.numpy())
+        if len(slots):
+            self.greatest_sd = float(location_sds.max())
+        self._free = np.flatnonzero(self.written_at[: self.used] < 0)[::-1].tolist()
+        self.checkpoint_is_complete()
 
     # --- the parts of a change -------------------------------------------------------------------
 
@@ -253,9 +359,9 @@ class Store:
         with torch.no_grad():
             self.locations[where] = locations
             self.location_sds[where] = location_sds
-            self.senses[where] = senses
+            self.senses[where] = senses.to(self.senses.dtype)
         self.index.add(slots, self.locations[where].detach().cpu().numpy())
-        self._greatest_sd = max(self._greatest_sd, float(location_sds.max()))
+        self.greatest_sd = max(self.greatest_sd, float(location_sds.max()))
 
     def _touch(self, slots: np.ndarray) -> None:
         self.written_at[slots] = np.arange(self.clock, self.clock + len(slots))
@@ -296,6 +402,11 @@ class Store:
         self.index.remove(slots, self.locations[where].detach().cpu().numpy())
         with torch.no_grad():
             self.location_sds[where] = torch.inf
-            self.senses[where] = 0.0
+            if self.file is None:
+                self.senses[where] = 0.0
         self.written_at[slots] = -1
+        if self._named.size:
+            held = self._named[slots]
+            self._held += slots[held].tolist()
+            slots = slots[~held]
         self._free += slots[::-1].tolist()

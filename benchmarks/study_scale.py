@@ -1,0 +1,224 @@
+"""Studies of memories of a million observations and more, which take too long for a chapter.
+
+Usage: ``python -m benchmarks.study_scale [NAME ...]``, all by default. Each is measured in one run,
+so that ratios hold whatever the machine; times are those of the machine that is noted.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tqdm
+
+from benchmarks.machine import copy_bandwidth
+from benchmarks.studies import run_studies
+from tree_world.models.memory import SpatialMemory
+
+RESULTS = Path(__file__).resolve().parent / "results" / "scale.json"
+
+SENSORY = 384
+SD = 10.0  # metres, of all observations and reads
+THRESHOLD = 25.0  # metres
+NUMBER = 64  # places that are drawn in a step
+KEYS = 3  # drives that take turns
+AT_A_TIME = 50_000  # observations in a write that fills a memory
+
+MANY = 1_000_000
+SPREAD = 200.0  # metres: ten thousand observations so spread are as dense as in the other chapters
+SIZES = (10_000, 100_000, 1_000_000)
+DISK_SIZE = 10_000_000
+STEPS = 2000
+QUERIES = 100_000
+
+
+def step() -> dict[str, Any]:
+    """Live in a full memory of a million: crowded, and as dense as ten thousand elsewhere."""
+    return {
+        name: _life(_filled(MANY, spread), spread)
+        for name, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0])))
+    }
+
+
+def growth() -> dict[str, Any]:
+    """Live in memories of 10⁴, 10⁵ and 10⁶ observations that are as dense as each other."""
+    lives = []
+    for size in SIZES:
+        spread = SPREAD * math.sqrt(size / SIZES[0])
+        lives.append({"size": size, **_life(_filled(size, spread), spread)})
+    return {
+        "lives": lives,
+        "growth": lives[-1]["median"] / lives[0]["median"],
+    }
+
+
+def overhead() -> dict[str, Any]:
+    """Count all that is kept beside the observations, with search tables of several keys."""
+    found = {}
+    for world, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0]))):
+        memory = _filled(MANY, spread, storage_dtype=torch.float16)
+        for key in _keys():
+            memory.sample([0.0, 0.0], SD, key, NUMBER, temperature=1.0)
+        store = memory._rows[0]
+        tree, searches = store.index.tree, memory._searches.values()
+        nodes, buckets = int(tree.used[0]), int(tree.used[2])
+        arrays = [
+            *(store.ids, store.written_at),
+            *(array[:nodes] for array in (tree.links, tree.splits, tree.changed)),
+            *(array[:buckets] for array in (tree.rows, tree.places)),
+            *(search._sums.scores for search in searches),
+            *(search._sums.log_sums[:nodes] for search in searches),
+            *(search._sums.boxes[:nodes] for search in searches),
+        ]
+        each = sum(array.nbytes for array in arrays) / MANY
+        places = 2 * 2 * 4
+        found[world] = {
+            "keys": len(searches),
+            "bytes_each": each,
+            "share_of_single_precision": each / (places + 4 * SENSORY),
+            "share_of_half_precision": each / (places + 2 * SENSORY),
+        }
+    return found
+
+
+def batch() -> dict[str, Any]:
+    """Read 100,000 places at once from a million observations."""
+    found = {}
+    for name, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0]))):
+        memory = _filled(MANY, spread)
+        generator = torch.Generator().manual_seed(2)
+        number = QUERIES if name == "wide" else QUERIES // 50
+        queries = spread * torch.randn(number, 2, generator=generator)
+        store = memory._rows[0]
+        few = queries[:500].numpy()
+        neighbours = np.mean([len(store.nearby(place, place, THRESHOLD)) for place in few])
+        seconds = []
+        for _ in range(4):
+            started = time.perf_counter()
+            memory.read(queries, SD, THRESHOLD)
+            seconds.append(time.perf_counter() - started)
+        gathered = float(neighbours) * number * SENSORY * 4
+        bandwidth = copy_bandwidth()
+        found[name] = {
+            "queries": number,
+            "neighbours": float(neighbours),
+            "seconds": min(seconds),
+            "bytes_a_second": gathered / min(seconds),
+            "bandwidth": bandwidth,
+            "share": gathered / min(seconds) / bandwidth,
+        }
+    return found
+
+
+def disk() -> dict[str, Any]:
+    """Live in a memory of ten million on disk, in half precision; stop, and start again."""
+    spread = SPREAD * math.sqrt(DISK_SIZE / SIZES[0])
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
+        folder = Path(scratch) / "memory"
+        before, started = _anonymous_bytes(), time.perf_counter()
+        memory = _filled(DISK_SIZE, spread, storage=folder, storage_dtype=torch.float16)
+        filled = time.perf_counter()
+        memory.checkpoint()
+        checkpointed = time.perf_counter()
+        life = _life(memory, spread)
+        again = time.perf_counter()
+        memory.checkpoint()
+        again = time.perf_counter() - again
+        used = sum(path.stat().st_blocks * 512 for path in folder.iterdir())
+        del memory
+        loading = time.perf_counter()
+        memory = SpatialMemory.load(folder)
+        loading = time.perf_counter() - loading
+        return {
+            "size": len(memory),
+            **life,
+            "seconds_to_fill": filled - started,
+            "seconds_of_first_checkpoint": checkpointed - filled,
+            "seconds_of_checkpoint": again,
+            "seconds_to_load": loading,
+            "bytes_on_disk": used,
+            "bytes_without_files_each": (_anonymous_bytes() - before) / len(memory),
+        }
+
+
+def _anonymous_bytes() -> int:
+    """Memory of this process that is not a part of files."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("RssAnon")).split()[1])
+
+
+def _filled(number: int, spread: float, **choices: Any) -> SpatialMemory:
+    """Fill a memory to the brim, so that each write makes the oldest give way."""
+    generator = torch.Generator().manual_seed(0)
+    memory = SpatialMemory(2, SENSORY, max_memory_size=number, **choices)
+    senses = _senses(AT_A_TIME, generator)  # in another order each time, as drawing takes long
+    for start in tqdm.trange(0, number, AT_A_TIME, desc=f"filling {number:,}", unit="write"):
+        part = min(AT_A_TIME, number - start)
+        order = torch.randperm(AT_A_TIME, generator=generator)[:part]
+        places = spread * torch.randn(part, 2, generator=generator)
+        memory.write(places, SD, senses[order])
+    return memory
+
+
+def _senses(number: int, generator: torch.Generator) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.randn(number, SENSORY, generator=generator), dim=-1)
+
+
+def _keys() -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    return [5 * torch.randn(SENSORY, generator=generator) for _ in range(KEYS)]
+
+
+def _life(memory: SpatialMemory, spread: float) -> dict[str, Any]:
+    """Walk about the middle, where it is densest, and time each step after the first hundred."""
+    generator = torch.Generator().manual_seed(3)
+    keys, place = _keys(), torch.zeros(2)
+    latencies: list[float] = []
+    parts: list[list[float]] = []
+    for number in tqdm.trange(STEPS + 100, desc=f"life in {len(memory):,}", unit="step"):
+        place = 0.995 * place + 0.02 * SPREAD * torch.randn(2, generator=generator)
+        sense, key = _senses(1, generator), keys[number // 100 % KEYS]
+        times = [time.perf_counter()]
+        memory.write(place[None], SD, sense)
+        times.append(time.perf_counter())
+        memory.read(place, SD, THRESHOLD)
+        times.append(time.perf_counter())
+        # By cells whatever the size: to look at everything, as small memories do, takes longer.
+        memory.sample(
+            place, SD, key, NUMBER, temperature=1.0, location_temperature=100.0, seed=generator,
+            method="cells",
+        )  # fmt: skip
+        times.append(time.perf_counter())
+        if number >= 100:
+            parts.append(np.diff(times).tolist())
+            latencies.append(times[-1] - times[0])
+    columns = zip(("write", "read", "sample"), np.median(parts, axis=0).tolist(), strict=True)
+    return {
+        "spread": spread,
+        "neighbours": len(memory._rows[0].nearby(place.numpy(), place.numpy(), THRESHOLD)),
+        "steps": len(latencies),
+        "median": float(np.median(latencies)),
+        "p99": float(np.quantile(latencies, 0.99)),
+        "worst": max(latencies),
+        **dict(columns),
+    }
+
+
+STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
+    "step": step,
+    "growth": growth,
+    "overhead": overhead,
+    "batch": batch,
+    "disk": disk,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(run_studies(STUDIES, RESULTS, sys.argv[1:]))

@@ -1,0 +1,199 @@
+"""Observations on disk: a folder from which a memory goes on after it was killed at any moment.
+
+The folder holds
+
+``senses-N.bin``
+    What was sensed, one row after the other, in the precision in which it is kept, in the byte
+    order of the machine. It is mapped into memory, so that the system keeps of it what is used.
+``memory.safetensors``
+    The last checkpoint: places, deviations, ids, ages, the names of the files of senses, and in
+    which of their rows each observation stands, with a checksum of it.
+``lock``
+    Held by the process that has the memory open.
+
+Rows that a checkpoint names are never written again before the next one is complete. It comes into
+being under another name, and takes the place of the last in one step. So whatever happens between,
+the last one is whole. As a file has room for twice the capacity, there always is a row to write to.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+_STEP = 64 * 2**20  # bytes that are asked of the disk at a time
+
+
+class SensesFile:
+    """Rows of senses in a file that is mapped into memory.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    num_rows, width : int
+    dtype : torch.dtype
+    new : bool
+        Whether to make it; else it must be there.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be made.
+    ValueError
+        If it is not there, or has another size.
+    """
+
+    def __init__(
+        self, path: Path, num_rows: int, width: int, dtype: torch.dtype, new: bool
+    ) -> None:
+        self.name = path.name
+        self._row_bytes = width * dtype.itemsize
+        size = num_rows * self._row_bytes
+        if not new and not path.exists():
+            raise ValueError(f"there is no file {path.name} beside it")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL if new else os.O_RDWR
+        self._descriptor = os.open(path, flags, 0o644)
+        weakref.finalize(self, os.close, self._descriptor)
+        if new:
+            os.ftruncate(self._descriptor, size)  # takes no room on the disk yet
+        elif os.fstat(self._descriptor).st_size != size:
+            raise ValueError(
+                f"{path.name} has {os.fstat(self._descriptor).st_size} bytes, not {size}"
+            )
+        self._reserved = 0 if new else size
+        kind = torch.empty(0, dtype=dtype).numpy().dtype
+        self._map = np.memmap(path, dtype=kind, mode="r+", shape=(num_rows, width))
+        self._rows = np.asarray(self._map)
+        self.senses = torch.from_numpy(self._rows)
+
+    def reserve(self, num_rows: int) -> None:
+        """Ask the disk for room for the first rows, so that it cannot be wanting when they are set.
+
+        Parameters
+        ----------
+        num_rows : int
+
+        Raises
+        ------
+        OSError
+            If the disk is full. Nothing has changed then.
+        """
+        end = min(num_rows * self._row_bytes, self._map.nbytes)
+        if end <= self._reserved:
+            return
+        end = min(max(end, self._reserved + _STEP), self._map.nbytes)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._descriptor, self._reserved, end - self._reserved)
+        else:
+            for start in range(self._reserved, end, 2**20):
+                os.pwrite(self._descriptor, bytes(min(2**20, end - start)), start)
+        self._reserved = end
+
+    def checksums(self, rows: Iterable[int]) -> np.ndarray:
+        """CRC-32 of each of some rows.
+
+        Parameters
+        ----------
+        rows : iterable of int
+
+        Returns
+        -------
+        numpy.ndarray of uint32
+        """
+        return np.fromiter((zlib.crc32(self._rows[row]) for row in rows), dtype=np.uint32)
+
+    def flush(self) -> None:
+        """Wait until everything is on the disk."""
+        self._map.flush()
+
+
+class Folder:
+    """The folder of a memory on disk.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Made if it is not there; the one above it must be.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, or a memory that is in use has it.
+    """
+
+    CHECKPOINT = "memory.safetensors"
+
+    def __init__(self, path: Path) -> None:
+        import fcntl  # not on all systems; only memories on disk need it
+
+        path.mkdir(exist_ok=True)
+        self.path = path
+        self._files: weakref.WeakValueDictionary[str, SensesFile] = weakref.WeakValueDictionary()
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        weakref.finalize(self, os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(
+                f"the folder {path.name} is in use by another memory, in this process or another. "
+                "Let go of that one first, or choose another folder."
+            ) from error
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the last checkpoint is, if there is one."""
+        return self.path / self.CHECKPOINT
+
+    def new_file(self, num_rows: int, width: int, dtype: torch.dtype) -> SensesFile:
+        """Make a file of senses, under a name that was not given before.
+
+        Parameters
+        ----------
+        num_rows, width, dtype
+            As for `SensesFile`.
+
+        Returns
+        -------
+        SensesFile
+        """
+        taken = [int(path.stem.split("-")[1]) for path in self.path.glob("senses-*.bin")]
+        name = f"senses-{max(taken, default=0) + 1}.bin"
+        return self._kept(SensesFile(self.path / name, num_rows, width, dtype, new=True))
+
+    def open_file(self, name: str, num_rows: int, width: int, dtype: torch.dtype) -> SensesFile:
+        """Open a file of senses that a checkpoint names.
+
+        Parameters
+        ----------
+        name : str
+        num_rows, width, dtype
+            As for `SensesFile`.
+
+        Returns
+        -------
+        SensesFile
+        """
+        return self._kept(SensesFile(self.path / name, num_rows, width, dtype, new=False))
+
+    def _kept(self, file: SensesFile) -> SensesFile:
+        self._files[file.name] = file
+        return file
+
+    def tidy(self, named: Iterable[str]) -> None:
+        """Remove what neither the checkpoint names nor a memory uses, and what a kill has left.
+
+        Parameters
+        ----------
+        named : iterable of str
+            Names of files.
+        """
+        kept = {*named, *self._files}
+        for path in [*self.path.glob("senses-*.bin"), *self.path.glob("memory*.tmp")]:
+            if path.name not in kept:
+                path.unlink()
