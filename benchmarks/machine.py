@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 
@@ -41,11 +40,6 @@ def peak_megabytes(work: Callable[[], Any]) -> float | None:
     except (OSError, AttributeError, StopIteration):
         return None
     return peak / 2**20
-
-
-def resident_bytes() -> int:
-    """Memory that this process holds now."""
-    return int(psutil.Process().memory_info().rss)
 
 
 def copy_bandwidth() -> float:

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import tqdm
 
-from benchmarks.machine import resident_bytes
 from benchmarks.studies import run_studies
 from tree_world.models.forgetting import Forgetter, ForgettingPolicy
 from tree_world.models.memory import SpatialMemory
@@ -215,21 +214,6 @@ class _LifeAtTenHertz:
         return steps
 
 
-def storage() -> dict[str, Any]:
-    """Resident memory of what is stored, index and all, for each observation."""
-    generator = torch.Generator().manual_seed(0)
-    memory = SpatialMemory(2, SENSORY, max_memory_size=MANY)
-    before = resident_bytes()
-    for _ in range(MANY):
-        place = 200 * torch.randn(1, 2, generator=generator)
-        memory.write(place, SD, torch.randn(1, SENSORY, generator=generator))
-    return {
-        "number": len(memory),
-        "bytes_each": (resident_bytes() - before) / MANY,
-        "bytes_of_a_sense": 4 * SENSORY,
-    }
-
-
 def _world(seed: int) -> tuple[TreeWorld, torch.Generator]:
     world = TreeWorld.random_from_config(TreeWorldConfig.model_validate({}), seed=seed)
     return world, torch.Generator().manual_seed(500 + seed)
@@ -278,7 +262,6 @@ def _shares_told(memory: SpatialMemory, path: torch.Tensor, senses: torch.Tensor
 
 
 STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
-    "storage": storage,
     "consolidation": consolidation,
     "long life": long_life,
     "hot swap": hot_swap,

@@ -123,7 +123,8 @@ class SpatialMemory:
     merge_sense_distance : float, default=0.1
         With ``update=True``: how alike they must be, as a distance between their senses.
     cell_size : float, default=25.0
-        Side of the cells of the index in metres: about the `match_threshold` that is usual.
+        A distance in metres that is usual, such as that of `match_threshold`. Cells of the index
+        are halved down to a sixteenth of it where there is much.
     projection : torch.Tensor of shape (embed_dim, sensory_dim), optional
         A projection to use instead of principal components.
     device : torch.device or str, default="cpu"
