@@ -162,7 +162,7 @@ function codeCell(node, context) {
   const others = node.children.filter((child) => child !== input && child !== output);
   const hidden = (part) => (part?.visibility ?? "show") === "hide";
   const removed = (part) => !part || part.visibility === "remove" || node.visibility === "remove";
-  const printed = removed(output) ? [] : children(output, context);
+  const printed = removed(output) ? [] : outputs(output, context);
   const images = printed.filter((part) => part.tagName === "img");
   const texts = printed.filter((part) => part.tagName !== "img");
   const shownTexts = texts.length === 0 ? [] : [h("div.outputs", texts)];
@@ -174,8 +174,20 @@ function codeCell(node, context) {
   return [...cell, ...images.map((image) => h("figure", enlargeable(image))), ...others.flatMap((child) => render(child, context))];
 }
 
+/** What a kernel printed may come in several messages, as time would have it: those of one stream are one text. */
+function joinedStreams(nodes) {
+  const found = [];
+  for (const node of nodes) {
+    const [data, last] = [node.jupyter_data, found.at(-1)?.jupyter_data];
+    if (data?.output_type === "stream" && last?.output_type === "stream" && data.name === last.name) {
+      found[found.length - 1] = { ...found.at(-1), jupyter_data: { ...last, text: joined(last.text) + joined(data.text) } };
+    } else found.push(node);
+  }
+  return found;
+}
+
 function outputs(node, context) {
-  return children(node, context);
+  return joinedStreams(node.children ?? []).flatMap((child) => render(child, context));
 }
 
 // Notebook output is not trusted: no script, no handlers, no frames.
