@@ -107,6 +107,52 @@ def test_large_reads_take_their_own_ways_to_the_same_end(sds, threshold, support
             assert ours.spread.isnan().all()
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**31),
+    sds=st.sampled_from([(30.0, 30.0), (100.0, 100.0), (20.0, 200.0)]),
+    offset=st.sampled_from([0.0, 300.0, 3000.0, 30000.0]),
+)
+def test_rounding_stays_within_its_bound(seed, sds, offset):
+    places, deviations, observations = draw(seed, 40, 300, sds=sds)
+    deviations, places = deviations[:1], places + offset
+    arrays = (places, deviations, observations.locations, observations.location_sds)
+    expected, *_ = oracle.read(
+        places, deviations.expand(40, 2), *arrays[2:], observations.senses, None
+    )
+    single = reading._Precision(single=True, by_features=True)
+    ours = reading._read_group(
+        places, deviations, observations, ReadOptions(), [slice(None)], single
+    )
+    error = np.abs(ours.mean.double().numpy() - expected).max(axis=1)
+    greatest = float(observations.senses.abs().max())
+    bound = 20 * torch.finfo(torch.float32).eps * (screening.exponent_of_rounding(*arrays) + 1)
+    assert error.max() <= bound * greatest
+
+
+def test_single_precision_is_taken_where_its_rounding_is_small_and_only_there():
+    places, deviations, observations = draw(3, 600, 2000, sds=(60.0, 60.0))
+    arrays = (observations.locations, observations.location_sds)
+
+    def chosen(places, **options):
+        return reading._Precision.that_will_do(
+            places, deviations[:1], *arrays, ReadOptions(**options)
+        )
+
+    near = places[places.norm(dim=1) < 60]
+    assert screening.greatest_exponent(near, deviations[:1], *arrays) > reading._SINGLE
+    assert chosen(near).single
+    assert not chosen(near + 3000).single
+    assert not chosen(near.double()).single
+    assert not chosen(near, order="linear").single
+    assert not chosen(near, match_threshold=25.0).single
+    # So far away that only double precision can tell which of the observations is next.
+    far = torch.tensor([[40_000.0, 30_000.0]]).expand(300, 2)
+    expected, *_ = oracle.read(far[:1], deviations[:1], *arrays, observations.senses, None)
+    ours = read(far, deviations[:1], observations, ReadOptions(method="chunked"))
+    close(ours.mean[:1], expected, observations.senses, 1e-6)
+
+
 def test_each_way_is_taken_where_it_should(monkeypatch):
     taken = []
 

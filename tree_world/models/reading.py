@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -30,20 +31,24 @@ from tree_world.models.screening import (
     Boxes,
     Groups,
     boxes_that_matter,
+    exponent_of_rounding,
     greatest_exponent,
     grouped,
 )
 
 _FEW_PAIRS = 2**18  # up to here a dense read is quickest
 _NOT_WORTH_LEAVING_OUT = 512  # observations
-_MANY = 0.8  # share of all pairs that can matter, from which on leaving out the rest does not pay
-_RUN = 512  # queries in a run of a chunked read
+_MANY = 0.7  # share of all pairs that can matter, from which on leaving out the rest does not pay
+_RUN = 256  # neighbouring queries in a run of a chunked read
 _BLOCK = 2048  # observations in a block
 
 # Up to which exponent reads come out to about 1e-6 in single precision, and to about 1e-9 in double
 # precision by way of the features, which are as large as the exponents.
 _SINGLE = 8.0
 _FEATURES = 1e6
+# Without a threshold or slopes, which set no store by small weights, single precision does up to
+# this bound of `exponent_of_rounding`: at most 4e-5 of a weight in theory, below 1e-7 as a rule.
+_ROUNDING = 32.0
 
 _NEGLIGIBLE = 80.0  # a weight that is smaller than the greatest by e to this power is zero
 
@@ -105,8 +110,7 @@ def read(
     if method == "attention":
         return _attention(query_locations, sds, observations, options)
     if method == "dense":
-        whole = [slice(None)]
-        return _read_group(query_locations, sds, observations, options, whole, np.inf)
+        return _read_group(query_locations, sds, observations, options, [slice(None)], _EXACT)
     if method == "sparse":
         arguments = (query_locations, sds, observations, options, nearby)
         pairs = len(query_locations) * len(observations)
@@ -144,18 +148,21 @@ def _read_runs(
     places: torch.Tensor, sds: torch.Tensor, observations: Observations, options: ReadOptions
 ) -> Read:
     """Read all observations, in blocks, for one run of queries after the other."""
-    exponent = greatest_exponent(places, sds, observations.locations, observations.location_sds)
     size = _block_size(_RUN, None, options.memory_limit)
     blocks = [
         slice(start, min(start + size, len(observations)))
         for start in range(0, len(observations), size)
     ]
+    groups = Groups.of_neighbours(places.detach().cpu().numpy(), _RUN)
+    order = torch.from_numpy(groups.rows).to(places.device)
+    places, sds = places[order], sds if len(sds) == 1 else sds[order]
     parts = []
-    for start in range(0, len(places), _RUN):
-        run = slice(start, start + _RUN)
-        own_sds = sds if len(sds) == 1 else sds[run]
-        parts.append(_read_group(places[run], own_sds, observations, options, blocks, exponent))
-    return joined(parts)
+    for start, end in zip(groups.edges[:-1], groups.edges[1:], strict=True):
+        own_places, own_sds = places[start:end], sds if len(sds) == 1 else sds[start:end]
+        arrays = (observations.locations, observations.location_sds)
+        precision = _Precision.that_will_do(own_places, own_sds, *arrays, options)
+        parts.append(_read_group(own_places, own_sds, observations, options, blocks, precision))
+    return joined(parts, order)
 
 
 def _read_groups(
@@ -186,8 +193,8 @@ def _read_groups(
         where = torch.from_numpy(rows).to(places.device)
         blocks = list(where.split(size)) if len(rows) else []
         arrays = (observations.locations[where], observations.location_sds[where])
-        exponent = greatest_exponent(own_places, own_sds, *arrays)
-        parts.append(_read_group(own_places, own_sds, observations, options, blocks, exponent))
+        precision = _Precision.that_will_do(own_places, own_sds, *arrays, options)
+        parts.append(_read_group(own_places, own_sds, observations, options, blocks, precision))
     return joined(parts, order)
 
 
@@ -222,15 +229,12 @@ def _read_group(
     observations: Observations,
     options: ReadOptions,
     blocks: list[slice] | list[torch.Tensor],
-    exponent: float,
+    precision: _Precision,
 ) -> Read:
-    """Read a group of queries from blocks of observations, with a running softmax.
-
-    The exponent bounds half the squared distance, in deviations, of all pairs.
-    """
+    """Read a group of queries from blocks of observations, with a running softmax."""
     if not blocks:
         return nothing(places, observations)
-    kernel = _Kernel(places, sds, options.match_threshold, exponent)
+    kernel = _Kernel(places, sds, options.match_threshold, precision)
     sums = _Sums(kernel, observations, options)
     first = observations.take(blocks[0])  # the only one, often
 
@@ -247,20 +251,48 @@ def _read_group(
     return sums.finish()
 
 
+@dataclass(frozen=True)
+class _Precision:
+    """How log-affinities of a group of queries are computed."""
+
+    single: bool
+    by_features: bool  # by one product of matrices, where it does not round off too much
+
+    @classmethod
+    def that_will_do(
+        cls,
+        places: torch.Tensor,
+        sds: torch.Tensor,
+        locations: torch.Tensor,
+        location_sds: torch.Tensor,
+        options: ReadOptions,
+    ) -> _Precision:
+        """Choose the cheapest that is precise enough for these queries and observations."""
+        arrays = (places, sds, locations, location_sds)
+        exponent = greatest_exponent(*arrays)
+        single = exponent < _SINGLE
+        if not single and options.match_threshold is None and options.order == "constant":
+            single = exponent_of_rounding(*arrays) < _ROUNDING
+        single = single and places.dtype != torch.float64
+        return cls(single, by_features=len(sds) == 1 and exponent < _FEATURES)
+
+
+_EXACT = _Precision(single=False, by_features=False)
+
+
 class _Kernel:
-    """Log-affinities of a group, in the cheapest way that is precise enough."""
+    """Log-affinities of a group."""
 
     def __init__(
         self,
         places: torch.Tensor,
         sds: torch.Tensor,
         match_threshold: float | None,
-        exponent: float,
+        precision: _Precision,
     ) -> None:
-        single = exponent < _SINGLE and places.dtype != torch.float64
-        self.dtype = torch.float32 if single else torch.float64
+        self.dtype = torch.float32 if precision.single else torch.float64
         self.match_threshold = match_threshold
-        self.by_features = len(sds) == 1 and exponent < _FEATURES
+        self.by_features = precision.by_features
         # Far from the origin the features would be large; around the group they are small.
         self.centre = places.detach().mean(dim=0).to(torch.float64)
         self.queries = (places.to(torch.float64) - self.centre).to(self.dtype)

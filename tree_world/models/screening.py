@@ -318,3 +318,46 @@ def greatest_exponent(
     )
     variances = np.square(deviations.min(axis=0)) + np.square(other_deviations.min(axis=0))
     return float(np.sum(np.square(across) / (2 * variances)))
+
+
+def exponent_of_rounding(
+    queries: torch.Tensor, sds: torch.Tensor, locations: torch.Tensor, location_sds: torch.Tensor
+) -> float:
+    r"""Bound what the rounding of features around the centre of the queries does to a read.
+
+    In units of the deviations let A be half the squared distance of the farthest query from their
+    centre c, and e that of the pair of a query and an observation. Features round off at most
+    :math:`5 \varepsilon (2 \sqrt A + \sqrt e)^2 \le 10 \varepsilon (4 A + e)` of log k. Pairs
+    with a large e weigh little: weighted by the softmax, e is on average at most that of the best
+    pair, which is no worse than that with the observation next to c, and log n. So the weighted
+    rounding is at most :math:`10 \varepsilon` times what is returned.
+
+    Parameters
+    ----------
+    queries, sds, locations, location_sds : torch.Tensor
+        As for `greatest_exponent`.
+
+    Returns
+    -------
+    float
+    """
+    if len(locations) == 0:
+        return 0.0
+    tensors = (queries, sds, locations, location_sds)
+    places, deviations, others, other_deviations = (tensor.detach().double() for tensor in tensors)
+    present = torch.isfinite(other_deviations).all(dim=-1)
+    if not bool(present.any()):
+        return 0.0
+    if not bool(present.all()):
+        others, other_deviations = others[present], other_deviations[present]
+    least, greatest = (
+        deviations.square().amin(dim=0) + other_deviations.square().amin(dim=0),
+        deviations.square().amax(dim=0) + other_deviations.square().amax(dim=0),
+    )
+    centre = places.mean(dim=0)
+    radius = float(((places - centre).square() / (2 * least)).sum(dim=-1).amax())
+    nearest = float(((others - centre).square() / (2 * least)).sum(dim=-1).amin())
+    norms = 0.5 * float((greatest / least).log().sum())
+    return (
+        4 * radius + (math.sqrt(radius) + math.sqrt(nearest)) ** 2 + norms + math.log(len(others))
+    )
