@@ -16,6 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
+from scipy.spatial import KDTree
+from sklearn.neighbors import RadiusNeighborsRegressor
 
 from benchmarks.dense import read_densely
 from tree_world.models.memory import SpatialMemory
@@ -23,7 +26,6 @@ from tree_world.models.memory import SpatialMemory
 Reader = Callable[[torch.Tensor], torch.Tensor]
 
 LARGEST_TEMPORARY = 2**26  # entries that one step of a chunked way may hold
-NEIGHBOURS = (64, 256, 1024, 2048)  # that a search for the nearest is asked for, until they suffice
 
 
 @dataclass(frozen=True)
@@ -144,46 +146,19 @@ def keops(problem: Problem) -> Reader:
         squares = ((LazyTensor(places[:, None].contiguous()) - locations) ** 2).sum(-1)
         log_k = -squares / (2 * problem.variance)
         if problem.match_threshold is None:
-            return log_k.sumsoftmaxweight(LazyTensor(problem.senses[None]), dim=1)  # type: ignore[no-any-return]
+            mean: torch.Tensor = log_k.sumsoftmaxweight(LazyTensor(problem.senses[None]), dim=1)
+            return mean
         # Within the threshold nothing underflows, so that sums do, and see where nothing is near.
-        sums = (log_k.exp() * (problem.match_threshold**2 - squares).step()) @ with_ones
+        sums: torch.Tensor = (
+            log_k.exp() * (problem.match_threshold**2 - squares).step()
+        ) @ with_ones
         return sums[:, :-1] / sums[:, -1:].clamp_min(1e-30)
 
     return read
 
 
-def faiss_flat(problem: Problem, neighbours: int) -> Reader:
-    """Find the nearest by FAISS, comparing with all, then weigh them."""
-    import faiss
-
-    return _by_nearest(problem, faiss.IndexFlatL2(2), neighbours)
-
-
-def faiss_ivf(problem: Problem, neighbours: int) -> Reader:
-    """Find the nearest by FAISS in the cells around, then weigh them."""
-    import faiss
-
-    size = len(problem.locations)
-    cells = max(1, int(math.sqrt(size)))
-    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(2), 2, cells)
-    index.train(problem.locations.numpy()[: 256 * cells])
-    index.nprobe = min(cells, 9 + 2 * neighbours * cells // size)
-    return _by_nearest(problem, index, neighbours)
-
-
-def faiss_hnsw(problem: Problem, neighbours: int) -> Reader:
-    """Find the nearest by FAISS along a graph, then weigh them."""
-    import faiss
-
-    index = faiss.IndexHNSWFlat(2, 16)
-    index.hnsw.efConstruction = 40
-    index.hnsw.efSearch = max(64, neighbours)
-    return _by_nearest(problem, index, neighbours)
-
-
 def scikit_learn(problem: Problem) -> Reader:
     """Read by scikit-learn's radius neighbours with a Gaussian weight."""
-    from sklearn.neighbors import RadiusNeighborsRegressor
 
     def gaussian(distances: np.ndarray) -> np.ndarray:
         each = [np.exp(-(d**2) / (2 * problem.variance)) for d in distances]
@@ -207,9 +182,6 @@ def scikit_learn(problem: Problem) -> Reader:
 
 def scipy_tree(problem: Problem) -> Reader:
     """Find pairs by SciPy's tree, and multiply a sparse matrix of weights."""
-    from scipy.sparse import csr_array
-    from scipy.spatial import KDTree
-
     locations, senses = problem.locations.numpy(), problem.senses.numpy()
     tree = KDTree(locations)
 
@@ -221,7 +193,7 @@ def scipy_tree(problem: Problem) -> Reader:
         differences = places.numpy()[rows] - locations[columns]
         weights = np.exp(-np.square(differences).sum(axis=1) / (2 * problem.variance))
         sums = np.bincount(rows, weights, minlength=len(places))
-        weights = (weights / np.maximum(sums, 1e-300)[rows]).astype(np.float32)
+        weights = (weights / sums[rows]).astype(np.float32)
         ends = np.concatenate([[0], np.cumsum(counts)])
         matrix = csr_array((weights, columns, ends), shape=(len(places), len(locations)))
         return torch.from_numpy(matrix @ senses)
@@ -237,31 +209,69 @@ EXACT: dict[str, Callable[[Problem], Reader]] = {
     "SciPy tree": scipy_tree,
     "scikit-learn": scikit_learn,
 }
-NEAREST: dict[str, Callable[[Problem, int], Reader]] = {
+ON_DEVICE = ("tree_world", "formula as printed", "PyTorch attention")
+
+
+# --- searches for the nearest, then a softmax -----------------------------------------------------
+
+
+def faiss_flat(locations: np.ndarray) -> Any:
+    """Compare with all, by FAISS."""
+    import faiss
+
+    index = faiss.IndexFlatL2(locations.shape[1])
+    index.add(locations)
+    return index
+
+
+def faiss_ivf(locations: np.ndarray) -> Any:
+    """Compare with all in the cells around, by FAISS."""
+    import faiss
+
+    cells = max(1, int(math.sqrt(len(locations)) / 2))
+    index = faiss.index_factory(locations.shape[1], f"IVF{cells},Flat")
+    index.train(locations[: 200 * cells])
+    index.add(locations)
+    return index
+
+
+def faiss_hnsw(locations: np.ndarray) -> Any:
+    """Go from neighbour to neighbour along a graph, by FAISS."""
+    import faiss
+
+    index = faiss.IndexHNSWFlat(locations.shape[1], 16)
+    index.add(locations)
+    return index
+
+
+NEAREST: dict[str, Callable[[np.ndarray], Any]] = {
     "FAISS flat": faiss_flat,
     "FAISS IVF": faiss_ivf,
     "FAISS HNSW": faiss_hnsw,
 }
-ON_DEVICE = ("tree_world", "formula as printed", "PyTorch attention")
 
 
-def _by_nearest(problem: Problem, index: Any, neighbours: int) -> Reader:
-    index.add(problem.locations.numpy())
-    neighbours = min(neighbours, len(problem.locations))
-    rows = max(1, LARGEST_TEMPORARY // (neighbours * problem.senses.shape[1]))
+def by_nearest(problem: Problem, index: Any, neighbours: int) -> Reader:
+    """Weigh the nearest that an index finds."""
+    size, senses = len(problem.locations), problem.senses.numpy()
+    neighbours = min(neighbours, size)
+    if hasattr(index, "nprobe"):  # cells enough for twice as many, and those around the query
+        index.nprobe = min(index.nlist, 9 + 2 * neighbours * index.nlist // size)
+    if hasattr(index, "hnsw"):
+        index.hnsw.efSearch = max(64, 2 * neighbours)
 
     def read(places: torch.Tensor) -> torch.Tensor:
-        found = []
-        for part in places.split(rows):
-            squares, slots = map(torch.from_numpy, index.search(part.numpy(), neighbours))
-            log_k = -squares / (2 * problem.variance)
-            far = slots < 0
-            if problem.match_threshold is not None:
-                far |= squares > problem.match_threshold**2
-            weights = log_k.masked_fill(far, -torch.inf).softmax(dim=-1).nan_to_num(0.0)
-            near = problem.senses[slots.clamp_min(0)]
-            found.append(torch.bmm(weights[:, None], near)[:, 0])
-        return torch.cat(found)
+        squares, slots = map(torch.from_numpy, index.search(places.numpy(), neighbours))
+        log_k = -squares / (2 * problem.variance)
+        far = slots < 0
+        if problem.match_threshold is not None:
+            far |= squares > problem.match_threshold**2
+        weights = log_k.masked_fill(far, -torch.inf).softmax(dim=-1).nan_to_num(0.0)
+        counted = weights > 0
+        ends = np.concatenate([[0], counted.sum(dim=1).cumsum(dim=0).numpy()])
+        parts = (weights[counted].numpy(), slots[counted].numpy(), ends)
+        matrix = csr_array(parts, shape=(len(places), size))
+        return torch.from_numpy(matrix @ senses)
 
     return read
 

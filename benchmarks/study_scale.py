@@ -98,7 +98,7 @@ def batch() -> dict[str, Any]:
         queries = spread * torch.randn(number, 2, generator=generator)
         store = memory._rows[0]
         few = queries[:500].numpy()
-        neighbours = np.mean([len(store.nearby(place, place, THRESHOLD)) for place in few])
+        neighbours = np.mean([len(store.index.near_box(place, place, THRESHOLD)) for place in few])
         seconds = []
         for _ in range(4):
             started = time.perf_counter()
@@ -202,7 +202,7 @@ def _life(memory: SpatialMemory, spread: float) -> dict[str, Any]:
     columns = zip(("write", "read", "sample"), np.median(parts, axis=0).tolist(), strict=True)
     return {
         "spread": spread,
-        "neighbours": len(memory._rows[0].nearby(place.numpy(), place.numpy(), THRESHOLD)),
+        "neighbours": len(memory._rows[0].index.near_box(place.numpy(), place.numpy(), THRESHOLD)),
         "steps": len(latencies),
         "median": float(np.median(latencies)),
         "p99": float(np.quantile(latencies, 0.99)),

@@ -115,7 +115,7 @@ def large() -> SpatialMemory:
 def test_one_query_in_a_million(benchmark: Any, large: SpatialMemory) -> None:
     """Read the middle, where observations are densest."""
     place = torch.zeros(2)
-    rows = large._rows[0].nearby(place.numpy(), place.numpy(), THRESHOLD)
+    rows = large._rows[0].index.near_box(place.numpy(), place.numpy(), THRESHOLD)
     senses, where = large._rows[0].senses, torch.from_numpy(rows)
     gathers = []
     for _ in range(30):

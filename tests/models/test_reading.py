@@ -41,6 +41,12 @@ def draw(seed, num_queries, num_observations, *, dim=2, spread=200.0, sds=(10.0,
     )
 
 
+def found_by(index, observations):
+    """An index, with the bounds that a store keeps."""
+    sds = observations.location_sds
+    return pairs.Nearby(index.near_box, float(sds.min()), float(sds.max()))
+
+
 def close(ours, expected, senses, bound=BOUND):
     scale = float(senses.norm(dim=-1).max()) if len(senses) else 1.0
     error = np.abs(ours.double().numpy() - expected).max(initial=0.0)
@@ -434,10 +440,53 @@ def test_the_index_may_answer_for_all_observations():
     index = GridIndex(25.0)
     index.add(np.arange(2000), observations.locations.numpy())
     options = ReadOptions(30.0, support=True)
-    with_index = read(places, deviations[:1], observations, options, index.near_box)
+    with_index = read(places, deviations[:1], observations, options, found_by(index, observations))
     without = read(places, deviations[:1], observations, options)
     torch.testing.assert_close(with_index.mean, without.mean, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(with_index.nearest_distance, without.nearest_distance)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    number=st.sampled_from([1, 64, 65, 200]),
+    sds=st.sampled_from([(2.0, 2.0), (10.0, 10.0), (3.0, 30.0), (1000.0, 1000.0)]),
+    away=st.sampled_from([0.0, 2000.0]),
+    tail=st.sampled_from([1e-2, 1e-6]),
+)
+def test_without_a_threshold_the_index_finds_all_that_weighs(seed, number, sds, away, tail):
+    places, deviations, observations = draw(seed, number, 2000, sds=sds)
+    index = GridIndex(25.0)
+    index.add(np.arange(2000), observations.locations.numpy())
+    looked_at = []
+
+    def rows(low, high, distance):
+        found = index.near_box(low, high, distance)
+        looked_at.append(len(found))
+        return found
+
+    nearby = pairs.Nearby(rows, *(float(sd) for sd in observations.location_sds.aminmax()))
+    arrays = (observations.locations, observations.location_sds, observations.senses)
+    places = places + away
+    few = slice(0, 20)
+    mean, _, _, nearest = oracle.read(places[few], deviations[few], *arrays, None)
+    options = ReadOptions(support=True, tail=tail)
+    found = pairs.read_pairs(places, deviations, observations, options, nearby)
+    close(found.mean[few], mean, observations.senses, 2 * tail + 1e-6)
+    np.testing.assert_allclose(found.nearest_distance[few], nearest, rtol=1e-5)
+    if number == 1 and sds[0] == sds[1] <= 10.0 and away == 0.0:
+        assert max(looked_at) < 1500  # and not at everything
+
+
+def test_queries_that_are_far_apart_search_alone():
+    generator = torch.Generator().manual_seed(1)
+    locations = 2000 * torch.randn(20_000, 2, generator=generator).numpy()
+    few, many = locations[:64], np.repeat(locations, 500, axis=0)
+    assert pairs._best_group_size(few, np.repeat(locations, 50, axis=0), 25.0) == 1
+    assert pairs._best_group_size(locations[:1000], np.repeat(locations, 50, axis=0), 25.0) == 1
+    assert pairs._best_group_size(many, locations, 25.0) == screening.QUERIES
+    together = np.zeros((1000, 2))
+    assert pairs._best_group_size(together, locations, 25.0) == screening.QUERIES
 
 
 @settings(max_examples=15, deadline=None)
@@ -457,7 +506,7 @@ def test_many_queries_find_by_the_index_what_the_oracle_reads(
     mean, size, _, nearest = oracle.read(places, deviations, *arrays, threshold)
     options = ReadOptions(threshold, method="sparse", support=True, tail=1e-12,
                           memory_limit=memory_limit)  # fmt: skip
-    found = read(places, deviations, observations, options, index.near_box)
+    found = read(places, deviations, observations, options, found_by(index, observations))
     np.testing.assert_allclose(found.mean, mean, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(found.effective_sample_size, size, rtol=1e-4)
     np.testing.assert_allclose(found.nearest_distance, nearest, rtol=1e-4)

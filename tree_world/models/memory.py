@@ -70,8 +70,9 @@ _DTYPES = {str(dtype): dtype for dtype in (torch.float16, torch.float32, torch.f
 
 _FEW = 10_000  # observations, up to which looking at all is quicker than opening cells
 _SEARCHES = 8  # search keys that are kept ready
+_FEW_TO_READ = 2000  # observations, up to which a read without a threshold takes all of them
 _SMALL = 100_000  # observations, up to which to group them takes less time than to search
-_FOR_EACH_PLACE = 1000  # observations that are put in order anew in the time of one index search
+_FOR_EACH_PLACE = 100  # observations that are put in order anew in the time of one index search
 
 
 P = ParamSpec("P")
@@ -611,12 +612,14 @@ class SpatialMemory:
             slots = torch.from_numpy(row.slots_by_age()).to(self.device)
             observations = observations.take(slots)
         nearby = None
-        if options.match_threshold is not None and not self._requires_grad and len(places):
+        if len(places) and len(row) and not self._requires_grad:
             few = len(places) <= max(64, len(observations) // _FOR_EACH_PLACE)
             # If the threshold leaves out more than the tail may, it says what matters.
             deviations = math.sqrt(-2 * math.log(options.tail))
             reach = deviations * math.hypot(float(sds.max()), row.greatest_sd)
-            if few or (options.match_threshold < reach and len(observations) > _SMALL):
+            threshold = options.match_threshold
+            sharp = threshold is not None and threshold < reach and len(observations) > _SMALL
+            if (few and (threshold is not None or len(observations) > _FEW_TO_READ)) or sharp:
                 nearby = row.nearby
         found = read(places, sds, observations, options, nearby)
         if self.projection is None:

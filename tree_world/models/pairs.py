@@ -20,12 +20,35 @@ from tree_world.models.screening import (
     in_parallel,
 )
 
-Nearby = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
-"""Rows of all observations within a distance of a box: (low corner, high corner, distance)."""
+
+@dataclass(frozen=True)
+class Nearby:
+    """How to find observations by their places.
+
+    Attributes
+    ----------
+    rows : callable
+        Of the observations within a distance of a box: (low corner, high corner, distance) -> rows.
+    least_sd, greatest_sd : float
+        Bounds of the deviations of all observations, in metres.
+    """
+
+    rows: Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+    least_sd: float
+    greatest_sd: float
+
+
+_USUAL_REACH = 6.0  # deviations, beyond which there is little weight
 
 _LEVELS = 256  # steps of weight, each √e times the next, in which the least weights are summed
 
+_DEVIATIONS_ACROSS = 3.5  # in which most of normally distributed places lie, on each axis
+
 _ALONE = 64  # queries, up to which each is a group of its own
+
+# Observations that are compared with a query in the time of one index search, and in the time in
+# which one is fetched from memory.
+_SEARCH, _FETCH = 8000, 8
 
 _BYTES = 100  # that a thread of the compiled loop needs for each observation that can matter
 
@@ -37,6 +60,64 @@ def can_read_pairs(observations: Observations, options: ReadOptions) -> bool:
         and observations.precision in (torch.float32, torch.float64)
         and options.order == "constant"
     )
+
+
+_Reach = Callable[[np.ndarray, np.ndarray], float]
+"""How far from a box observations can matter, in metres: (low corner, high corner)."""
+
+
+def _reach_of_weight(
+    nearby: Nearby,
+    variances: np.ndarray,
+    observations: Observations,
+    tail: float,
+    with_nearest: bool,
+) -> _Reach:
+    r"""Find how far to look so that all that is farther away weighs less than the tail.
+
+    Whatever lies within a doubling distance of the box bounds the best affinity from below, and the
+    deviations bound that of all that is farther than R from above, by
+    :math:`-R^2 / 2 v - \frac12 \sum_i \log v_i`, of as many observations as there are.
+    """
+    locations, sds = observations.locations.numpy(), observations.location_sds.numpy()
+    least, greatest = variances.min(axis=0), variances.max(axis=0)
+    widest = float(greatest.max()) + nearby.greatest_sd**2
+    narrowest = least + nearby.least_sd**2
+    above = math.log(len(observations)) - 0.5 * float(np.log(narrowest).sum()) - math.log(tail)
+    start = math.sqrt(widest)
+
+    def reach(low: np.ndarray, high: np.ndarray) -> float:
+        distance, rows = start, np.empty(0, dtype=np.int64)
+        while len(rows) == 0:
+            if not distance < 1e30:
+                return distance  # nothing is there
+            rows = nearby.rows(low, high, distance)
+            distance *= 2
+        rows = rows[:: max(1, len(rows) // 64)]
+        places, own = locations[rows].astype(np.float64), np.square(sds[rows].astype(np.float64))
+        far = np.maximum(np.abs(places - low), np.abs(high - places))
+        affinity = -0.5 * (far**2 / (least + own) + np.log(greatest + own)).sum(axis=1)
+        found = math.sqrt(max(0.0, 2 * widest * (above - float(affinity.max()))))
+        diagonal = float(np.linalg.norm(high - low))
+        return max(found, distance / 2 + diagonal) if with_nearest else found
+
+    return reach
+
+
+def _best_group_size(places: np.ndarray, locations: np.ndarray, reach: float) -> int:
+    """Balance one search for each group against what is found for the others of the group."""
+    num_places, dim = places.shape
+    if num_places <= _ALONE:
+        return 1
+    some = locations[:: max(1, len(locations) // 1000)]
+    volume_each, volume = (
+        float(np.prod(np.maximum(_DEVIATIONS_ACROSS * one.std(axis=0), reach)))
+        for one in (places, some)
+    )
+    sizes = 2 ** np.arange(int(math.log2(QUERIES)) + 1)
+    sides = ((sizes - 1) * volume_each / num_places) ** (1 / dim)
+    found = len(locations) / volume * (sides + 2 * reach) ** dim
+    return int(sizes[np.argmin((_SEARCH + _FETCH * found) / sizes + found)])
 
 
 @dataclass(frozen=True)
@@ -76,13 +157,11 @@ class _Candidates:
 
     @classmethod
     def near(
-        cls, places: np.ndarray, nearby: Nearby, reach: float, memory_limit: int
-    ) -> Iterator[_Candidates]:
-        """Find what is within reach of groups of queries, of so many at a time as the limit allows.
-
-        Few queries are groups of one each, for which nothing is found in vain.
-        """
-        groups = Groups.of_neighbours(places, 1 if len(places) <= _ALONE else QUERIES)
+        cls, places: np.ndarray, nearby: Nearby, reach: _Reach, group_size: int,
+        memory_limit: int,
+    ) -> Iterator[_Candidates]:  # fmt: skip
+        """Find what is within reach of groups, of as many at a time as the limit allows."""
+        groups = Groups.of_neighbours(places, group_size)
         low, high = (
             bound.reduceat(places[groups.rows], groups.edges[:-1])
             for bound in (np.minimum, np.maximum)
@@ -90,7 +169,7 @@ class _Candidates:
         found: list[np.ndarray] = []
         number, first = 0, 0
         for last in range(len(groups)):
-            rows = nearby(low[last], high[last], reach)
+            rows = nearby.rows(low[last], high[last], reach(low[last], high[last]))
             found.append(rows)
             number += len(rows)
             if last + 1 == len(groups) or 2 * number * rows.itemsize > memory_limit // 2:
@@ -120,8 +199,8 @@ def read_pairs(
     ----------
     places, sds, observations, options
         As for `tree_world.models.reading.read`.
-    nearby : callable, optional
-        Finds the observations within the threshold, so that no groups need be formed.
+    nearby : Nearby, optional
+        Finds the observations that can matter, so that no groups of them need be formed.
     most : float, optional
         Number of pairs beyond which not to read.
 
@@ -132,13 +211,26 @@ def read_pairs(
     """
     queries = places.detach().numpy().astype(np.float64)
     variances = np.square(sds.detach().numpy().astype(np.float64))
-    if nearby is not None and options.match_threshold is not None:
-        reach, limit = options.match_threshold, options.memory_limit
-        runs = _Candidates.near(queries, nearby, reach, limit)
-    else:
-        runs = iter([_Candidates.in_boxes(queries, variances, observations, options)])
     arrays = (observations.locations, observations.location_sds, observations.senses)
     locations, location_sds, senses = (array.detach().numpy() for array in arrays)
+    if nearby is not None:
+        if options.match_threshold is None:
+            reach = _reach_of_weight(
+                nearby, variances, observations, options.tail / 2, options.support
+            )
+            usual_reach = _USUAL_REACH * math.sqrt(float(variances.max()) + nearby.greatest_sd**2)
+        else:
+            threshold = usual_reach = options.match_threshold
+
+            def reach(low: np.ndarray, high: np.ndarray) -> float:
+                return threshold
+
+        runs = _Candidates.near(
+            queries, nearby, reach, _best_group_size(queries, locations, usual_reach),
+            options.memory_limit,
+        )  # fmt: skip
+    else:
+        runs = iter([_Candidates.in_boxes(queries, variances, observations, options)])
     dtype = torch.empty(0, dtype=observations.precision).numpy().dtype
     if senses.dtype == np.float16:
         senses = senses.view(np.uint16)  # as compiled functions know it
@@ -168,6 +260,65 @@ def read_pairs(
 
 
 # --- compiled ------------------------------------------------------------------------------------
+
+
+@compiled
+def _weigh_all(
+    place: np.ndarray,
+    places: np.ndarray,
+    precisions: np.ndarray,
+    norms: np.ndarray,
+    number: int,
+    affinities: np.ndarray,
+    distances: np.ndarray,
+) -> None:
+    """Log-affinities and squared distances."""
+    for j in range(number):
+        affinities[j] = norms[j]
+        distances[j] = 0.0
+    for axis in range(len(place)):
+        here = place[axis]
+        for j in range(number):
+            step = here - places[axis, j]
+            distances[j] += step * step
+            affinities[j] -= step * step * precisions[axis, j]
+
+
+@compiled
+def _weigh_within(
+    place: np.ndarray,
+    places: np.ndarray,
+    precisions: np.ndarray,
+    norms: np.ndarray,
+    number: int,
+    threshold_squared: float,
+    chosen: np.ndarray,
+    affinities: np.ndarray,
+    distances: np.ndarray,
+    within: np.ndarray,
+) -> int:
+    """Those within the threshold, one after the other, and how many they are."""
+    here = place[0]
+    for j in range(number):
+        step = here - places[0, j]
+        distances[j] = step * step
+    for axis in range(1, len(place)):
+        here = place[axis]
+        for j in range(number):
+            step = here - places[axis, j]
+            distances[j] += step * step
+    count = 0
+    for j in range(number):
+        distance = distances[j]
+        if distance <= threshold_squared:
+            affinity = norms[j]
+            for axis in range(len(place)):
+                step = place[axis] - places[axis, j]
+                affinity -= step * step * precisions[axis, j]
+            affinities[count], distances[count] = affinity, distance
+            within[count] = chosen[j]
+            count += 1
+    return count
 
 
 @compiled
@@ -239,7 +390,7 @@ def _fill_reads(
         for at in range(box_edges[group], box_edges[group + 1]):
             number += edges[boxes[at] + 1] - edges[boxes[at]]
         room = max(room, number)
-    chosen = np.empty(room, np.int64)
+    chosen, within = np.empty(room, np.int64), np.empty(room, np.int64)
     places, precisions = np.empty((dim, room)), np.empty((dim, room))
     norms, affinities, distances = np.empty(room), np.empty(room), np.empty(room)
     matching, levels = np.empty(room, np.int64), np.empty(room, np.int64)
@@ -267,32 +418,31 @@ def _fill_reads(
                         precisions[axis, j] = 0.5 / variance
                         volume *= variance
                     norms[j] = -0.5 * math.log(volume)
-            for j in range(number):
-                affinities[j] = norms[j]
-                distances[j] = 0.0
-            for axis in range(dim):
-                here = queries[query, axis]
-                for j in range(number):
-                    step = here - places[axis, j]
-                    distances[j] += step * step
-                    affinities[j] -= step * step * precisions[axis, j]
+            if threshold_squared == np.inf:
+                _weigh_all(queries[query], places, precisions, norms, number, affinities, distances)
+                near, num_near = chosen, number
+            else:
+                num_near = _weigh_within(
+                    queries[query], places, precisions, norms, number, threshold_squared, chosen,
+                    affinities, distances, within,
+                )  # fmt: skip
+                near = within
             best = -np.inf
-            for j in range(number):
-                if distances[j] <= threshold_squared:
-                    best = max(best, affinities[j])
+            for j in range(num_near):
+                best = max(best, affinities[j])
             if best == -np.inf:
                 continue
             # Weights so small that all of them together could not matter are not computed.
-            least = best + math.log(tail / (2 * number))
+            least = best + math.log(tail / (2 * num_near))
             steps[:] = 0.0
             count, total = 0, 0.0
-            for j in range(number):
-                if affinities[j] >= least and distances[j] <= threshold_squared:
+            for j in range(num_near):
+                if affinities[j] >= least:
                     weight = math.exp(affinities[j] - best)
                     level = min(int(2.0 * (best - affinities[j])), _LEVELS - 1)
                     steps[level] += weight
                     total += weight
-                    matching[count] = chosen[j]
+                    matching[count] = near[j]
                     levels[count] = level
                     weights[count] = weight
                     count += 1
@@ -317,8 +467,8 @@ def _fill_reads(
                 squares, nearest = 0.0, np.inf
                 for j in range(number_kept):
                     squares += (weights[j] / total) ** 2
-                for j in range(number):
-                    if norms[j] > -np.inf:
+                for j in range(num_near):
+                    if affinities[j] > -np.inf:
                         nearest = min(nearest, distances[j])
                 support[0, query] = 1.0 / squares
                 support[1, query] = math.sqrt(

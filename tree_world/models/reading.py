@@ -78,8 +78,8 @@ def read(
         In metres, positive.
     observations : Observations
     options : ReadOptions, optional
-    nearby : callable, optional
-        Finds observations near a box, so that a sparse read with a threshold need not look at all.
+    nearby : Nearby, optional
+        Finds observations near a box, so that a sparse read need not look at all.
 
     Returns
     -------
@@ -133,7 +133,9 @@ def _best_method(
     nearby: Nearby | None,
     needs_gradient: bool,
 ) -> str:
-    if nearby is not None:
+    if nearby is not None and (
+        options.match_threshold is not None or can_read_pairs(observations, options)
+    ):
         return "dense" if needs_gradient else "sparse"
     if needs_gradient or len(places) * len(observations) <= _FEW_PAIRS:
         return "dense"
@@ -203,7 +205,7 @@ def _rows_that_matter(
 ) -> list[np.ndarray]:
     if nearby is not None and options.match_threshold is not None:
         corners = zip(boxes.low, boxes.high, strict=True)
-        return [nearby(low, high, options.match_threshold) for low, high in corners]
+        return [nearby.rows(low, high, options.match_threshold) for low, high in corners]
     rows, parts, others = grouped(observations)
     kept = boxes_that_matter(
         boxes, others, parts.sizes, options.match_threshold, options.tail, options.support

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from tree_world.models.neighbors import GridIndex
+from tree_world.models.pairs import Nearby
 from tree_world.models.read_types import Observations, Witnesses
 from tree_world.models.storage import Folder, SensesFile
 
@@ -72,7 +73,7 @@ class Store:
         self._named = np.zeros(0 if folder is None else room, dtype=np.bool_)  # by the last one
         self._checksums = np.zeros(len(self._named), dtype=np.uint32)  # of slots that are named
         self._oldest: list[tuple[int, int]] = []
-        self.greatest_sd = 0.0
+        self.least_sd, self.greatest_sd = np.inf, 0.0  # of all that was ever there
         self.witnesses = Witnesses(self.observations().take(slice(0)), np.empty(0))
 
     # --- what is there ---------------------------------------------------------------------------
@@ -90,9 +91,10 @@ class Store:
         used = slice(0, self.used)
         return Observations(self.locations[used], self.location_sds[used], self.senses[used])
 
-    def nearby(self, low: np.ndarray, high: np.ndarray, distance: float) -> np.ndarray:
-        """Slots within a distance of a box."""
-        return self.index.near_box(low, high, distance)
+    @property
+    def nearby(self) -> Nearby:
+        """How to find slots by their places."""
+        return Nearby(self.index.near_box, self.least_sd, self.greatest_sd)
 
     # --- changes ---------------------------------------------------------------------------------
 
@@ -335,7 +337,7 @@ class Store:
         self._checksums[slots] = checksums
         self.index.add(slots, locations.numpy())
         if len(slots):
-            self.greatest_sd = float(location_sds.max())
+            self.least_sd, self.greatest_sd = (float(sd) for sd in location_sds.aminmax())
         self._free = np.flatnonzero(self.written_at[: self.used] < 0)[::-1].tolist()
         self.checkpoint_is_complete()
 
@@ -361,7 +363,9 @@ class Store:
             self.location_sds[where] = location_sds
             self.senses[where] = senses.to(self.senses.dtype)
         self.index.add(slots, self.locations[where].detach().cpu().numpy())
-        self.greatest_sd = max(self.greatest_sd, float(location_sds.max()))
+        least, greatest = location_sds.aminmax()
+        self.least_sd = min(self.least_sd, float(least))
+        self.greatest_sd = max(self.greatest_sd, float(greatest))
 
     def _touch(self, slots: np.ndarray) -> None:
         self.written_at[slots] = np.arange(self.clock, self.clock + len(slots))
