@@ -54,6 +54,17 @@ def copy_bandwidth() -> float:
     return 2 * source.numel() * 4 / sorted(times)[3]
 
 
+def peak_flops() -> float:
+    """Floating-point operations a second of a product of large matrices in single precision."""
+    matrix = torch.rand(3072, 3072)
+    times = []
+    for _ in range(7):
+        started = time.perf_counter()
+        matrix @ matrix
+        times.append(time.perf_counter() - started)
+    return float(2 * len(matrix) ** 3 / sorted(times)[3])
+
+
 def _status(name: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(name)).split()[1])

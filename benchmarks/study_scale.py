@@ -18,7 +18,8 @@ import numpy as np
 import torch
 import tqdm
 
-from benchmarks.machine import copy_bandwidth
+from benchmarks.dense import read_densely
+from benchmarks.machine import copy_bandwidth, peak_flops
 from benchmarks.studies import run_studies
 from tree_world.models.memory import SpatialMemory
 
@@ -117,6 +118,55 @@ def batch() -> dict[str, Any]:
     return found
 
 
+def roofline() -> dict[str, Any]:
+    """Count operations and bytes of reads, time them, and measure what the machine can do.
+
+    Counted are the products of weights and senses, and the bytes of senses that must come from
+    memory if none is found in a cache. For the formula as printed, which writes all pairs down,
+    each of its passes over pairs counts as well.
+    """
+    points = []
+
+    def add(name: str, seconds: float, pairs: float, moved: float) -> None:
+        flops = 2 * pairs * SENSORY
+        points.append({"name": name, "seconds": seconds, "flops": flops, "bytes": moved})
+
+    row = 4 * SENSORY
+    place = torch.zeros(2)
+    for name, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0]))):
+        memory = _filled(MANY, spread)
+        near = len(memory._rows[0].index.near_box(place.numpy(), place.numpy(), THRESHOLD))
+        seconds = _median(lambda m=memory: m.read(place, SD, THRESHOLD), 50)
+        add(f"one read of {near:,}", seconds, near, near * row)
+    generator = torch.Generator().manual_seed(2)
+    queries = spread * torch.randn(QUERIES, 2, generator=generator)
+    index = memory._rows[0].index
+    found = [len(index.near_box(place, place, THRESHOLD)) for place in queries[:1000].numpy()]
+    pairs = QUERIES * float(np.mean(found))
+    add(
+        "100,000 reads", _median(lambda: memory.read(queries, SD, THRESHOLD), 5), pairs, pairs * row
+    )
+    # A deviation like the spread: everything weighs, and nothing can be left out.
+    seconds = _median(lambda: memory.read(place, spread), 5)
+    add("one read of everything", seconds, MANY, MANY * row)
+    del memory
+    size, number = SIZES[1], 1000
+    memory = _filled(size, SPREAD)
+    places = SPREAD * torch.randn(number, 2, generator=generator)
+    seconds, runs = _median(lambda: memory.read(places, SPREAD), 5), math.ceil(number / 256)
+    add("1,000 reads of everything", seconds, number * size, runs * size * row)
+    size = SIZES[0]
+    memory = _filled(size, SPREAD)
+    arrays = (
+        *(places, torch.full((number, 2), SPREAD)),
+        *(memory.memory_locations[0], memory.memory_location_sds[0], memory.memory_senses[0]),
+    )
+    seconds, passes = _median(lambda: read_densely(*arrays), 5), 24  # floats a pair, in and out
+    moved = number * size * 4 * passes + size * row
+    add("1,000 reads as printed", seconds, number * size, moved)
+    return {"peak_flops": peak_flops(), "bandwidth": copy_bandwidth(), "points": points}
+
+
 def disk() -> dict[str, Any]:
     """Live in a memory of ten million on disk, in half precision; stop, and start again."""
     spread = SPREAD * math.sqrt(DISK_SIZE / SIZES[0])
@@ -171,6 +221,16 @@ def _senses(number: int, generator: torch.Generator) -> torch.Tensor:
     return torch.nn.functional.normalize(torch.randn(number, SENSORY, generator=generator), dim=-1)
 
 
+def _median(work: Callable[[], Any], rounds: int) -> float:
+    work()
+    seconds = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
+
+
 def _keys() -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(7)
     return [5 * torch.randn(SENSORY, generator=generator) for _ in range(KEYS)]
@@ -216,6 +276,7 @@ STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
     "growth": growth,
     "overhead": overhead,
     "batch": batch,
+    "roofline": roofline,
     "disk": disk,
 }
 
