@@ -25,8 +25,8 @@ test: setup ## check style, types, library, notebooks and site
 notebooks: setup ## run what changed into the reference notebooks in book/notebooks
 	@$(BIN)/python -m tools.notebooks
 
-bench: setup ## measure speed and memory, and write benchmarks/results
-	@$(BIN)/python -m benchmarks
+bench: setup ## measure speed and memory, and write benchmarks/results (FULL=1: all studies)
+	@$(BIN)/python -m benchmarks $(if $(FULL),--full)
 
 live: setup ## serve the book and reload it while chapters are edited
 	@$(BIN)/python -m tools.live

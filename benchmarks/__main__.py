@@ -1,6 +1,6 @@
-"""Run all benchmarks and studies, and write the tables that the book draws.
+"""Run benchmarks, and all studies if asked to, and write the tables that the book draws.
 
-Usage: ``python -m benchmarks [options of pytest]``
+Usage: ``python -m benchmarks [--full] [options of pytest]``; some ten minutes, or three hours.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import study_forgetting
+from benchmarks import study_day, study_forgetting, study_rivals, study_scale
 from benchmarks.machine import machine
 
 HERE = Path(__file__).resolve().parent
@@ -21,11 +22,15 @@ RESULTS = HERE / "results" / "memory.json"
 
 def main() -> int:
     """Run, summarise, write, print."""
+    options = sys.argv[1:]
+    full = "--full" in options
+    if full:
+        options.remove("--full")
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.json"
         command = [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE)),
-            *(f"--benchmark-json={raw}", "--benchmark-columns=min,median,max", *sys.argv[1:]),
+            *(f"--benchmark-json={raw}", "--benchmark-columns=min,median,max", *options),
         ]
         code = subprocess.run(command, cwd=HERE.parent, check=False).returncode
         if code != 0:
@@ -37,7 +42,11 @@ def main() -> int:
     for row in rows:
         print(f"{row['work']:32} {row['measure']:44} {row['value']:10.4g}   bound {row['bound']:g}")
     print(f"Measured: {len(measured)} benchmarks; table in benchmarks/results/{RESULTS.name}")
-    return study_forgetting.main([])
+    studies: list[tuple[Callable[[list[str]], int], list[str]]] = [(study_rivals.main, ["small"])]
+    if full:
+        studies = [(study_rivals.main, []), (study_forgetting.main, []), (study_scale.main, []),
+                   (study_day.main, [])]  # fmt: skip
+    return max(study(names) for study, names in studies)
 
 
 def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]:

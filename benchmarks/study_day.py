@@ -148,5 +148,10 @@ STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
+def main(names: list[str]) -> int:
+    """Run studies, all by default."""
+    return run_studies(STUDIES, RESULTS, names)
+
+
 if __name__ == "__main__":
-    sys.exit(run_studies(STUDIES, RESULTS, sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

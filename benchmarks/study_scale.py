@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,10 +134,10 @@ def roofline() -> dict[str, Any]:
 
     row = 4 * SENSORY
     place = torch.zeros(2)
-    for name, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0]))):
+    for spread in (SPREAD, SPREAD * math.sqrt(MANY / SIZES[0])):
         memory = _filled(MANY, spread)
         near = len(memory._rows[0].index.near_box(place.numpy(), place.numpy(), THRESHOLD))
-        seconds = _median(lambda m=memory: m.read(place, SD, THRESHOLD), 50)
+        seconds = _median(partial(memory.read, place, SD, THRESHOLD), 50)
         add(f"one read of {near:,}", seconds, near, near * row)
     generator = torch.Generator().manual_seed(2)
     queries = spread * torch.randn(QUERIES, 2, generator=generator)
@@ -281,5 +282,10 @@ STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 
 
+def main(names: list[str]) -> int:
+    """Run studies, all by default."""
+    return run_studies(STUDIES, RESULTS, names)
+
+
 if __name__ == "__main__":
-    sys.exit(run_studies(STUDIES, RESULTS, sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

@@ -637,6 +637,44 @@ def test_a_swap_is_drawn_in_time():
     assert heights[0] < heights[1]
 
 
+def test_growth_is_drawn_on_logarithmic_axes_and_what_is_missing_left_out():
+    ax = plotting.plot_growth(
+        {"ours": ([10, 100], [1.0, 2.0]), "theirs": ([10, 100], [1.0, np.nan])},
+        ylabel="time (s)", emphasis="ours", title="Growth",
+    )  # fmt: skip
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    ours, theirs = ax.lines
+    np.testing.assert_allclose(ours.get_xydata(), [[10, 1], [100, 2]])
+    assert np.isnan(theirs.get_ydata()[1])
+    assert ours.get_linewidth() > theirs.get_linewidth()
+    assert ours.get_marker() != theirs.get_marker()
+
+
+def test_a_roof_has_its_ridge_where_both_limits_meet():
+    ax = plotting.plot_roofline(
+        {"thin": (0.5, 2e9), "thick": (100.0, 40e9)}, peak_flops=80e9, bandwidth=10e9, title="Roof"
+    )
+    roof = ax.lines[0].get_xydata()
+    np.testing.assert_allclose(roof[1], [8.0, 80.0])
+    np.testing.assert_allclose(roof[0], [0.125, 1.25])
+    np.testing.assert_allclose(roof[2], [800.0, 80.0])
+    points = [line.get_xydata()[0].tolist() for line in ax.lines[1:]]
+    assert points == [[0.5, 2.0], [100.0, 40.0]]
+    assert [text.get_text() for text in ax.texts] == ["80 Gflop/s", "10 GB/s"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["thin", "thick"]
+
+
+def test_percentiles_are_drawn_in_time_with_their_limit():
+    _, (ax,) = plotting.stacked_panels((2.0,))
+    plotting.plot_percentiles(
+        [1, 2], {"median": [1.0, 2.0], "worst": [5.0, 50.0]}, ax, ylabel="ms", limit=100, title="T"
+    )
+    np.testing.assert_allclose(ax.lines[1].get_xydata(), [[1, 5], [2, 50]])
+    assert ax.lines[2].get_ydata()[0] == 100
+    assert ax.get_yscale() == "log"
+    assert ax.lines[0].get_alpha() > ax.lines[1].get_alpha()
+
+
 # --- style ---------------------------------------------------------------------------------------
 
 

@@ -392,7 +392,11 @@ def legend_below(ax: Axes, **options: object) -> Legend:
 
 
 def legend_under_figure(
-    figure: Figure, handles: Sequence[Any], labels: Sequence[str], **options: Any
+    figure: Figure,
+    handles: Sequence[Any],
+    labels: Sequence[str],
+    num_columns: int | None = None,
+    **options: Any,
 ) -> Legend:
     """Put one legend for all panels under a figure, which grows by as much.
 
@@ -401,6 +405,8 @@ def legend_under_figure(
     figure : matplotlib.figure.Figure
     handles : sequence of matplotlib.artist.Artist
     labels : sequence of str
+    num_columns : int, optional
+        Of the legend; as many as there are labels by default.
     **options
         Passed on to ``Figure.legend``.
 
@@ -408,9 +414,11 @@ def legend_under_figure(
     -------
     matplotlib.legend.Legend
     """
-    figure.set_figheight(figure.get_figheight() + _LEGEND_HEIGHT)
+    columns = num_columns or len(labels)
+    rows = math.ceil(len(labels) / columns)
+    figure.set_figheight(figure.get_figheight() + _LEGEND_HEIGHT * rows)
     return figure.legend(
-        handles, labels, loc="outside lower center", ncols=len(labels), columnspacing=1.6, **options
+        handles, labels, loc="outside lower center", ncols=columns, columnspacing=1.6, **options
     )
 
 
@@ -1265,6 +1273,7 @@ def plot_kernel_profile(
     return ax
 
 
+_MARKS = "osD^vPX*<>"  # of curves and points, beside their colours
 _LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)), (0, (8, 2)))
 _MOST_MARKERS = 20  # points of a curve, up to which each is marked
 
@@ -1540,3 +1549,163 @@ def mark_times(marks: Mapping[str, float], axes: Sequence[Axes]) -> None:
             label, (when, 1), xycoords=("data", "axes fraction"), xytext=(4, -3),
             textcoords="offset points", va="top", color=CLAY, fontsize=9.5,
         )  # fmt: skip
+
+
+# --- what work costs -----------------------------------------------------------------------------
+
+
+def plot_growth(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    ax: Axes | None = None,
+    *,
+    xlabel: str = "observations",
+    ylabel: str,
+    emphasis: str | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Draw how something grows with a size, on logarithmic axes, where a power is a straight line.
+
+    Parameters
+    ----------
+    curves : mapping of str to (array_like of shape (n,), array_like of shape (n,))
+        What to call each curve; sizes and values. NaN is left out. The mark and the colour of a
+        curve tell its place in the order.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    xlabel, ylabel : str
+        What is drawn, with units.
+    emphasis : str, optional
+        A curve that is drawn heavier than the others.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.6))
+    for number, (label, (sizes, values)) in enumerate(curves.items()):
+        heavy = label == emphasis
+        ax.plot(
+            np.asarray(sizes, dtype=np.float64), np.asarray(values, dtype=np.float64),
+            color=LEAF if heavy else SERIES[number % len(SERIES)], marker=_MARKS[number],
+            linewidth=2.6 if heavy else 1.2, markersize=5 if heavy else 4,
+            linestyle="-" if heavy else _LINES[number % len(_LINES)], zorder=3 if heavy else 2,
+            label=label,
+        )  # fmt: skip
+    ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
+    ax.grid(True, which="major", color=UNKNOWN_FILL, linewidth=0.7)
+    ax.minorticks_off()
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
+def plot_roofline(
+    points: Mapping[str, tuple[float, float]],
+    peak_flops: float,
+    bandwidth: float,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+) -> Axes:
+    r"""Draw the speed of works under what the machine allows.
+
+    .. math:: P(I) = \min(P_{\max}, B \, I)
+
+    Parameters
+    ----------
+    points : mapping of str to (float, float)
+        What to call each work; its operations for each byte that it moves, and its operations a
+        second.
+    peak_flops : float
+        Greatest number :math:`P_{\max}` of operations a second.
+    bandwidth : float
+        Bytes B a second between memory and processor.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; new axes by default.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(TEXT_WIDTH, 4.0))
+    ridge = peak_flops / bandwidth
+    intensities = [intensity for intensity, _ in points.values()]
+    left, right = min(*intensities, ridge) / 4, max(*intensities, ridge) * 8
+    roof = np.array([left, ridge, right])
+    heights = np.minimum(peak_flops, bandwidth * roof) / 1e9
+    ax.fill_between(roof, heights, 1e-6, color=LEAF, alpha=0.07, linewidth=0)
+    ax.plot(roof, heights, color=LEAF, linewidth=2)
+    for number, (label, (intensity, speed)) in enumerate(points.items()):
+        ax.plot(
+            intensity, speed / 1e9, _MARKS[number], color=SERIES[number % len(SERIES)],
+            markersize=8, linestyle="none", label=label, zorder=3,
+        )  # fmt: skip
+    ax.annotate(
+        f"{peak_flops / 1e9:,.0f} Gflop/s", (right, peak_flops / 1e9), xytext=(-4, 5),
+        textcoords="offset points", ha="right", color=LEAF, fontsize=9,
+    )  # fmt: skip
+    ax.annotate(
+        f"{bandwidth / 1e9:,.0f} GB/s", (left, bandwidth * left / 1e9), xytext=(8, 16),
+        textcoords="offset points", color=LEAF, fontsize=9,
+    )  # fmt: skip
+    lowest = min(bandwidth * left, *(speed for _, speed in points.values())) / 1e9
+    ax.set(
+        xscale="log", yscale="log", xlim=(left, right), ylim=(lowest / 2, 3 * peak_flops / 1e9),
+        xlabel="operations for each byte that is moved", ylabel="Gflop/s",
+    )  # fmt: skip
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.minorticks_off()
+    ax.legend(loc="lower right")
+    if title is not None:
+        ax.set_title(title)
+    return ax
+
+
+def plot_percentiles(
+    times: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    ax: Axes,
+    *,
+    ylabel: str,
+    limit: float | None = None,
+    title: str | None = None,
+) -> Axes:
+    """Draw how median, percentiles and extremes change in time, on a logarithmic scale.
+
+    Parameters
+    ----------
+    times : array_like of shape (n,)
+        In order.
+    curves : mapping of str to array_like of shape (n,)
+        What to call each curve, from the lowest to the highest.
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    ylabel : str
+        What is drawn, with units.
+    limit : float, optional
+        A line to stay under.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    strengths = np.linspace(1.0, 0.35, len(curves))
+    for (label, values), strength, style in zip(curves.items(), strengths, _LINES, strict=False):
+        ax.plot(
+            np.asarray(times), np.asarray(values), color=SERIES[0], alpha=float(strength),
+            linewidth=1.5, linestyle=style, label=label,
+        )  # fmt: skip
+    if limit is not None:
+        ax.axhline(limit, color=POISONOUS, linewidth=1, linestyle=_LINES[1])
+    ax.set(yscale="log", ylabel=ylabel)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.minorticks_off()
+    if title is not None:
+        ax.set_title(title)
+    return ax

@@ -21,6 +21,10 @@ from tree_world.models.screening import (
 )
 
 
+class TooManyPairs(Exception):
+    """More pairs can matter than are worth being read one by one."""
+
+
 @dataclass(frozen=True)
 class Nearby:
     """How to find observations by their places.
@@ -207,7 +211,12 @@ def read_pairs(
     Returns
     -------
     Read or None
-        None where more pairs than `most` can matter, or the memory limit is too low.
+        None where the memory limit is too low.
+
+    Raises
+    ------
+    TooManyPairs
+        If more pairs than `most` can matter.
     """
     queries = places.detach().numpy().astype(np.float64)
     variances = np.square(sds.detach().numpy().astype(np.float64))
@@ -245,7 +254,9 @@ def read_pairs(
         numbers = candidates.numbers
         pairs = float(candidates.groups.sizes @ numbers)
         threads = options.memory_limit // (_BYTES * max(int(numbers.max()), 1))
-        if pairs > most * candidates.groups.sizes.sum() / len(queries) or threads == 0:
+        if pairs > most * candidates.groups.sizes.sum() / len(queries):
+            raise TooManyPairs
+        if threads == 0:
             return None
 
         def fill(first: int, stride: int, own: _Candidates = candidates) -> None:

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from tree_world.models.affinity import dot_product_features, log_affinity
-from tree_world.models.pairs import Nearby, can_read_pairs, read_pairs
+from tree_world.models.pairs import Nearby, TooManyPairs, can_read_pairs, read_pairs
 from tree_world.models.read_types import Observations, Read, ReadOptions, joined, nothing
 from tree_world.models.screening import (
     QUERIES,
@@ -115,13 +115,13 @@ def read(
         arguments = (query_locations, sds, observations, options, nearby)
         pairs = len(query_locations) * len(observations)
         most = _MANY * pairs if options.method == "auto" else math.inf
-        found = None
-        if can_read_pairs(observations, options) and not needs_gradient:
-            found = read_pairs(*arguments, most)
-        if found is None:
-            found = _read_groups(*arguments, most)
-        if found is not None:
-            return found
+        try:
+            found = None
+            if can_read_pairs(observations, options) and not needs_gradient:
+                found = read_pairs(*arguments, most)
+            return _read_groups(*arguments, most) if found is None else found
+        except TooManyPairs:
+            pass  # nearly everything matters, and then it is quicker to leave nothing out
     return _read_runs(query_locations, sds, observations, options)
 
 
@@ -150,7 +150,7 @@ def _read_runs(
     places: torch.Tensor, sds: torch.Tensor, observations: Observations, options: ReadOptions
 ) -> Read:
     """Read all observations, in blocks, for one run of queries after the other."""
-    size = _block_size(_RUN, None, options.memory_limit)
+    size = _block_size(min(_RUN, len(places)), None, options.memory_limit)
     blocks = [
         slice(start, min(start + size, len(observations)))
         for start in range(0, len(observations), size)
@@ -174,8 +174,8 @@ def _read_groups(
     options: ReadOptions,
     nearby: Nearby | None,
     most: float,
-) -> Read | None:
-    """Read for each group of neighbours what can matter to it; None where that are too many pairs.
+) -> Read:
+    """Read for each group of neighbours what can matter to it.
 
     By matrices, so that it serves every order of read, all devices, and gradients.
     """
@@ -185,7 +185,7 @@ def _read_groups(
     boxes = Boxes.around(positions, variances, groups)
     chosen = _rows_that_matter(boxes, observations, options, nearby)
     if sum(len(group) * len(rows) for group, rows in zip(groups, chosen, strict=True)) > most:
-        return None
+        raise TooManyPairs
     order = torch.from_numpy(groups.rows).to(places.device)
     places, sds = places[order], sds if len(sds) == 1 else sds[order]
     parts = []
