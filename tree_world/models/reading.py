@@ -39,6 +39,7 @@ from tree_world.models.screening import (
 _FEW_PAIRS = 2**18  # up to here a dense read is quickest
 _NOT_WORTH_LEAVING_OUT = 512  # observations
 _MANY = 0.7  # share of all pairs that can matter, from which on leaving out the rest does not pay
+_FEW_QUERIES = 8  # that take less time in double precision than to bound what single loses
 _RUN = 256  # neighbouring queries in a run of a chunked read
 _BLOCK = 2048  # observations in a block
 
@@ -270,6 +271,8 @@ class _Precision:
         options: ReadOptions,
     ) -> _Precision:
         """Choose the cheapest that is precise enough for these queries and observations."""
+        if len(places) <= _FEW_QUERIES:
+            return cls(single=False, by_features=False)  # to find out would take longer
         arrays = (places, sds, locations, location_sds)
         exponent = greatest_exponent(*arrays)
         single = exponent < _SINGLE
