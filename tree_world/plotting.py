@@ -1649,8 +1649,8 @@ def plot_roofline(
         textcoords="offset points", ha="right", color=LEAF, fontsize=9,
     )  # fmt: skip
     ax.annotate(
-        f"{bandwidth / 1e9:,.0f} GB/s", (left, bandwidth * left / 1e9), xytext=(8, 16),
-        textcoords="offset points", color=LEAF, fontsize=9,
+        f"{bandwidth / 1e9:,.0f} GB/s", (ridge / 4, bandwidth * ridge / 4e9), xytext=(-6, 6),
+        textcoords="offset points", ha="right", color=LEAF, fontsize=9,
     )  # fmt: skip
     lowest = min(bandwidth * left, *(speed for _, speed in points.values())) / 1e9
     ax.set(

@@ -113,7 +113,7 @@ def test_large_reads_take_their_own_ways_to_the_same_end(sds, threshold, support
             assert ours.spread.isnan().all()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=24, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**31),
     sds=st.sampled_from([(30.0, 30.0), (1000.0, 1000.0), (20.0, 200.0)]),
@@ -446,7 +446,7 @@ def test_the_index_may_answer_for_all_observations():
     torch.testing.assert_close(with_index.nearest_distance, without.nearest_distance)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
     number=st.sampled_from([1, 64, 65, 200]),

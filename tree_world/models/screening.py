@@ -103,6 +103,8 @@ class Boxes:
         return self.low, self.high, self.least_variance, self.greatest_variance
 
 
+_AT_A_TIME = 2**16  # places that are compared in double precision at a time
+
 QUERIES = 32
 """Most queries in a group: so few that what matters to one matters to most of the others."""
 
@@ -309,14 +311,15 @@ def greatest_exponent(
     """
     if len(locations) == 0:
         return 0.0
-    tensors = (queries, sds, locations, location_sds)
-    places, deviations, others, other_deviations = (
-        tensor.detach().cpu().numpy().astype(np.float64) for tensor in tensors
+    (low, high), (other_low, other_high) = (
+        [bound.cpu().numpy().astype(np.float64) for bound in places.detach().aminmax(dim=0)]
+        for places in (queries, locations)
     )
-    across = np.maximum(
-        places.max(axis=0) - others.min(axis=0), others.max(axis=0) - places.min(axis=0)
+    across = np.maximum(high - other_low, other_high - low)
+    variances = sum(
+        np.square(each.detach().amin(dim=0).cpu().numpy().astype(np.float64))
+        for each in (sds, location_sds)
     )
-    variances = np.square(deviations.min(axis=0)) + np.square(other_deviations.min(axis=0))
     return float(np.sum(np.square(across) / (2 * variances)))
 
 
@@ -343,21 +346,23 @@ def exponent_of_rounding(
     """
     if len(locations) == 0:
         return 0.0
-    tensors = (queries, sds, locations, location_sds)
-    places, deviations, others, other_deviations = (tensor.detach().double() for tensor in tensors)
-    present = torch.isfinite(other_deviations).all(dim=-1)
-    if not bool(present.any()):
-        return 0.0
-    if not bool(present.all()):
-        others, other_deviations = others[present], other_deviations[present]
-    least, greatest = (
-        deviations.square().amin(dim=0) + other_deviations.square().amin(dim=0),
-        deviations.square().amax(dim=0) + other_deviations.square().amax(dim=0),
-    )
+    places, variances = queries.detach().double(), sds.detach().double().square()
     centre = places.mean(dim=0)
+    least = location_sds.detach().amin(dim=0).double().square()
+    greatest, nearest = torch.zeros_like(least), math.inf
+    # In blocks, as copies of a million places would exceed the memory that a read may take.
+    for others, own in zip(
+        locations.detach().split(_AT_A_TIME), location_sds.detach().split(_AT_A_TIME), strict=True
+    ):
+        absent = torch.isinf(own).any(dim=-1)
+        squares = ((others.double() - centre).square() / (least + variances.amin(dim=0))).sum(-1)
+        nearest = min(nearest, float(squares.masked_fill_(absent, torch.inf).amin()))
+        present = own.masked_fill(absent.unsqueeze(-1), 0.0)
+        greatest = torch.maximum(greatest, present.amax(dim=0).double().square())
+    if math.isinf(nearest):
+        return 0.0  # nothing is there
+    least, greatest = least + variances.amin(dim=0), greatest + variances.amax(dim=0)
     radius = float(((places - centre).square() / (2 * least)).sum(dim=-1).amax())
-    nearest = float(((others - centre).square() / (2 * least)).sum(dim=-1).amin())
-    norms = 0.5 * float((greatest / least).log().sum())
-    return (
-        4 * radius + (math.sqrt(radius) + math.sqrt(nearest)) ** 2 + norms + math.log(len(others))
-    )
+    best = (math.sqrt(radius) + math.sqrt(nearest / 2)) ** 2
+    best += 0.5 * float((greatest / least).log().sum())  # as the nearest need not be the best
+    return 4 * radius + best + math.log(len(locations))
