@@ -218,6 +218,17 @@ def test_a_kill_at_any_moment_leaves_the_last_checkpoint_whole(tmp_path):
         assert left == {"senses", "memory.safetensors", "lock"}
 
 
+def test_what_a_kill_left_half_written_goes_with_the_next_checkpoint(tmp_path):
+    memory = SpatialMemory(2, 4, max_memory_size=10, storage=tmp_path / "m")
+    memory.write([[0.0, 0.0]], 1.0, torch.ones(1, 4))
+    for name in (".tmpA1b2C3", "memoryx1.tmp", "senses-99.bin"):
+        (tmp_path / "m" / name).write_bytes(b"half")
+    memory.checkpoint()
+    left = {path.name.split("-")[0] for path in (tmp_path / "m").iterdir()}
+    assert left == {"senses", "memory.safetensors", "lock"}
+    assert len(list((tmp_path / "m").glob("senses-*"))) == 1
+
+
 FULL = """
 import resource, sys
 import torch

@@ -194,6 +194,7 @@ class Folder:
             Names of files.
         """
         kept = {*named, *self._files}
-        for path in [*self.path.glob("senses-*.bin"), *self.path.glob("memory*.tmp")]:
+        ours = ("senses-*.bin", "memory*.tmp", ".tmp*")  # the last by safetensors, before a kill
+        for path in [path for pattern in ours for path in self.path.glob(pattern)]:
             if path.name not in kept:
                 path.unlink()
