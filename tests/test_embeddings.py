@@ -6,11 +6,14 @@ import subprocess
 import sys
 import warnings
 
+import nbformat
 import pytest
 import safetensors.torch
 import torch
+from nbclient import NotebookClient
 from sentence_transformers import SentenceTransformer
 
+from tools import settings
 from tree_world import embeddings
 from tree_world.embeddings import (
     DEFAULT_MODEL,
@@ -116,6 +119,17 @@ embed_text_sentence_transformers("plum", cache_dir={str(tmp_path)!r})
 """
     result = in_subprocess(code)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_loading_the_model_prints_nothing_in_a_notebook(tmp_path):
+    code = f"""
+from tree_world.embeddings import embed_text_sentence_transformers
+embed_text_sentence_transformers("plum", cache_dir={str(tmp_path)!r}).shape
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, kernel_name="python3").execute(env=settings.kernel_environment())
+    (output,) = notebook.cells[0].outputs
+    assert output.data["text/plain"] == "torch.Size([384])"
 
 
 def test_the_file_is_documented_safetensors(filled):

@@ -24,6 +24,8 @@ STAMP = settings.CACHE / "tested"
 PYTEST = [
     *(sys.executable, "-m", "pytest", "--no-header", f"--junitxml={REPORT}"),
     *("-p", "tools.nbval_tolerance", "--nbval"),
+    # Two at a time, each file in one process: the cells of a notebook share a kernel.
+    *("--numprocesses=2", "--dist=loadfile"),
     *(f"--nbval-cell-timeout={settings.CELL_TIMEOUT_SECONDS}", "tests", "book/notebooks"),
 ]
 STEPS = {

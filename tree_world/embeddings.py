@@ -176,7 +176,10 @@ def _encode(texts: list[str], model_name: str) -> torch.Tensor:
         source = model_name
 
     try:
-        from sentence_transformers import SentenceTransformer  # slow: only when a word is new
+        with warnings.catch_warnings():
+            # In a notebook tqdm would ask for widgets, which nothing here needs.
+            warnings.filterwarnings("ignore", message="IProgress not found")
+            from sentence_transformers import SentenceTransformer  # slow: only for new words
     except ImportError as error:
         raise ModelUnavailableError(
             "New words need sentence-transformers, which cannot be imported. Install it with "

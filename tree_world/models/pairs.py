@@ -83,7 +83,8 @@ def _reach_of_weight(
     deviations bound that of all that is farther than R from above, by
     :math:`-R^2 / 2 v - \frac12 \sum_i \log v_i`, of as many observations as there are.
     """
-    locations, sds = observations.locations.numpy(), observations.location_sds.numpy()
+    arrays = (observations.locations, observations.location_sds)
+    locations, sds = (array.detach().numpy() for array in arrays)
     least, greatest = variances.min(axis=0), variances.max(axis=0)
     widest = float(greatest.max()) + nearby.greatest_sd**2
     narrowest = least + nearby.least_sd**2
