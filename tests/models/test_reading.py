@@ -478,6 +478,19 @@ def test_without_a_threshold_the_index_finds_all_that_weighs(seed, number, sds, 
         assert max(looked_at) < 1500  # and not at everything
 
 
+def test_an_index_serves_tensors_that_could_have_gradients():
+    places, deviations, observations = draw(0, 5, 2000, sds=(10.0, 10.0))
+    index = GridIndex(25.0)
+    index.add(np.arange(2000), observations.locations.numpy())
+    nearby = found_by(index, observations)
+    expected = read(places, deviations, observations, ReadOptions(), nearby).mean
+    observations.locations.requires_grad_()
+    observations.location_sds.requires_grad_()
+    with torch.no_grad():
+        found = read(places, deviations, observations, ReadOptions(), nearby).mean
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
 def test_queries_that_are_far_apart_search_alone():
     generator = torch.Generator().manual_seed(1)
     locations = 2000 * torch.randn(20_000, 2, generator=generator).numpy()

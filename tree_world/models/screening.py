@@ -62,8 +62,8 @@ class Groups:
         Groups
         """
         num_places = len(places)
-        if num_places == 0:
-            return cls(np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
+        if num_places <= most:
+            return cls(np.arange(num_places), np.unique([0, num_places]))
         num_strips = math.ceil(math.sqrt(math.ceil(num_places / most)))
         # Whole groups in every strip but the last, so that hardly any is smaller than it may be.
         per_strip = most * max(1, math.ceil(num_places / num_strips / most))
