@@ -68,7 +68,7 @@ from tree_world.validation import PointsLike, SeedLike, as_points, make_generato
 _FORMAT = "tree-world-memory-1"
 _DTYPES = {str(dtype): dtype for dtype in (torch.float16, torch.float32, torch.float64)}
 
-_FEW = 10_000  # observations, up to which looking at all is quicker than opening cells
+_FEW = 2000  # observations, up to which tables of cells are not worth keeping
 _SEARCHES = 8  # search keys that are kept ready
 _FEW_TO_READ = 2000  # observations, up to which a read without a threshold takes all of them
 _SMALL = 100_000  # observations, up to which to group them takes less time than to search

@@ -337,25 +337,29 @@ def _weigh_within(
 def _add_weighted(
     total: np.ndarray, shares: np.ndarray, matching: np.ndarray, number: int, senses: np.ndarray
 ) -> None:
-    """Add up weighted senses, eight at a time, so that the sum is read and written less often."""
+    """Add up weighted senses, eight at a time, so that the sum is read and written less often.
+
+    Nowhere is a row taken out of `senses`: that would count references to it, and threads that
+    count the same ones wait for each other.
+    """
     width = senses.shape[1]
     j = 0
     while j + 8 <= number:
-        a, b = senses[matching[j]], senses[matching[j + 1]]
-        c, d = senses[matching[j + 2]], senses[matching[j + 3]]
-        e, f = senses[matching[j + 4]], senses[matching[j + 5]]
-        g, h = senses[matching[j + 6]], senses[matching[j + 7]]
+        a, b, c, d = matching[j], matching[j + 1], matching[j + 2], matching[j + 3]
+        e, f, g, h = matching[j + 4], matching[j + 5], matching[j + 6], matching[j + 7]
         p, q, r, s = shares[j], shares[j + 1], shares[j + 2], shares[j + 3]
         t, u, v, w = shares[j + 4], shares[j + 5], shares[j + 6], shares[j + 7]
         for k in range(width):
-            first = (p * value(a[k]) + q * value(b[k])) + (r * value(c[k]) + s * value(d[k]))
-            rest = (t * value(e[k]) + u * value(f[k])) + (v * value(g[k]) + w * value(h[k]))
-            total[k] += first + rest
+            first = p * value(senses[a, k]) + q * value(senses[b, k])
+            second = r * value(senses[c, k]) + s * value(senses[d, k])
+            third = t * value(senses[e, k]) + u * value(senses[f, k])
+            fourth = v * value(senses[g, k]) + w * value(senses[h, k])
+            total[k] += (first + second) + (third + fourth)
         j += 8
     while j < number:
-        a, p = senses[matching[j]], shares[j]
+        a, p = matching[j], shares[j]
         for k in range(width):
-            total[k] += p * value(a[k])
+            total[k] += p * value(senses[a, k])
         j += 1
 
 
@@ -365,9 +369,9 @@ def _variance(
 ) -> float:
     variance = 0.0
     for j in range(number):
-        sense, square = senses[matching[j]], 0.0
+        row, square = matching[j], 0.0
         for k in range(len(mean)):
-            step = np.float64(value(sense[k])) - mean[k]
+            step = np.float64(value(senses[row, k])) - mean[k]
             square += step * step
         variance += shares[j] * square
     return variance
@@ -408,7 +412,7 @@ def _fill_reads(
     matching, levels = np.empty(room, np.int64), np.empty(room, np.int64)
     weights = np.empty(room)
     shares = np.empty(room, mean.dtype)
-    steps = np.empty(_LEVELS)
+    steps = np.zeros(_LEVELS)
     for group in range(first, len(query_edges) - 1, stride):
         number = 0
         for at in range(box_edges[group], box_edges[group + 1]):
@@ -446,23 +450,24 @@ def _fill_reads(
                 continue
             # Weights so small that all of them together could not matter are not computed.
             least = best + math.log(tail / (2 * num_near))
-            steps[:] = 0.0
-            count, total = 0, 0.0
+            count, total, deepest = 0, 0.0, 0
             for j in range(num_near):
                 if affinities[j] >= least:
                     weight = math.exp(affinities[j] - best)
                     level = min(int(2.0 * (best - affinities[j])), _LEVELS - 1)
                     steps[level] += weight
+                    deepest = max(deepest, level)
                     total += weight
                     matching[count] = near[j]
                     levels[count] = level
                     weights[count] = weight
                     count += 1
             # Of the rest, the least go as long as what goes stays below the tail.
-            level, dropped = _LEVELS - 1, steps[_LEVELS - 1]
+            level, dropped = deepest, steps[deepest]
             while level > 0 and dropped <= 0.5 * tail * total:
                 level -= 1
                 dropped += steps[level]
+            steps[: deepest + 1] = 0.0
             total = 0.0
             number_kept = 0
             for j in range(count):

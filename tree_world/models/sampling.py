@@ -27,6 +27,7 @@ from tree_world.models.store import Store
 
 _NEGLIGIBLE = 40.0  # a weight smaller than the greatest by e to this power is zero
 _AT_A_TIME = 8192  # senses that are compared with a key
+_HALVED_BEFORE = 64  # cells, from which a draw near a place begins
 
 
 @dataclass(frozen=True)
@@ -200,7 +201,7 @@ class CellSearch:
     For each cell of the index, from the whole down to the finest, it keeps the sum of
     :math:`e^{y \cdot z_t / T}` and the box around its observations. The box bounds the affinity to
     any place from above, so the product bounds the weight of the cell. Cells are drawn by their
-    bounds, beginning with the whole, and an observation in each; it is accepted with the ratio of
+    bounds, beginning with a few dozen, and an observation in each; it is accepted with the ratio of
     its affinity to the bound. Where it is refused, the two halves of the cell take its place; one
     of the finest is opened: all its weights are computed, and from then on its bound is their sum.
     What is accepted has exactly the distribution of the mixture.
@@ -460,6 +461,22 @@ def _pick(weights: np.ndarray, log_sum: float, chance: float) -> int:
 
 
 @compiled
+def _halve(
+    tree: Tree,
+    sums: _Sums,
+    target: _Target,
+    nodes: np.ndarray,
+    bounds: np.ndarray,
+    at: int,
+    number: int,
+) -> None:
+    """Put the first half of a cell in its place, and the second at the end."""
+    child = tree.links[nodes[at], CHILD]
+    nodes[at], bounds[at] = child, _bound(sums, target, child)
+    nodes[number], bounds[number] = child + 1, _bound(sums, target, child + 1)
+
+
+@compiled
 def _draw(
     tree: Tree,
     sums: _Sums,
@@ -475,8 +492,15 @@ def _draw(
     # Cells that together hold everything; which of them are opened, and then where their weights
     # are; which are to be halved or opened before the next draws.
     nodes, bounds = np.empty(256, np.int64), np.empty(256)
-    opened, refused = np.empty(256, np.int64), np.zeros(256, np.bool_)
-    nodes[0], bounds[0], opened[0], number = 0, _bound(sums, target, 0), -1, 1
+    opened, refused = np.full(256, -1), np.zeros(256, np.bool_)
+    nodes[0], bounds[0], number = 0, _bound(sums, target, 0), 1
+    # What is drawn by the bound of a wide cell is refused as a rule: halve the heaviest before.
+    while target.here and number < _HALVED_BEFORE:
+        at = int(np.argmax(bounds[:number]))
+        if links[nodes[at], CHILD] < 0 or bounds[at] == -np.inf:
+            break
+        _halve(tree, sums, target, nodes, bounds, at, number)
+        number += 1
     weights, num_opened = np.empty((8, FULL)), 0
     places, scores = np.empty(dim), np.empty(FULL)
     done = 0
@@ -487,8 +511,9 @@ def _draw(
         running = np.cumsum(np.exp(bounds[:number] - greatest))
         # Without replacement every draw changes the weights of the next.
         for _ in range(len(slots) - done if replacement else 1):
-            at = np.searchsorted(running, generator.random() * running[-1], side="right")
-            at = min(at, np.searchsorted(running, running[-1]))
+            chance = generator.random() * running[-1]
+            at = int(np.searchsorted(running, chance, side="right"))
+            at = min(at, int(np.searchsorted(running, running[-1])))
             if opened[at] >= 0:
                 own, bucket = weights[opened[at]], links[nodes[at], BUCKET]
                 i = _pick(own[: links[nodes[at], COUNT]], bounds[at], generator.random())
@@ -523,8 +548,7 @@ def _draw(
             if not refused[at]:
                 continue
             refused[at] = False
-            child = links[nodes[at], CHILD]
-            if child < 0:
+            if links[nodes[at], CHILD] < 0:
                 if num_opened == len(weights):
                     weights = np.concatenate((weights, weights))
                 bounds[at] = _weigh(tree, sums, sds, target, nodes[at], weights[num_opened])
@@ -533,11 +557,9 @@ def _draw(
                 continue
             if number == len(nodes):
                 nodes, bounds = np.concatenate((nodes, nodes)), np.concatenate((bounds, bounds))
-                opened = np.concatenate((opened, opened))
+                opened = np.concatenate((opened, np.full(number, -1)))
                 refused = np.concatenate((refused, np.zeros(number, np.bool_)))
-            nodes[at], bounds[at] = child, _bound(sums, target, child)
-            nodes[number], bounds[number] = child + 1, _bound(sums, target, child + 1)
-            opened[number] = -1
+            _halve(tree, sums, target, nodes, bounds, at, number)
             number += 1
     return done
 
