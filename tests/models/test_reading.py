@@ -478,6 +478,20 @@ def test_without_a_threshold_the_index_finds_all_that_weighs(seed, number, sds, 
         assert max(looked_at) < 1500  # and not at everything
 
 
+def test_a_read_does_not_depend_on_those_before_it():
+    places, deviations, observations = draw(0, 40, 2000, sds=(10.0, 10.0))
+    index = GridIndex(25.0)
+    index.add(np.arange(2000), observations.locations.numpy())
+    nearby = found_by(index, observations)
+    options = ReadOptions(tail=1e-2)  # much is left out, and what is shows
+    together = pairs.read_pairs(places, deviations, observations, options, nearby).mean
+    alone = [
+        pairs.read_pairs(place[None], sd[None], observations, options, nearby).mean
+        for place, sd in zip(places, deviations, strict=True)
+    ]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=0)
+
+
 def test_an_index_serves_tensors_that_could_have_gradients():
     places, deviations, observations = draw(0, 5, 2000, sds=(10.0, 10.0))
     index = GridIndex(25.0)
