@@ -140,4 +140,4 @@ def test_one_write_into_a_million(benchmark: Any, large: SpatialMemory) -> None:
     sense = torch.randn(1, SENSORY, generator=generator)
     turn = iter(places)
     benchmark.extra_info |= {"work": "one write into a million", "role": "ours"}
-    benchmark.pedantic(lambda: large.write(next(turn), 10.0, sense), rounds=5500)
+    benchmark.pedantic(lambda: large.write(next(turn), 10.0, sense), rounds=5500, warmup_rounds=5)

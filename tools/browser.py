@@ -36,8 +36,9 @@ def load_everything(page: Page) -> None:
     """Let fonts, and pictures below the fold, load too."""
     page.evaluate(
         """async () => {
-            for (const image of document.images) image.loading = "eager";
-            await Promise.all([...document.images].map((image) => image.decode()));
+            const shown = [...document.images].filter((image) => image.checkVisibility());
+            for (const image of shown) image.loading = "eager";
+            await Promise.all(shown.map((image) => image.decode()));
             await document.fonts.ready;
         }"""
     )

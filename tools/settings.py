@@ -80,7 +80,7 @@ def kernel_environment() -> dict[str, str]:
     (jupyter / "jupyter_server_config.json").write_text(json.dumps(server))
     quiet = {"IPKernelApp": {"log_level": logging.ERROR}}
     (startup.parent / "ipython_kernel_config.json").write_text(json.dumps(quiet))
-    for name in ("cell_time_limit.py", "cell_times.py"):
+    for name in ("cell_time_limit.py", "cell_times.py", "dark_figures.py"):
         (startup / name).write_text(Path(__file__).with_name(name).read_text())
     environment = {
         **os.environ,
@@ -108,6 +108,7 @@ def site_environment() -> dict[str, str]:
     return {
         **kernel_environment(),
         "TREE_WORLD_FIGURE_DPI": str(SITE_DPI),
+        "TREE_WORLD_DARK_FIGURES": "1",
         "TREE_WORLD_CELL_TIMES": str(CACHE / "cell-times.txt"),
         "BOOK_ROOT": str(ROOT),
         "BOOK_CACHE": str(CACHE),

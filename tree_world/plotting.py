@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Self
@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from cycler import cycler
 from matplotlib import font_manager
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
@@ -57,7 +58,10 @@ UNKNOWN_HATCH = "#cfcabb"
 SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours of curves, told apart by readers of every kind of colour vision."""
 
-_PAPER_TO_LEAF = LinearSegmentedColormap.from_list("paper to leaf", [PAPER, "#9cc3ae", LEAF])
+REPAINT = "repaint_on"
+"""Name of the attribute in which an artist keeps how to be painted on paper of another colour."""
+
+PAPER_TO_LEAF = LinearSegmentedColormap.from_list("paper to leaf", [PAPER, "#9cc3ae", LEAF])
 
 TEXT_WIDTH = 7.4
 """Width in inches of a figure as wide as the text; its labels then have the size of the caption."""
@@ -485,12 +489,14 @@ class ScentPalette:
         # Saturates gently, so that the sum of many scents shows no edge where a clip would set in.
         return np.asarray(1.0 - np.exp(-1.5 * norms / self.full_strength))
 
-    def colors(self, values: ArrayLike | torch.Tensor) -> np.ndarray:
+    def colors(self, values: ArrayLike | torch.Tensor, paper: str = PAPER) -> np.ndarray:
         """Colour of each scent, blended into the paper by its strength.
 
         Parameters
         ----------
         values : array_like of shape (n, embed_dim)
+        paper : str, default=PAPER
+            Colour of nothing.
 
         Returns
         -------
@@ -504,9 +510,9 @@ class ScentPalette:
         chroma = self._CHROMA * np.tanh(radius / self._radius)
         hue_plane = chroma * plane / np.where(radius > 0, radius, 1.0)
         full = np.concatenate([np.full_like(radius, self._LIGHTNESS), hue_plane], axis=-1)
-        paper = _srgb_to_oklab(np.array(mpl.colors.to_rgb(PAPER)))
+        nothing = _srgb_to_oklab(np.array(to_rgb(paper)))
         strength = self.strength(array)[:, None]
-        return _oklab_to_srgb(paper + strength * (full - paper))
+        return _oklab_to_srgb(nothing + strength * (full - nothing))
 
 
 # Matrices of the OKLab colour space: from linear sRGB to cone responses, and from their cube roots
@@ -573,13 +579,30 @@ def plot_scent_field(
         If there is not one value for each cell.
     """
     ax = _map_axes(ax, grid.half_width, title)
-    colors = grid.image(palette.colors(values))
     opaque = np.ones(grid.cells_per_axis**2) if known is None else np.asarray(known, dtype=float)
     if known is not None:
         _hatch_everything(ax, grid)
-    image = np.concatenate([colors, grid.image(opaque)[..., None]], axis=-1)
-    ax.imshow(image, origin="lower", extent=grid.extent, interpolation="nearest", zorder=1)
+    _show_colors(ax, grid, lambda paper: palette.colors(values, paper), opaque)
     return ax
+
+
+def _show_colors(
+    ax: Axes, grid: MapGrid, colors: Callable[[str], np.ndarray], opaque: np.ndarray
+) -> None:
+    """Draw a map of colours that fade into the paper."""
+
+    def painted(paper: str) -> np.ndarray:
+        layers = (grid.image(colors(paper)), grid.image(opaque)[..., None])
+        return np.concatenate(layers, axis=-1).clip(0, 1)
+
+    image = ax.imshow(painted(PAPER), origin="lower", extent=grid.extent, interpolation="nearest",
+                      zorder=1)  # fmt: skip
+    _when_paper_changes(image, lambda paper: image.set_data(painted(paper)))
+
+
+def _when_paper_changes(artist: Artist, repaint: Callable[[str], None]) -> None:
+    """Say how to paint an artist anew on paper of another colour; see `dark_figures`."""
+    setattr(artist, REPAINT, repaint)
 
 
 def scent_legend(
@@ -598,14 +621,27 @@ def scent_legend(
     -------
     matplotlib.legend.Legend
     """
-    handles: list[Any] = []
-    for scent in scents.values():
-        colors = palette.colors(torch.stack([share * scent for share in (1.0, 0.5, 0.2)]))
-        handles.append(tuple(Patch(facecolor=tuple(color), linewidth=0) for color in colors))
-    return legend_under_figure(
+    shares = (1.0, 0.5, 0.2)
+    samples = torch.cat(
+        [torch.stack([share * scent for share in shares]) for scent in scents.values()]
+    )
+    patches = [Patch(facecolor=tuple(color), linewidth=0) for color in palette.colors(samples)]
+    handles: list[Any] = [
+        tuple(patches[start : start + len(shares)]) for start in range(0, len(patches), len(shares))
+    ]
+    legend = legend_under_figure(
         figure, [*handles, unknown_patch()], [*scents, "unknown"],
         handler_map={tuple: HandlerTuple(ndivide=None, pad=0.0)}, handlelength=3.0,
     )  # fmt: skip
+
+    def repaint(paper: str) -> None:
+        # The legend shows copies of the patches it was given, in their order.
+        shown = legend.findobj(Rectangle)[: len(patches)]
+        for patch, color in zip(shown, palette.colors(samples, paper), strict=True):
+            patch.set(facecolor=tuple(color))
+
+    _when_paper_changes(legend, repaint)
+    return legend
 
 
 def _hatch_everything(ax: Axes, grid: MapGrid) -> None:
@@ -710,14 +746,15 @@ def plot_drive_field(
     ax = _map_axes(ax, grid.half_width, title)
     excess = np.clip((chances[:, :2] - 1 / 3) / (1 - 1 / 3), 0.0, 1.0)
     hues = np.array([to_rgb(color) for color in (POISONOUS, EDIBLE)])
-    paper = np.array(to_rgb(PAPER))
-    colors = paper + excess @ (hues - paper)
     opaque = np.ones(len(chances)) if support is None else np.asarray(support, dtype=np.float64)
     if support is not None:
         _hatch_everything(ax, grid)
-    image = np.concatenate([grid.image(colors), grid.image(opaque)[..., None]], axis=-1)
-    ax.imshow(image.clip(0, 1), origin="lower", extent=grid.extent, interpolation="nearest",
-              zorder=1)  # fmt: skip
+
+    def colors(paper: str) -> np.ndarray:
+        nothing = np.array(to_rgb(paper))
+        return np.asarray(nothing + excess @ (hues - nothing))
+
+    _show_colors(ax, grid, colors, opaque)
     return ax
 
 
@@ -752,7 +789,7 @@ def plot_observations(
     shares = np.asarray(weights) / max(float(weights.max()), 1e-30)
     ax.scatter(places[:, 0], places[:, 1], s=5, color=LINE, linewidth=0, zorder=3)
     ax.scatter(
-        places[:, 0], places[:, 1], s=144 * shares, color=LEAF, alpha=0.55, linewidth=0,
+        places[:, 0], places[:, 1], s=144 * shares, color=SERIES[0], alpha=0.5, linewidth=0,
         label=label, zorder=4,
     )  # fmt: skip
     return ax
@@ -968,7 +1005,7 @@ def plot_posterior(
     extent = (axes[0][0] - edge, axes[0][-1] + edge, axes[1][0] - edge, axes[1][-1] + edge)
     _hatch_everything(ax, MapGrid(half_width, 2))
     ax.imshow(image / np.nanmax(image), origin="lower", extent=extent, interpolation="nearest",
-              cmap=_PAPER_TO_LEAF, vmin=0, vmax=1, zorder=1)  # fmt: skip
+              cmap=PAPER_TO_LEAF, vmin=0, vmax=1, zorder=1)  # fmt: skip
     ax.contour(*axes, inside, levels=[0.5], colors=CLAY, linewidths=1.2, zorder=3)
     ax.plot(*posterior.peak.tolist(), "o", color=INK, markersize=5, zorder=5, label="told")
     if truth is not None:

@@ -27,16 +27,24 @@ export function render(node, context) {
 
 const children = (node, context) => tied(node.children ?? []).flatMap((child) => render(child, context) ?? []);
 
+// What must not be parted at the end of a line: a number and its unit, a mean and its interval.
+const unit = "(?:[%±×]|(?:m|km|s|ms|min|h|MB|GB|TB|GB/s|Gflop/s|points|steps)(?![\\w-]))";
+const afterNumber = new RegExp(`(?<=\\d) (?=${unit})`, "g");
+const afterValue = new RegExp(`^ (?=${unit})`);
+const unbroken = (value) => value.replace(/ ([±×]) /g, "\u00a0$1\u00a0").replace(afterNumber, "\u00a0");
+
 /** To the browser a formula is a box, beside which lines may break: not so before a full stop. */
 function tied(siblings) {
   const marks = siblings.map((node, index) => {
     const next = siblings[index + 1];
     const short = node.type === "inlineMath" && node.value.length < 40; // a long one must break in itself
-    return short && next?.type === "text" ? /^[.,;:!?)\]’”]*/.exec(next.value)[0] : "";
+    return short && next?.type === "text" ? /^(?:-\w+)?[.,;:!?)\]’”]*/.exec(next.value)[0] : "";
   });
   return siblings.map((node, index) => {
     if (marks[index]) return { type: "tied", children: [node, { type: "text", value: marks[index] }] };
-    return marks[index - 1] ? { ...node, value: node.value.slice(marks[index - 1].length) } : node;
+    if (marks[index - 1]) return { ...node, value: node.value.slice(marks[index - 1].length) };
+    const follows = ["inlineExpression", "inlineMath"].includes(siblings[index - 1]?.type);
+    return follows && node.type === "text" ? { ...node, value: node.value.replace(afterValue, "\u00a0") } : node;
   });
 }
 
@@ -163,8 +171,8 @@ function codeCell(node, context) {
   const hidden = (part) => (part?.visibility ?? "show") === "hide";
   const removed = (part) => !part || part.visibility === "remove" || node.visibility === "remove";
   const printed = removed(output) ? [] : outputs(output, context);
-  const images = printed.filter((part) => part.tagName === "img");
-  const texts = printed.filter((part) => part.tagName !== "img");
+  const images = printed.filter(isPicture);
+  const texts = printed.filter((part) => !isPicture(part));
   const shownTexts = texts.length === 0 ? [] : [h("div.outputs", texts)];
   const foldedTexts = hidden(output) && texts.length ? [h("details.output", h("summary", "Output"), shownTexts)] : shownTexts;
   const cell = [];
@@ -238,7 +246,7 @@ function output(node, context) {
   const bundle = data.data ?? {};
   const image = Object.keys(bundle).find((type) => type.startsWith("image/"));
   const content = (type) => joined(bundle[type].content ?? context.book.files.get(bundle[type].path)?.text);
-  if (image && bundle[image].path) return picture(bundle[image].path, { alt: node.alt ?? "", class: "plot" }, context);
+  if (image && bundle[image].path) return plot(bundle, image, node.alt ?? "", context);
   if (image) {
     const { width, height } = imageSize(Buffer.from(content(image))); // short SVG comes without a file
     return h("img.plot", { src: `data:${image},${encodeURIComponent(content(image))}`, width, height, alt: node.alt ?? "" });
@@ -259,12 +267,26 @@ function picture(url, properties, context) {
   const local = url?.startsWith("/");
   const file = context.book.files.get(url);
   const size = file?.width ? { width: file.width, height: file.height } : {};
-  const style = file?.inches ? `--inches:${file.inches.toFixed(2)}` : undefined;
-  return h("img", { src: local ? fileAddress(url, context) : url, loading: "lazy", decoding: "async", ...size, style, ...properties });
+  return h("img", { src: local ? fileAddress(url, context) : url, loading: "lazy", decoding: "async", ...size, ...properties });
 }
 
+/** A figure that a cell drew. The kernel draws it twice: as PNG for light, and as WebP for dark. */
+function plot(bundle, type, alt, context) {
+  const inches = context.book.files.get(bundle[type].path)?.inches;
+  const style = inches ? `--inches:${inches.toFixed(2)}` : undefined;
+  const dark = type === "image/png" && bundle["image/webp"]?.path;
+  const light = picture(bundle[type].path, { alt, class: ["plot", dark ? "for-light" : ""].filter(Boolean), style }, context);
+  return dark ? h("span.themed", light, picture(dark, { alt, class: ["plot", "for-dark"], style }, context)) : light;
+}
+
+const isPicture = (part) => part.tagName === "img" || (part.properties?.className ?? []).includes("themed");
+
 /** A picture that can be looked at by itself: a plain link, which the script opens in place. */
-const enlargeable = (part) => (part.tagName === "img" ? h("a.enlarge", { href: part.properties.src }, part) : part);
+function enlargeable(part) {
+  if (!isPicture(part)) return part;
+  const { src } = (part.tagName === "img" ? part : part.children[0]).properties;
+  return h("a.enlarge", { href: src }, part);
+}
 
 function image(node, context) {
   const style = node.width ? `width:${node.width}` : undefined;
@@ -427,7 +449,7 @@ function div(node, context) {
 function figureEntry(figure, data, context) {
   const inner = insideCard(data, context);
   const parts = quoted(figure.children.filter((child) => child.type !== "code").flatMap((child) => render(child, inner) ?? []));
-  const pictures = parts.filter((part) => part.tagName === "img");
+  const pictures = parts.filter(isPicture);
   return h("li", h("a", { href: `${pageAddress(data.slug, context)}#${anchor(figure)}` },
     pictures, h("span", parts.filter((part) => !pictures.includes(part)).flatMap((part) => (part.tagName === "p" ? part.children : part)))));
 }
@@ -467,7 +489,7 @@ export const kinds = {
   comment: () => null,
   bibliography: () => null,
   // phrasing
-  text: (node) => ({ type: "text", value: node.value }),
+  text: (node) => ({ type: "text", value: unbroken(node.value) }),
   emphasis: wrap("em"),
   strong: wrap("strong"),
   inlineCode: (node) => h("code", node.value),

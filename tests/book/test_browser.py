@@ -24,6 +24,10 @@ BY_NAME = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
 FROM_DISK = pytest.mark.parametrize("address", ["from disk"], indirect=True)
 
 
+WIDTHS_SHOWN = """[...document.images].filter((image) => image.checkVisibility())
+    .map((image) => image.naturalWidth)"""
+
+
 def follow(link, target):
     """Follow a link, and wait until the browser is there."""
     link.click()
@@ -64,7 +68,7 @@ def count_figures(name):
 def test_everything_on_a_page_loads(open_page, name):
     page = open_page(PAGES[name])
     load_everything(page)
-    widths = page.evaluate("[...document.images].map((image) => image.naturalWidth)")
+    widths = page.evaluate(WIDTHS_SHOWN)
     assert all(width > 100 for width in widths)
     assert len(widths) == count_figures(name)
     loaded = page.evaluate(
@@ -234,7 +238,7 @@ def test_a_card_opens_for_the_keyboard_and_is_described(open_page):
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
     card = page.locator(".card-over")
-    card.locator("img").wait_for()
+    card.locator("img:visible").wait_for()
     assert "Figure\xa02.1" in card.inner_text()
     assert link.get_attribute("aria-describedby") == card.get_attribute("id")
     page.keyboard.press("Tab")
@@ -267,11 +271,8 @@ def test_a_figure_opens_and_closes_by_keyboard(open_page):
     picture = page.locator("dialog.enlarged[open] img")
     picture.wait_for()
     page.wait_for_function("document.querySelector('dialog.enlarged img').naturalWidth > 100")
-    wide = page.evaluate(
-        "[...document.querySelectorAll('dialog.enlarged img, #fig-reads img')]"
-        ".map((image) => image.getBoundingClientRect().width)"
-    )
-    assert max(wide) == wide[1] > wide[0]  # the dialog comes last on the page
+    shown = page.locator("#fig-reads img:visible")
+    assert picture.bounding_box()["width"] > shown.bounding_box()["width"]
     assert "Figure\xa02.2." in page.locator("dialog.enlarged .caption").inner_text()
     page.keyboard.press("Escape")
     assert not picture.is_visible()
@@ -284,15 +285,55 @@ def picture_of(page, selector):
     return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), dtype=float)
 
 
+DARK_PAPER = (20, 24, 22)
+LIGHT_PAPER = (251, 250, 246)
+
+
 @FROM_DISK
-def test_figures_keep_their_colours_in_the_dark(open_page):
-    """They are dimmed, paper and ink alike: hue and order of strength mean what they meant."""
-    light, dark = (
-        picture_of(open_page(PAGES["simulation"], color_scheme=scheme), "#fig-scents img")
-        for scheme in ("light", "dark")
+@pytest.mark.parametrize(
+    ("scheme", "shown", "hidden", "paper"),
+    [
+        ("light", "for-light", "for-dark", LIGHT_PAPER),
+        ("dark", "for-dark", "for-light", DARK_PAPER),
+    ],
+)
+def test_a_figure_is_on_the_paper_of_its_page(open_page, scheme, shown, hidden, paper):
+    page = open_page(PAGES["simulation"], color_scheme=scheme)
+    picture = picture_of(page, f"#fig-scents img.{shown}")
+    np.testing.assert_allclose(picture[0, 0], paper, atol=1)
+    np.testing.assert_allclose(picture[-1, -1], paper, atol=1)
+    other = page.locator(f"img.{hidden}")
+    assert other.count() == page.locator(f"img.{shown}").count()
+    assert not any(image.is_visible() for image in other.all())
+    # What is not shown costs nothing.
+    assert page.evaluate(
+        f"[...document.querySelectorAll('img.{hidden}')].every((image) => !image.naturalWidth)"
     )
-    assert np.median(dark) > 180  # a plate of paper, on which ink is legible
-    assert np.abs(dark - 0.85 * light).mean() < 2
+
+
+@FROM_DISK
+def test_figures_change_with_the_page(open_page):
+    page = open_page(PAGES["simulation"], color_scheme="light")
+    page.get_by_role("button", name="switch to dark").click()
+    np.testing.assert_allclose(
+        picture_of(page, "#fig-scents img:visible")[0, 0], DARK_PAPER, atol=1
+    )
+    link = page.locator("#fig-scents a.enlarge")
+    link.click()
+    enlarged = page.locator("dialog.enlarged img")
+    assert enlarged.get_attribute("src") == link.locator("img.for-dark").get_attribute("src")
+
+
+@FROM_DISK
+def test_an_enlarged_figure_has_its_size_on_a_phone(open_page):
+    page = open_page(PAGES["spatial-memory"], viewport=PHONE)
+    page.locator("#fig-reads a.enlarge").click()
+    picture = page.locator("dialog.enlarged img")
+    assert picture.bounding_box()["width"] > 1.5 * PHONE["width"]
+    page.evaluate("document.querySelector('dialog .stage').scrollTo(10_000, 0)")
+    right = picture.bounding_box()["x"] + picture.bounding_box()["width"]
+    assert right <= PHONE["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 def test_code_can_be_copied(open_page):
@@ -439,7 +480,8 @@ def test_paper_holds_the_text_and_nothing_else(open_page):
     for gone in (".sidebar", "header.bar", ".copy", ".neighbours", ".anchor"):
         assert not page.locator(gone).first.is_visible(), gone
     assert page.locator("details.solution p").first.is_visible()
-    assert page.locator("#fig-scents img").is_visible()
+    assert page.locator("#fig-scents img.for-light").is_visible()
+    assert not page.locator("#fig-scents img.for-dark").is_visible()
     assert Image.open(io.BytesIO(page.screenshot())).width  # a page that can be drawn
     assert len(page.pdf()) > 100_000
 
@@ -479,8 +521,9 @@ def test_figures_and_folds_work_without_scripts(open_page):
     page = open_page(PAGES["simulation"], java_script_enabled=False)
     page.locator("details.solution summary").first.click()
     assert page.locator("details.solution p").first.is_visible()
-    page.locator("#fig-scents img").scroll_into_view_if_needed()
-    assert Image.open(io.BytesIO(page.locator("#fig-scents img").screenshot())).width > 300
+    picture = page.locator("#fig-scents img:visible")
+    picture.scroll_into_view_if_needed()
+    assert Image.open(io.BytesIO(picture.screenshot())).width > 300
     page.locator("#fig-scents a.enlarge").click()
     page.wait_for_url("**/build/*.webp")
 

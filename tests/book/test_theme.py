@@ -3,7 +3,9 @@
 import re
 
 import html5lib
+import numpy as np
 import pytest
+from PIL import Image
 
 from tools import build, check_site, settings
 
@@ -127,7 +129,7 @@ def test_code_is_highlighted(pages):
 def test_a_full_stop_stays_with_its_formula(pages):
     spans = having(pages["index.html"], "span", "tied")
     ends = [list(span.itertext())[-1] for span in spans]
-    assert ends == [".", "."]  # in the first paragraph and in a footnote
+    assert ends == [".", "-means", "."]  # in the first paragraphs and in a footnote
 
 
 def test_seeds_and_times_are_in_the_colophon(pages):
@@ -257,12 +259,18 @@ def test_pictures_of_cells_are_described_and_cannot_run_anything(pages):
 
 def test_expressions_are_text_and_not_markup(pages):
     words = ["".join(p.itertext()) for p in pages["cells/index.html"].iter("p")]
-    assert "The value is 42, and a text is <b>bold</b>." in words
+    assert "The value is 42, and a wall is 42\u00a0m long, and a text is <b>bold</b>." in words
 
 
 def test_a_figure_has_its_number_caption_description_size_and_code(pages):
     (figure,) = (f for f in pages["cells/index.html"].iter("figure") if f.get("id") == "fig-line")
-    (image,) = figure.iter("img")
+    image, dark = figure.iter("img")
+    assert [picture.get("class") for picture in (image, dark)] == [
+        "plot for-light",
+        "plot for-dark",
+    ]
+    for same in ("alt", "width", "height", "style"):
+        assert image.get(same) == dark.get(same)
     assert image.get("alt") == "A line that rises."
     assert int(image.get("width")) > int(image.get("height")) > 50
     # 3.7 inches, less what the tight border cuts off, however many dots an inch has.
@@ -272,6 +280,34 @@ def test_a_figure_has_its_number_caption_description_size_and_code(pages):
     (code,) = having(figure, "details", "folded")
     assert "plt.plot" in text(code)
     assert re.search(r"Code [\d.]+ s", text(code))  # the first plot loads Matplotlib
+
+
+def test_a_figure_comes_on_light_and_on_dark_paper(pages, specimen):
+    figures = [f for f in pages["cells/index.html"].iter("figure") if f.get("id") == "fig-line"]
+    light, dark = (
+        np.asarray(Image.open(specimen / "cells" / image.get("src")).convert("RGB"))
+        for image in figures[0].iter("img")
+    )
+    assert light.shape == dark.shape
+    np.testing.assert_array_equal(light[0, 0], [255, 255, 255])  # without the style of the book
+    np.testing.assert_array_equal(dark[0, 0], [20, 24, 22])
+
+
+def test_what_belongs_together_is_not_parted_at_the_end_of_a_line(pages):
+    words = "".join(pages["index.html"].itertext())
+    for unit in (
+        "100\u00a0×\u00a0100\u00a0m",
+        "0.4\u00a0±\u00a02.1\u00a0ms",
+        "20\u00a0%",
+        "5 models",
+    ):
+        assert unit in words
+    (tied,) = [
+        span for span in having(pages["index.html"], "span", "tied") if "means" in text(span)
+    ]
+    assert "".join(tied.itertext()).endswith("-means")
+    evaluated = "".join(pages["cells/index.html"].itertext())
+    assert "42\u00a0m long" in evaluated  # across a value and the text after it
 
 
 # --- limits --------------------------------------------------------------------------------------

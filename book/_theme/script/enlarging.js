@@ -16,13 +16,15 @@ export function setUpEnlarging() {
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return; // in a tab of its own, as the reader wishes
       event.preventDefault();
-      const picture = link.querySelector("img").cloneNode();
-      picture.removeAttribute("style");
+      const picture = [...link.querySelectorAll("img")].find((image) => image.checkVisibility()).cloneNode();
+      picture.style.width = "";
       picture.loading = "eager";
       stage.replaceChildren(picture);
       // The text alone: references in it lead away, and the code below it is no caption.
       caption.textContent = [...link.closest("figure").querySelectorAll(":scope > figcaption > p")].map((part) => spokenText(part)).join(" ");
       dialog.showModal();
+      // On a phone it is wider than the screen, and the keyboard must reach what scrolls.
+      stage.tabIndex = stage.scrollWidth > stage.clientWidth ? 0 : -1;
     });
   }
 }
