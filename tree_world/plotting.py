@@ -970,7 +970,7 @@ def plot_posterior(
     half_width: float = 500.0,
     title: str | None = None,
 ) -> Axes:
-    """Draw where something may have been smelled: dark cells are probable, hatched ones unknown.
+    """Draw where something may have been smelled: green cells are probable, hatched ones unknown.
 
     Parameters
     ----------
@@ -1058,8 +1058,11 @@ def plot_frontier(
         )  # fmt: skip
         for one, other, name in zip(x, y, names, strict=True):
             cross(one, other, color)
-            ax.annotate(name, (one.mean, other.mean), xytext=(4, 4), textcoords="offset points",
-                        fontsize=7.5, color=SOFT_INK)  # fmt: skip
+            # Curves may meet: the labels of every other one stand on the other side.
+            side, across, along = (1, "left", "bottom") if number % 2 == 0 else (-1, "right", "top")
+            ax.annotate(name, (one.mean, other.mean), xytext=(4 * side, 4 * side), ha=across,
+                        va=along, textcoords="offset points", fontsize=7.5,
+                        color=SOFT_INK)  # fmt: skip
     for marker, (label, (one, other)) in zip("sDPv", (points or {}).items(), strict=False):
         ax.plot(one.mean, other.mean, marker, color=INK, markersize=7, linestyle="none",
                 label=label)  # fmt: skip

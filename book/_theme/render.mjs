@@ -433,8 +433,9 @@ function iframe(node) {
 
 // --- the list of figures -----------------------------------------------------------------------------
 
-/** A `{div}` of the class `list-of-figures` is filled with all figures of the book. */
+/** A `{div}` of the class `list-of-figures` is filled with all figures of the book, one of `frontispiece` with one. */
 function div(node, context) {
+  if (hasClass(node, "frontispiece")) return frontispiece(node, context);
   if (!hasClass(node, "list-of-figures")) return h("div", { class: node.class }, children(node, context));
   return context.book.contents.flatMap((entry) => {
     const data = context.book.pages.get(entry.slug);
@@ -447,11 +448,30 @@ function div(node, context) {
 }
 
 function figureEntry(figure, data, context) {
-  const inner = insideCard(data, context);
-  const parts = quoted(figure.children.filter((child) => child.type !== "code").flatMap((child) => render(child, inner) ?? []));
-  const pictures = parts.filter(isPicture);
-  return h("li", h("a", { href: `${pageAddress(data.slug, context)}#${anchor(figure)}` },
-    pictures, h("span", parts.filter((part) => !pictures.includes(part)).flatMap((part) => (part.tagName === "p" ? part.children : part)))));
+  const { address, pictures, caption } = quotedFigure(figure, data, context);
+  return h("li", h("a", { href: address }, pictures, h("span", caption)));
+}
+
+/** The pictures and the caption of a figure that stands elsewhere, and where that is. */
+function quotedFigure(figure, data, context) {
+  const parts = quoted(figure.children.filter((child) => child.type !== "code").flatMap((child) => render(child, insideCard(data, context)) ?? []));
+  return {
+    address: `${pageAddress(data.slug, context)}#${anchor(figure)}`,
+    pictures: parts.filter(isPicture),
+    caption: parts.filter((part) => !isPicture(part)).flatMap((part) => (part.tagName === "p" ? part.children : part)),
+  };
+}
+
+/** The figure that is named beside the class, `{div}` of the class `frontispiece fig-name`: it leads to its chapter. */
+function frontispiece(node, context) {
+  const label = node.class.split(/\s+/).find((name) => name !== "frontispiece");
+  for (const data of context.book.pages.values()) {
+    const figure = find(data, label);
+    if (figure?.type !== "container") continue;
+    const { address, pictures, caption } = quotedFigure(figure, data, context);
+    return h("figure.frontispiece", h("a", { href: address }, pictures), h("figcaption", h("p", caption)));
+  }
+  throw new Error(`there is no figure ${label} for a frontispiece ${place(context)}`);
 }
 
 // --- the table of kinds --------------------------------------------------------------------------

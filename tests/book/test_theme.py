@@ -293,6 +293,15 @@ def test_a_figure_comes_on_light_and_on_dark_paper(pages, specimen):
     np.testing.assert_array_equal(dark[0, 0], [20, 24, 22])
 
 
+def test_a_figure_of_another_page_can_be_shown_and_leads_there(pages):
+    (figure,) = having(pages["last/index.html"], "figure", "frontispiece")
+    (link,) = list(figure.iter("a"))
+    assert link.get("href") == "../cells/index.html#fig-line"
+    assert [image.get("alt") for image in link.iter("img")] == ["A line that rises."] * 2
+    assert text(figure.find("figcaption")).startswith("Figure 1. A line, with")
+    assert not [element for element in figure.iter() if element.get("id")]
+
+
 def test_what_belongs_together_is_not_parted_at_the_end_of_a_line(pages):
     words = "".join(pages["index.html"].itertext())
     for unit in (
@@ -334,6 +343,13 @@ def test_an_unknown_construct_stops_the_build_by_name(small_project):
     )
     (folder / "chapter.md").write_text("# Odd\n\nSome words.\n\nAn {odd}`one`.\n")
     with pytest.raises(build.BuildError, match=r'kind "oddity" \(/chapter.md, line 5\)'):
+        build.run_engine()
+
+
+def test_a_figure_that_is_nowhere_stops_the_build(small_project):
+    folder, _ = small_project
+    (folder / "chapter.md").write_text("# One\n\n:::{div}\n:class: frontispiece fig-none\n:::\n")
+    with pytest.raises(build.BuildError, match=r"no figure fig-none .*\(/chapter.md, line 3\)"):
         build.run_engine()
 
 

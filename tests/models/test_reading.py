@@ -136,6 +136,58 @@ def test_rounding_stays_within_its_bound(seed, sds, offset):
     assert error.max() <= bound * greatest
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**31),
+    kernel=st.sampled_from(
+        [(200.0, (500.0, 500.0)), (200.0, (400.0, 900.0)), (1.0, (1e5, 1e5)), (0.01, (0.03, 0.05))]
+    ),
+    shared=st.booleans(),
+    order=st.sampled_from(["constant", "linear"]),
+    absent=st.booleans(),
+)
+def test_log_affinities_that_are_alike_share_one_scale(seed, kernel, shared, order, absent):
+    spread, sds = kernel
+    places, deviations, observations = draw(seed, 12, 3000, spread=spread, sds=sds)
+    if shared:
+        deviations = deviations[:1]
+    if absent:  # the whole first block, and some more
+        observations.location_sds[:2100] = torch.inf
+    arrays = (observations.locations, observations.location_sds)
+    options = ReadOptions(method="chunked", order=order, support=True)
+    level = reading._Precision.that_will_do(places, deviations, *arrays, options).level
+    assert level is not None
+    every = deviations.expand(12, 2)
+    found = log_affinity(places.double(), every.double(), *(array.double() for array in arrays))
+    present = found[torch.isfinite(found)]
+    assert level - reading._ALIKE <= float(present.min())
+    assert float(present.max()) <= level + 1e-9
+    ours = read(places, deviations, observations, options)
+    there = torch.isfinite(observations.location_sds[:, 0])
+    few = Observations(*(array[there] for array in (*arrays, observations.senses)))
+    exact = read(places.double(), every.double(), Observations(*(
+        array.double() for array in (few.locations, few.location_sds, few.senses)
+    )), ReadOptions(method="dense", order=order, support=True))  # fmt: skip
+    scale = float(few.senses.norm(dim=-1).max())
+    assert float((ours.mean - exact.mean).abs().max()) <= BOUND * scale
+    torch.testing.assert_close(
+        ours.effective_sample_size.double(), exact.effective_sample_size, rtol=1e-4, atol=1e-6
+    )
+    assert bool(ours.known.all())
+
+
+def test_log_affinities_that_differ_much_share_none():
+    places, deviations, observations = draw(4, 300, 2000, sds=(20.0, 20.0))
+    arrays = (places, deviations[:1], observations.locations, observations.location_sds)
+    assert reading._Precision.that_will_do(*arrays, ReadOptions()).level is None
+    # By their deviations alone: all are at one place.
+    here, deviations = torch.zeros(2000, 2), torch.full((2000, 2), 1e-3)
+    deviations[0] = 1e3
+    arrays = (here[:300], torch.full((1, 2), 1e-3), here, deviations)
+    assert screening.greatest_exponent(*arrays) == 0
+    assert reading._Precision.that_will_do(*arrays, ReadOptions()).level is None
+
+
 def test_single_precision_is_taken_where_its_rounding_is_small_and_only_there():
     places, deviations, observations = draw(3, 600, 2000, sds=(60.0, 60.0))
     arrays = (observations.locations, observations.location_sds)

@@ -185,9 +185,14 @@ def joined(parts: list[Read], order: torch.Tensor | None = None) -> Read:
     """Put the reads of parts together, and each row where it belongs."""
 
     def join(name: str) -> torch.Tensor:
-        whole = torch.cat([getattr(part, name) for part in parts])
-        if order is None:
-            return whole
-        return torch.empty_like(whole).index_copy(0, order, whole)
+        values = [getattr(part, name) for part in parts]
+        if order is None or any(value.requires_grad for value in values):
+            whole = torch.cat(values)
+            return whole if order is None else torch.empty_like(whole).index_copy(0, order, whole)
+        # Straight to where they belong: the reads may be as large as all that was read.
+        joint: torch.Tensor = values[0].new_empty((len(order), *values[0].shape[1:]))
+        for value, rows in zip(values, order.split([len(value) for value in values]), strict=True):
+            joint.index_copy_(0, rows, value)
+        return joint
 
     return Read(*(join(field.name) for field in fields(Read)))

@@ -40,7 +40,7 @@ _FEW_PAIRS = 2**18  # up to here a dense read is quickest
 _NOT_WORTH_LEAVING_OUT = 512  # observations
 _MANY = 0.7  # share of all pairs that can matter, from which on leaving out the rest does not pay
 _FEW_QUERIES = 8  # that take less time in double precision than to bound what single loses
-_RUN = 256  # neighbouring queries in a run of a chunked read
+_RUN = 512  # neighbouring queries in a run of a chunked read
 _BLOCK = 2048  # observations in a block
 
 # Up to which exponent reads come out to about 1e-6 in single precision, and to about 1e-9 in double
@@ -51,6 +51,7 @@ _FEATURES = 1e6
 # this bound of `exponent_of_rounding`: at most 4e-5 of a weight in theory, below 1e-7 as a rule.
 _ROUNDING = 32.0
 
+_ALIKE = 20.0  # log-affinities that differ by less are taken relative to a bound of all
 _NEGLIGIBLE = 80.0  # a weight that is smaller than the greatest by e to this power is zero
 
 
@@ -260,6 +261,7 @@ class _Precision:
 
     single: bool
     by_features: bool  # by one product of matrices, where it does not round off too much
+    level: float | None = None  # a log-affinity that all are below, by a little, if there is one
 
     @classmethod
     def that_will_do(
@@ -279,7 +281,19 @@ class _Precision:
         if not single and options.match_threshold is None and options.order == "constant":
             single = exponent_of_rounding(*arrays) < _ROUNDING
         single = single and places.dtype != torch.float64
-        return cls(single, by_features=len(sds) == 1 and exponent < _FEATURES)
+        level, spread = _level(sds, location_sds)
+        alike = exponent + spread < _ALIKE
+        return cls(single, len(sds) == 1 and exponent < _FEATURES, level if alike else None)
+
+
+def _level(sds: torch.Tensor, location_sds: torch.Tensor) -> tuple[float, float]:
+    """Bound log-affinities from above, and how far below deviations alone may put them."""
+    own, others = sds.detach().double(), location_sds.detach()
+    least = own.amin(dim=0).square() + others.amin(dim=0).double().square()
+    present = torch.nan_to_num(others, posinf=0.0)  # what is absent has an infinite deviation
+    most = own.amax(dim=0).square() + present.amax(dim=0).double().square()
+    level = -0.5 * (2 * math.pi * least).log().sum()
+    return float(level), float(0.5 * (most / least).log().sum())
 
 
 _EXACT = _Precision(single=False, by_features=False)
@@ -298,6 +312,7 @@ class _Kernel:
         self.dtype = torch.float32 if precision.single else torch.float64
         self.match_threshold = match_threshold
         self.by_features = precision.by_features
+        self.level = precision.level
         # Far from the origin the features would be large; around the group they are small.
         self.centre = places.detach().mean(dim=0).to(torch.float64)
         self.queries = (places.to(torch.float64) - self.centre).to(self.dtype)
@@ -307,10 +322,15 @@ class _Kernel:
         return (part.locations.to(torch.float64) - self.centre).to(self.dtype)
 
     def log_affinity(self, part: Observations) -> torch.Tensor:
+        """Log-affinities, relative to the level if there is one."""
         places, sds = self.places_of(part), part.location_sds.to(self.dtype)
+        level = 0.0 if self.level is None else self.level
         if not self.by_features:
-            return log_affinity(self.queries, self.sds, places, sds, self.match_threshold)
+            found = log_affinity(self.queries, self.sds, places, sds, self.match_threshold)
+            return found - level if level else found
         queries, keys = dot_product_features(self.queries, self.sds[0], places, sds)
+        if level:
+            keys[:, -1] -= level  # on few numbers instead of on all pairs
         affinity = queries @ keys.mT
         if self.match_threshold is not None:
             hidden = self.distances_squared(places) > self.match_threshold**2
@@ -367,6 +387,9 @@ class _Sums:
             self.norm_squared = self.norm_squared * scale + weights.detach() @ norms
 
     def _weights(self, affinity: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.kernel.level is not None:  # one scale does for all
+            weights = affinity.exp() if affinity.requires_grad else affinity.exp_()
+            return weights.to(self.dtype), torch.ones_like(self.weight)
         # The greatest affinity only fixes the scale, which cancels: no gradient through it.
         greatest = torch.maximum(self.greatest, affinity.detach().amax(dim=-1, keepdim=True))
         shift = torch.where(torch.isinf(greatest), torch.zeros_like(greatest), greatest)
