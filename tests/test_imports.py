@@ -17,6 +17,7 @@ RANKS = {
     "models": 3,
     "evaluation": 3,
     "plotting": 4,
+    "dark_figures": 5,
 }
 
 

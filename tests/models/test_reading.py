@@ -188,6 +188,19 @@ def test_log_affinities_that_differ_much_share_none():
     assert reading._Precision.that_will_do(*arrays, ReadOptions()).level is None
 
 
+def test_a_group_of_queries_that_nothing_is_near_to_is_read_as_nothing():
+    places, deviations, observations = draw(6, 200, 300)
+    places[:100] += 1e4
+    options = ReadOptions(25.0, method="sparse", order="linear")  # by groups
+    found = read(places, deviations, observations, options)
+    expected = read(
+        places, deviations, observations, ReadOptions(25.0, method="dense", order="linear")
+    )
+    assert not found.known[:100].any()
+    assert found.known[100:].any()
+    torch.testing.assert_close(found.mean, expected.mean, rtol=1e-4, atol=1e-4)
+
+
 def test_single_precision_is_taken_where_its_rounding_is_small_and_only_there():
     places, deviations, observations = draw(3, 600, 2000, sds=(60.0, 60.0))
     arrays = (observations.locations, observations.location_sds)

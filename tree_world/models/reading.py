@@ -289,6 +289,8 @@ class _Precision:
 def _level(sds: torch.Tensor, location_sds: torch.Tensor) -> tuple[float, float]:
     """Bound log-affinities from above, and how far below deviations alone may put them."""
     own, others = sds.detach().double(), location_sds.detach()
+    if len(others) == 0:
+        return 0.0, 0.0
     least = own.amin(dim=0).square() + others.amin(dim=0).double().square()
     present = torch.nan_to_num(others, posinf=0.0)  # what is absent has an infinite deviation
     most = own.amax(dim=0).square() + present.amax(dim=0).double().square()
