@@ -111,6 +111,25 @@ def test_a_wrong_number_a_wrong_word_and_a_wrong_picture_each_fail(executed, tmp
     assert "print(f&quot;the deviation" in printed or 'print(f"the deviation' in printed
 
 
+def test_an_output_that_depends_on_the_processor_is_run_and_not_compared(executed, tmp_path):
+    notebook = copy.deepcopy(executed)
+    notebook.cells[1].source += "\n# NBVAL_IGNORE_OUTPUT"
+    notebook.cells[1].outputs[0].text = "the deviation is 47.065 metres\n"
+    notebook.cells[2].source = "# NBVAL_IGNORE_OUTPUT\nraise ValueError('it does not hold')"
+    failed, printed = check(notebook, tmp_path / "small.ipynb")
+    assert failed == [2], printed
+
+
+def test_only_what_the_book_says_is_not_compared():
+    ignored = [
+        (path.stem, cell.metadata.get("label"))
+        for path in sorted(settings.NOTEBOOKS.glob("*.ipynb"))
+        for cell in nbformat.read(path, as_version=4).cells
+        if "NBVAL" in cell.source or "nbval" in str(cell.metadata)
+    ]
+    assert ignored == [("05-pruning", "fig-maps")]
+
+
 # --- the book's own outputs ----------------------------------------------------------------------
 
 
