@@ -1,5 +1,4 @@
 // What the reader's search looks through: every section of the book, as text.
-import { visit } from "./book.mjs";
 import { pageAddress } from "./render.mjs";
 
 /** A script that sets a variable, as pages that are opened from disk may not fetch anything. */
@@ -36,12 +35,10 @@ function sectionsOf(entry, data) {
 }
 
 function plain(node) {
-  let words = "";
-  visit(node, (inner) => {
-    if (inner.type === "inlineMath") words += spoken(inner.html ?? "");
-    else if (inner.type === "text" || inner.type === "inlineCode") words += inner.value;
-  });
-  return words;
+  if (node.type === "inlineMath") return spoken(node.html ?? "");
+  if (node.type === "text" || node.type === "inlineCode") return node.value;
+  const words = (node.children ?? []).map(plain).join("");
+  return node.type === "captionNumber" ? words.replace(/:?$/, ". ") : words; // as on the page
 }
 
 // KaTeX writes a formula for the ear, too: letters in order, without the commands.

@@ -261,7 +261,7 @@ def test_search_knows_the_words(built_site):
         "wake on a plain",  # a paragraph
         "whether anything matched",  # prose, across emphasis
         "What should it expect to smell",  # a cell of a table
-        "The cosine between the embeddings",  # a caption
+        "Figure 1.1. The cosine between the embeddings",  # a caption
         "read_by_hand(places, sd",  # code
         "σt,i",  # mathematics, as it is read
     ):

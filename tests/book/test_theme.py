@@ -349,7 +349,7 @@ def test_an_unknown_construct_stops_the_build_by_name(small_project):
 def test_a_figure_that_is_nowhere_stops_the_build(small_project):
     folder, _ = small_project
     (folder / "chapter.md").write_text("# One\n\n:::{div}\n:class: frontispiece fig-none\n:::\n")
-    with pytest.raises(build.BuildError, match=r"no figure fig-none .*\(/chapter.md, line 3\)"):
+    with pytest.raises(build.BuildError, match=r"no figure fig-none .*\(/chapter.md"):
         build.run_engine()
 
 
