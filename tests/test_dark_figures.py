@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.contour import ContourSet
 from matplotlib.text import Text
 
 from tree_world import dark_figures, plotting
@@ -205,6 +206,30 @@ def test_the_legend_of_scents_fades_into_dark_paper(make_world):
         shown = [patch.get_facecolor()[:3] for patch in legend.findobj(plotting.Rectangle)[:4]]
     np.testing.assert_allclose(shown[:3], expected, atol=1e-6)
     assert not np.allclose(shown[3], expected[2], atol=0.02)  # the next scent begins anew
+
+
+def test_contours_are_as_light_as_ink(make_world):
+    figure = posterior(eight_trees(make_world))
+    contours = [made for made in figure.axes[0].collections if isinstance(made, ContourSet)]
+    before = [to_hex(made.get_edgecolor()[0]) for made in contours]
+    assert before == [plotting.CLAY, plotting.INK]
+    with drawn_for_dark(figure):
+        pixels(figure)
+        shown = [to_hex(made.get_edgecolor()[0]) for made in contours]
+    assert shown == [dark_figures.COLORS[color] for color in before]
+    pixels(figure)
+    assert [to_hex(made.get_edgecolor()[0]) for made in contours] == before
+
+
+def test_nothing_moves(make_world):
+    figure = scents(eight_trees(make_world))
+    pixels(figure)  # after one round the layout has not settled yet
+    before = figure.axes[0].get_position().bounds
+    with drawn_for_dark(figure):
+        pixels(figure)
+        assert figure.axes[0].get_position().bounds == before
+    pixels(figure)
+    assert figure.axes[0].get_position().bounds != before
 
 
 def test_what_is_transparent_stays_so():
