@@ -92,9 +92,9 @@ def drawn_for_dark(figure: Figure) -> Iterator[Figure]:
     True
     """
     undo: list[Callable[[], Any]] = [partial(figure.set_layout_engine, figure.get_layout_engine())]
-    figure.set_layout_engine("none")  # another round of layout would move things by a dot
-    figure.draw_without_rendering()  # ticks and their labels come into being
     try:
+        figure.set_layout_engine("none")  # another round of layout would move things by a dot
+        figure.draw_without_rendering()  # ticks and their labels come into being
         for artist in figure.findobj():
             undo += _darken(artist)
         yield figure
