@@ -3,10 +3,18 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tree_world.evaluation import mean_with_interval, paired_difference, reliability, survival_curve
+from tree_world.evaluation import (
+    ClaimError,
+    claim,
+    mean_with_interval,
+    paired_difference,
+    reliability,
+    survival_curve,
+)
 
 values = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30)
 
@@ -117,3 +125,29 @@ def test_forecasts_that_come_true_are_reliable(forecast, num_bins):
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("holds", [True, np.bool_(True), np.array([True]), torch.tensor(True)])
+def test_a_claim_that_holds_says_nothing(holds, capsys):
+    assert claim("it is so", holds, margin=1e-9) is None
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("holds", "margin"),
+    [(False, None), (False, 3.0), (True, 0.0), (True, -1.0), (True, math.nan), (True, math.inf)],
+)
+def test_a_claim_that_does_not_hold_is_an_error_that_names_it(holds, margin):
+    with pytest.raises(ClaimError, match="not borne out: sight helps"):
+        claim("sight helps", holds, margin)
+    assert issubclass(ClaimError, AssertionError)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [("many", np.array([True, True])), ("none", np.array([], dtype=bool)), ("a number", 1.0),
+     ("nothing", None), ("", True), (None, True)],
+)  # fmt: skip
+def test_a_claim_is_one_sentence_and_one_truth(text, holds):
+    with pytest.raises(TypeError):
+        claim(text, holds)

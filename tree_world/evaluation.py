@@ -1,7 +1,8 @@
-"""Statistics over seeds: means with intervals, paired differences, survival."""
+"""Statistics over seeds: means with intervals, paired differences, survival; claims that hold."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,54 @@ import scipy.stats
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+
+class ClaimError(AssertionError):
+    """A sentence that the numbers do not bear out."""
+
+
+def claim(text: str, holds: Any, margin: Any = None) -> None:
+    """Assert that a sentence is true, where its numbers are computed.
+
+    Parameters
+    ----------
+    text : str
+        The sentence, as the reader finds it, or short for it.
+    holds : bool
+        Whether it is true: a bool, or an array or tensor of one bool.
+    margin : float, optional
+        How far it is from being false, in the unit of what it compares; above 0. Give it wherever
+        numbers are compared, so that one sees which claims are close.
+
+    Raises
+    ------
+    ClaimError
+        If it is not true, or its margin is not above 0.
+    TypeError
+        If `holds` is not one bool, or `text` is not a sentence.
+
+    Examples
+    --------
+    >>> claim("lives with sight are longer", 663 > 519, margin=663 - 519)
+    >>> claim("lives with sight are shorter", 663 < 519, margin=519 - 663)
+    Traceback (most recent call last):
+    ...
+    tree_world.evaluation.ClaimError: not borne out: lives with sight are shorter (margin -144)
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise TypeError(f"a claim is a sentence, but its text is {text!r}")
+    truth = np.asarray(holds)
+    if truth.dtype != bool or truth.size != 1:
+        raise TypeError(
+            f"{text!r} must be one bool, not {type(holds).__name__} of {truth.dtype} and shape "
+            f"{truth.shape}. Reduce it with .all() or .any()"
+        )
+    distance = None if margin is None else float(margin)
+    if not truth.item() or (
+        distance is not None and not (distance > 0 and math.isfinite(distance))
+    ):
+        by = "" if distance is None else f" (margin {distance:g})"
+        raise ClaimError(f"not borne out: {text}{by}")
 
 
 @dataclass(frozen=True)
