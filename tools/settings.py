@@ -10,6 +10,9 @@ import platform
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+from tools import myst
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -19,6 +22,8 @@ BUILD = ROOT / "_build"
 SITE = BUILD / "html"
 CONTENT = BUILD / "site"
 CACHE = ROOT / ".cache"
+CONFIRMED = CACHE / "confirmed.json"
+"""What ``make test`` leaves when it is green: the state of every page that it confirmed."""
 
 _chosen = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["tree-world"]
 CELL_TIMEOUT_SECONDS = int(_chosen["cell-timeout-seconds"])
@@ -29,9 +34,24 @@ SITE_DPI = 160
 """Resolution of the figures on the site; in the reference notebooks it is the library's default."""
 
 
+# What lies in the folder of the chapters and is not read by their cells.
+_NOT_READ_FOLDERS = {"notebooks", "reference"}
+_NOT_READ_FILES = {".md", ".bib"}
+_NOT_READ_NAMES = {"preview.webp"}
+
+
 def chapters(book: Path = BOOK) -> list[Path]:
-    """Markdown files of the book that have code cells, in order."""
-    return [path for path in sorted(book.glob("*.md")) if "```{code-cell}" in path.read_text()]
+    """Markdown files of the book in which something is computed, in order."""
+    return [path for path in sorted(book.glob("*.md")) if computes(path)]
+
+
+def computes(path: Path) -> bool:
+    """Whether a page has code cells or computed numbers."""
+    text = path.read_text()
+    if "code-cell" not in text and "{eval}" not in text:
+        return False
+    chapter = myst.read(text)
+    return bool(chapter.cells or chapter.expressions)
 
 
 def library_digest(root: Path = ROOT) -> str:
@@ -40,13 +60,14 @@ def library_digest(root: Path = ROOT) -> str:
     Parameters
     ----------
     root : pathlib.Path
-        The folder that holds ``tree_world``, ``benchmarks/results`` and ``requirements.lock``.
+        The folder that holds ``tree_world``, ``benchmarks/results``, ``requirements.lock`` and
+        ``book``, in which chapters may have files beside them.
 
     Returns
     -------
     str
-        Changes when a file of the library, a result of the benchmarks or the lock changes, and with
-        nothing else.
+        Changes when a file of the library, a result of the benchmarks, the lock or a file beside
+        the chapters changes, and with nothing else.
     """
     digest = hashlib.sha256()
     files = sorted(
@@ -56,10 +77,61 @@ def library_digest(root: Path = ROOT) -> str:
     )
     # Chapters draw what the benchmarks wrote down.
     results = sorted((root / "benchmarks" / "results").glob("*.json"))
-    for path in [*files, *results, root / "requirements.lock"]:
+    for path in [*files, *results, root / "requirements.lock", *_beside_chapters(root / "book")]:
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
+
+
+def _beside_chapters(book: Path) -> list[Path]:
+    """List data and modules that a cell may read: neither text, nor made, nor the theme's."""
+
+    def is_read(path: Path) -> bool:
+        *folders, name = path.relative_to(book).parts
+        return not (
+            any(part.startswith(("_", ".")) or part in _NOT_READ_FOLDERS for part in folders)
+            or name.startswith(".")
+            or name.endswith("~")
+            or name in _NOT_READ_NAMES
+            or path.suffix in _NOT_READ_FILES
+        )
+
+    return sorted(path for path in book.rglob("*") if path.is_file() and is_read(path))
+
+
+def page_digest(source: Path) -> str:
+    """Digest of all that the numbers of a page depend on. Nothing is executed for it.
+
+    Parameters
+    ----------
+    source : pathlib.Path
+        The page's file.
+
+    Returns
+    -------
+    str
+        Changes with the library, the files beside the chapters, and what the page computes, in its
+        order; not with its prose.
+    """
+    chapter = myst.read(source.read_text())
+    computed: list[Any] = []
+    for item in chapter.root.items():
+        if isinstance(item, myst.Cell):
+            computed.append(["cell", item.code, item.tags])
+        elif isinstance(item, myst.Expression):
+            computed.append(["eval", item.code])
+    named = [[repeat.typed, repeat.code] for repeat in chapter.repeats]
+    state = json.dumps([library_digest(), computed, named])
+    return hashlib.sha256(state.encode()).hexdigest()[:16]
+
+
+def confirmation() -> dict[str, Any]:
+    """Read what the last green run of all tests confirmed; empty if there was none."""
+    try:
+        stamp = json.loads(CONFIRMED.read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
 
 
 def kernel_environment() -> dict[str, str]:
