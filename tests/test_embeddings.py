@@ -297,3 +297,21 @@ def test_without_sentence_transformers_known_words_still_work(filled, monkeypatc
     assert embed_text_sentence_transformers("apple", cache_dir=filled).shape == (384,)
     with pytest.raises(ModelUnavailableError, match="pip install sentence-transformers"):
         embed_text_sentence_transformers("fig", cache_dir=tmp_path)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TREE_WORLD_CACHE", "~/words")
+    assert default_cache_dir() == tmp_path / "words"
+    embed_text_sentence_transformers("apple")
+    embed_text_sentence_transformers("apple", cache_dir="~/others")
+    for folder in ("words", "others"):
+        assert len(list((tmp_path / folder).glob("vocabulary-*.safetensors"))) == 1
+
+
+def test_vectors_outlive_the_mode_in_which_they_were_made(tmp_path):
+    with torch.inference_mode():
+        vector = embed_text_sentence_transformers("apple", cache_dir=tmp_path)
+        again = embed_text_sentence_transformers("apple", cache_dir=tmp_path)
+    assert not vector.is_inference()
+    assert not again.is_inference()

@@ -756,3 +756,43 @@ def test_a_resolution_must_be_a_number(dpi, monkeypatch):
     monkeypatch.setenv("TREE_WORLD_FIGURE_DPI", str(dpi))
     with pytest.raises(ValueError, match="dots per inch"):
         plotting.use_book_style()
+
+
+# --- what callers have ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "as_given",
+    [
+        lambda tensor: tensor.clone().requires_grad_(),
+        lambda tensor: tensor.bfloat16(),
+        lambda tensor: tensor.double(),
+        lambda tensor: tensor.numpy(),
+        lambda tensor: tensor.tolist(),
+    ],
+    ids=["with gradients", "bfloat16", "float64", "array", "list"],
+)
+def test_tensors_of_every_kind_are_drawn(as_given, scents):
+    grid = plotting.MapGrid(100.0, 4)
+    generator = torch.Generator().manual_seed(0)
+    field = as_given(torch.rand(16, scents.shape[1], generator=generator))
+    values = as_given(torch.rand(16, generator=generator))
+    chances = as_given(torch.rand(16, 3, generator=generator).softmax(-1))
+    places = as_given(torch.rand(16, 2, generator=generator))
+    figure, axes = plotting.map_panels(2)
+    plotting.ScentPalette(as_given(scents)).colors(field)
+    plotting.plot_scent_field(field, grid, plotting.ScentPalette(scents), axes[0], known=values)
+    plotting.plot_value_field(values, grid, axes[0], label="value")
+    plotting.plot_drive_field(chances, grid, axes[0], support=values)
+    plotting.plot_observations(places, axes[1], weights=values)
+    plotting.plot_samples(places, axes[1])
+    plotting.plot_density(values, grid, axes[1])
+    figure.canvas.draw()
+    plt.close(figure)
+
+
+def test_scents_that_are_all_alike_have_one_colour():
+    palette = plotting.ScentPalette(torch.ones(5, 8))
+    colors = palette.colors(torch.ones(3, 8))
+    assert np.isfinite(colors).all()
+    assert np.ptp(colors, axis=0).max() == 0

@@ -48,9 +48,10 @@ def default_cache_dir() -> Path:
         ``$TREE_WORLD_CACHE`` if that is set and not empty, else the user's cache folder.
     """
     chosen = os.environ.get("TREE_WORLD_CACHE")
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("tree-world"))
+    return Path(chosen or platformdirs.user_cache_dir("tree-world")).expanduser()
 
 
+@torch.inference_mode(False)  # what a caller keeps outlives the mode in which it was made
 def embed_text_sentence_transformers(
     texts: str | Sequence[str],
     model_name: str = DEFAULT_MODEL,
@@ -152,7 +153,7 @@ def _model_identity(model_name: str) -> str:
         except importlib.metadata.PackageNotFoundError:
             version = "not installed"
         return f"{model_name} {version}"
-    folder = Path(model_name)
+    folder = Path(model_name).expanduser()
     if folder.is_dir():
         files = sorted(file for file in folder.rglob("*") if file.is_file())
         stamps = [
@@ -173,7 +174,8 @@ def _encode(texts: list[str], model_name: str) -> torch.Tensor:
             )
         source = str(folder)
     else:
-        source = model_name
+        folder = Path(model_name).expanduser()
+        source = str(folder) if folder.is_dir() else model_name
 
     try:
         with warnings.catch_warnings():
@@ -228,7 +230,7 @@ def _no_loading_bar(if_folder: str) -> Iterator[None]:
 
 
 def _vocabulary_path(model_name: str, cache_dir: str | os.PathLike[str] | None) -> Path:
-    folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
+    folder = default_cache_dir() if cache_dir is None else Path(cache_dir).expanduser()
     key = hashlib.sha256(_model_identity(model_name).encode()).hexdigest()[:16]
     return folder / f"vocabulary-{key}.safetensors"
 

@@ -41,7 +41,7 @@ from tree_world.simulation import DirectionalSensor, Recording, SimpleSensor, Tr
 from tree_world.validation import PointsLike, as_points, as_unit_vectors
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, DTypeLike
 
     from tree_world.models.localisation import Posterior
 
@@ -140,6 +140,15 @@ def use_book_style(dpi: float | None = None) -> None:
     )
 
 
+def _array(values: Any, dtype: DTypeLike | None = None) -> np.ndarray:
+    """Turn what a caller hands in to an array: a tensor with gradients or of any precision, too."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        if values.dtype == torch.bfloat16:  # which NumPy does not know
+            values = values.float()
+    return np.asarray(values, dtype=dtype)
+
+
 # --- maps ----------------------------------------------------------------------------------------
 
 
@@ -185,7 +194,9 @@ class MapGrid:
     def points(self) -> torch.Tensor:
         """Cell centres, of shape (cells², 2), row by row from the south, west to east."""
         cell = 2 * self.half_width / self.cells_per_axis
-        centres = -self.half_width + cell * (torch.arange(self.cells_per_axis) + 0.5)
+        centres = -self.half_width + cell * (
+            torch.arange(self.cells_per_axis, dtype=torch.float32) + 0.5
+        )
         y, x = torch.meshgrid(centres, centres, indexing="ij")
         return torch.stack([x, y], dim=-1).reshape(-1, 2)
 
@@ -207,7 +218,7 @@ class MapGrid:
         ValueError
             If there is not one value for each point.
         """
-        array = np.asarray(values)
+        array = _array(values)
         expected = self.cells_per_axis**2
         if array.ndim == 0 or len(array) != expected:
             raise ValueError(
@@ -328,7 +339,7 @@ def plot_world(
         (False, "o", EDIBLE, "edible", 46),
         (True, "X", POISONOUS, "poisonous", 56),
     ):
-        places = world.locations[world.is_poisonous == poisonous].numpy()
+        places = _array(world.locations[world.is_poisonous == poisonous])
         ax.scatter(
             places[:, 0], places[:, 1], s=size, marker=marker, color=color, edgecolor="white",
             linewidth=0.9, label=label, zorder=4,
@@ -342,7 +353,7 @@ def plot_world(
 
 def _label_trees(ax: Axes, world: TreeWorld, half_width: float) -> None:
     # A label goes to the side of its tree with more room, away from the nearest neighbour.
-    places = world.locations.numpy()
+    places = _array(world.locations)
     for index, (tree, place) in enumerate(zip(world.trees, places, strict=True)):
         if np.abs(place).max() > half_width:
             continue
@@ -454,7 +465,7 @@ class ScentPalette:
     _CHROMA = 0.17
 
     def __init__(self, scents: ArrayLike | torch.Tensor) -> None:
-        array = np.asarray(scents, dtype=np.float64)
+        array = _array(scents, dtype=np.float64)
         if array.ndim != 2 or len(array) < 3:
             raise ValueError(
                 "a palette needs a matrix of at least three scents, but an array of shape "
@@ -464,9 +475,12 @@ class ScentPalette:
         if not np.isfinite(array).all() or (norms == 0).any():
             raise ValueError("scents must be finite and not zero: nothing has no direction.")
         self.full_strength = float(norms.mean())
-        self._pca = PCA(n_components=2, svd_solver="full").fit(array / norms[:, None])
+        with np.errstate(invalid="ignore"):  # shares of a variance that may be zero; not used
+            self._pca = PCA(n_components=2, svd_solver="full").fit(array / norms[:, None])
         plane = self._pca.transform(array / norms[:, None])
-        self._radius = float(np.median(np.linalg.norm(plane, axis=-1)))
+        radius = float(np.median(np.linalg.norm(plane, axis=-1)))
+        # Scents that are all alike have no plane: they are all as grey as a mixture of everything.
+        self._radius = radius if radius > 1e-9 else 1.0
 
     @classmethod
     def from_world(cls, world: TreeWorld) -> Self:
@@ -485,7 +499,7 @@ class ScentPalette:
         -------
         numpy.ndarray of shape (n,)
         """
-        norms = np.linalg.norm(np.asarray(values, dtype=np.float64), axis=-1)
+        norms = np.linalg.norm(_array(values, dtype=np.float64), axis=-1)
         # Saturates gently, so that the sum of many scents shows no edge where a clip would set in.
         return np.asarray(1.0 - np.exp(-1.5 * norms / self.full_strength))
 
@@ -503,7 +517,7 @@ class ScentPalette:
         numpy.ndarray of shape (n, 3)
             sRGB from 0 to 1.
         """
-        array = np.asarray(values, dtype=np.float64)
+        array = _array(values, dtype=np.float64)
         norms = np.linalg.norm(array, axis=-1, keepdims=True)
         plane = self._pca.transform(array / np.where(norms > 0, norms, 1.0))
         radius = np.linalg.norm(plane, axis=-1, keepdims=True)
@@ -579,7 +593,7 @@ def plot_scent_field(
         If there is not one value for each cell.
     """
     ax = _map_axes(ax, grid.half_width, title)
-    opaque = np.ones(grid.cells_per_axis**2) if known is None else np.asarray(known, dtype=float)
+    opaque = np.ones(grid.cells_per_axis**2) if known is None else _array(known, dtype=float)
     if known is not None:
         _hatch_everything(ax, grid)
     _show_colors(ax, grid, lambda paper: palette.colors(values, paper), opaque)
@@ -690,8 +704,8 @@ def plot_value_field(
         If there is not one value for each cell.
     """
     ax = _map_axes(ax, grid.half_width, title)
-    numbers = np.asarray(values, dtype=np.float64)
-    shown = numbers if known is None else np.where(np.asarray(known), numbers, np.nan)
+    numbers = _array(values, dtype=np.float64)
+    shown = numbers if known is None else np.where(_array(known), numbers, np.nan)
     if known is not None:
         _hatch_everything(ax, grid)
     low, high = limits or (None, None)
@@ -738,7 +752,7 @@ def plot_drive_field(
     ValueError
         If there are not three probabilities for each cell.
     """
-    chances = np.asarray(probabilities, dtype=np.float64)
+    chances = _array(probabilities, dtype=np.float64)
     if chances.ndim != 2 or chances.shape[1] != 3:
         raise ValueError(
             f"probabilities must have shape (cells², 3), but have shape {chances.shape}."
@@ -746,7 +760,7 @@ def plot_drive_field(
     ax = _map_axes(ax, grid.half_width, title)
     excess = np.clip((chances[:, :2] - 1 / 3) / (1 - 1 / 3), 0.0, 1.0)
     hues = np.array([to_rgb(color) for color in (POISONOUS, EDIBLE)])
-    opaque = np.ones(len(chances)) if support is None else np.asarray(support, dtype=np.float64)
+    opaque = np.ones(len(chances)) if support is None else _array(support, dtype=np.float64)
     if support is not None:
         _hatch_everything(ax, grid)
 
@@ -782,11 +796,12 @@ def plot_observations(
     -------
     matplotlib.axes.Axes
     """
-    places = np.asarray(locations)
+    places = _array(locations)
     if weights is None:
         ax.scatter(places[:, 0], places[:, 1], s=5, color=INK, linewidth=0, label=label, zorder=4)
         return ax
-    shares = np.asarray(weights) / max(float(weights.max()), 1e-30)
+    sizes = _array(weights)
+    shares = sizes / max(float(sizes.max()), 1e-30)
     ax.scatter(places[:, 0], places[:, 1], s=5, color=LINE, linewidth=0, zorder=3)
     ax.scatter(
         places[:, 0], places[:, 1], s=144 * shares, color=SERIES[0], alpha=0.5, linewidth=0,
@@ -824,8 +839,8 @@ def plot_forgotten(
     matplotlib.axes.Axes
     """
     _map_axes(ax, half_width, title)
-    where, stays = np.asarray(places), np.asarray(kept)
-    lost = np.zeros(len(where), dtype=bool) if spoilt is None else np.asarray(spoilt)
+    where, stays = _array(places), _array(kept)
+    lost = np.zeros(len(where), dtype=bool) if spoilt is None else _array(spoilt)
     told = ~stays & ~lost
     ax.scatter(
         where[told, 0], where[told, 1], s=16, facecolor="none", edgecolor=SERIES[5], linewidth=0.9,
@@ -875,12 +890,12 @@ def plot_reads_on_a_line(
     -------
     matplotlib.axes.Axes
     """
-    where, values, stays = np.asarray(places), np.asarray(senses), np.asarray(kept)
+    where, values, stays = _array(places), _array(senses), _array(kept)
     for number, (label, read) in enumerate(reads.items()):
         color, width = (LINE, 1.2) if number == 0 else (SERIES[0], 2.0)
-        ax.plot(np.asarray(x), np.asarray(read), color=color, linewidth=width, label=label)
+        ax.plot(_array(x), _array(read), color=color, linewidth=width, label=label)
     for place, sense, told in zip(
-        where[~stays], values[~stays], np.asarray(at_places)[~stays], strict=True
+        where[~stays], values[~stays], _array(at_places)[~stays], strict=True
     ):
         ax.plot([place, place], [told, sense], color=POISONOUS, linewidth=1.6, zorder=3)
     ax.plot(where[stays], values[stays], "o", color=INK, markersize=6, label="left", zorder=4)
@@ -914,7 +929,7 @@ def plot_samples(
     -------
     matplotlib.axes.Axes
     """
-    drawn = np.asarray(places)
+    drawn = _array(places)
     ax.scatter(
         drawn[:, 0], drawn[:, 1], s=22, marker="^", color=SERIES[0], edgecolor="white",
         linewidth=0.5, label=label, zorder=5,
@@ -945,7 +960,7 @@ def plot_density(density: torch.Tensor, grid: MapGrid, ax: Axes) -> Axes:
     ValueError
         If the density is nowhere positive.
     """
-    values = np.asarray(density, dtype=np.float64)
+    values = _array(density, dtype=np.float64)
     if not values.sum() > 0:
         raise ValueError("a density must be positive somewhere on the map, but this one is not.")
     ordered = np.sort(values)[::-1]
@@ -993,14 +1008,14 @@ def plot_posterior(
     matplotlib.axes.Axes
     """
     _map_axes(ax, half_width, title)
-    axes = [np.unique(np.asarray(places)[:, axis]) for axis in range(2)]
+    axes = [np.unique(_array(places)[:, axis]) for axis in range(2)]
     shape = (len(axes[1]), len(axes[0]))
     columns, rows = (
-        np.searchsorted(along, np.asarray(places)[:, axis]) for axis, along in enumerate(axes)
+        np.searchsorted(along, _array(places)[:, axis]) for axis, along in enumerate(axes)
     )
     image, inside = np.full(shape, np.nan), np.zeros(shape)
-    image[rows, columns] = np.asarray(posterior.probabilities)
-    inside[rows, columns] = np.asarray(posterior.region, dtype=np.float64)
+    image[rows, columns] = _array(posterior.probabilities)
+    inside[rows, columns] = _array(posterior.region, dtype=np.float64)
     edge = spacing / 2
     extent = (axes[0][0] - edge, axes[0][-1] + edge, axes[1][0] - edge, axes[1][-1] + edge)
     _hatch_everything(ax, MapGrid(half_width, 2))
@@ -1249,7 +1264,7 @@ def plot_similarity(
     if ax is None:
         _, ax = plt.subplots(figsize=(0.86 * TEXT_WIDTH, 0.74 * TEXT_WIDTH))
     unit = torch.nn.functional.normalize(embeddings, dim=-1)
-    cosines = (unit @ unit.T).numpy()
+    cosines = _array(unit @ unit.T)
     between = cosines[~np.eye(len(words), dtype=bool)]
     # The ones on the diagonal say nothing: leave them to the paper and the range to the rest.
     shown = np.where(np.eye(len(words), dtype=bool), np.nan, cosines)
@@ -1291,14 +1306,14 @@ def plot_kernel_profile(
     if ax is None:
         _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.1))
     reach = sensor.max_sense_distance
-    distances = torch.linspace(0, 1.6 * reach, 400)
-    ax.plot(distances.numpy(), sensor.strength(distances).numpy(), color=LEAF, linewidth=2)
+    distances = torch.linspace(0, 1.6 * reach, 400, dtype=torch.float32)
+    ax.plot(_array(distances), _array(sensor.strength(distances)), color=LEAF, linewidth=2)
     deviation = sensor.diffusion_time**0.5
     for distance, text in (
         (deviation, rf"$\sqrt{{t}}$ = {deviation:.1f} m"),
         (reach, f"M = {reach:g} m"),
     ):
-        height = float(sensor.strength(torch.tensor(distance)))
+        height = float(sensor.strength(torch.tensor(distance, dtype=torch.float32)))
         ax.plot([distance, distance], [0, height], color=LINE, linewidth=0.9, linestyle=(0, (3, 3)))
         ax.plot([0, distance], [height, height], color=LINE, linewidth=0.9, linestyle=(0, (3, 3)))
         ax.plot(distance, height, "o", color=LEAF, markersize=6, markeredgecolor=PAPER)
@@ -1352,7 +1367,7 @@ def plot_estimates(
         _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.4))
     each = positions if isinstance(positions, Mapping) else dict.fromkeys(curves, positions)
     for number, (label, estimates) in enumerate(curves.items()):
-        x = np.asarray(each[label], dtype=np.float64)
+        x = _array(each[label], dtype=np.float64)
         color, style = SERIES[number % len(SERIES)], _LINES[number % len(_LINES)]
         low, mean, high = (
             np.array([getattr(estimate, part) for estimate in estimates])
@@ -1405,7 +1420,7 @@ def plot_distributions(
     if ax is None:
         _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.2))
     for number, (label, group) in enumerate(values.items()):
-        ordered = np.sort(np.asarray(group, dtype=np.float64))
+        ordered = np.sort(_array(group, dtype=np.float64))
         share = np.arange(1, len(ordered) + 1) / len(ordered)
         ax.plot(
             ordered, share, color=SERIES[number % len(SERIES)],
@@ -1527,7 +1542,7 @@ def plot_size(times: ArrayLike, sizes: ArrayLike, ax: Axes, *, title: str | None
     -------
     matplotlib.axes.Axes
     """
-    when, number = np.asarray(times), np.asarray(sizes)
+    when, number = _array(times), _array(sizes)
     ax.fill_between(when, number, step="post", color=LEAF, alpha=0.14, linewidth=0)
     ax.step(when, number, where="post", color=LEAF, linewidth=1.4)
     ax.set(ylim=(0, 1.12 * number.max()), ylabel="observations", xlim=(when[0], when[-1]))
@@ -1563,7 +1578,7 @@ def plot_latencies(
     -------
     matplotlib.axes.Axes
     """
-    ax.vlines(np.asarray(times), 0, np.asarray(latencies), color=SERIES[0], linewidth=1.3)
+    ax.vlines(_array(times), 0, _array(latencies), color=SERIES[0], linewidth=1.3)
     if limit is not None:
         ax.axhline(limit, color=POISONOUS, linewidth=1, linestyle=_LINES[1])
     ax.set(ylim=(0, None), xlabel="time (s)", ylabel="a step (ms)")
@@ -1627,7 +1642,7 @@ def plot_growth(
     for number, (label, (sizes, values)) in enumerate(curves.items()):
         heavy = label == emphasis
         ax.plot(
-            np.asarray(sizes, dtype=np.float64), np.asarray(values, dtype=np.float64),
+            _array(sizes, dtype=np.float64), _array(values, dtype=np.float64),
             color=LEAF if heavy else SERIES[number % len(SERIES)], marker=_MARKS[number],
             linewidth=2.6 if heavy else 1.2, markersize=5 if heavy else 4,
             linestyle="-" if heavy else _LINES[number % len(_LINES)], zorder=3 if heavy else 2,
@@ -1738,7 +1753,7 @@ def plot_percentiles(
     strengths = np.linspace(1.0, 0.35, len(curves))
     for (label, values), strength, style in zip(curves.items(), strengths, _LINES, strict=False):
         ax.plot(
-            np.asarray(times), np.asarray(values), color=SERIES[0], alpha=float(strength),
+            _array(times), _array(values), color=SERIES[0], alpha=float(strength),
             linewidth=1.5, linestyle=style, label=label,
         )  # fmt: skip
     if limit is not None:

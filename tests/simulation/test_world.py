@@ -1,3 +1,4 @@
+import copy
 import math
 import random
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.interrupting import interrupted_at_each_line
 from tree_world.simulation import (
     ExploringModel,
     RestingModel,
@@ -28,6 +30,16 @@ class Scripted:
     def get_action(self, distance, embedding, heading, health, *, position, generator):
         self.observed.append((distance, embedding, heading, health, position))
         return self.step, self.heading
+
+
+def state_of(world):
+    """All that a step or a reset may change."""
+    agent = world.agent
+    return (
+        world.time, world.fruit_counts.tolist(), world._regrows_at.tolist(), agent.health,
+        agent.position.tolist(), agent.heading.tolist(), world._life_at_start.numpy().tobytes(),
+        world._generator.get_state().numpy().tobytes(),
+    )  # fmt: skip
 
 
 # --- drawing a world -----------------------------------------------------------------------------
@@ -269,12 +281,10 @@ def test_the_model_is_told_what_is_there(make_world):
 )
 def test_a_bad_action_changes_nothing(make_world, step, heading, message):
     world = make_world([[500.0, 0.0]], model=Scripted(step, heading))
-    before = world.agent.position.clone(), world.agent.heading.clone(), world.agent.health
+    before = state_of(world)
     with pytest.raises(ValueError, match=message):
         world.step()
-    assert torch.equal(world.agent.position, before[0])
-    assert torch.equal(world.agent.heading, before[1])
-    assert world.agent.health == before[2]
+    assert state_of(world) == before
 
 
 def test_running_without_recording(random_world):
@@ -341,3 +351,175 @@ def test_with_its_eyes_shut_it_wanders():
 def test_bad_models(choice):
     with pytest.raises(ValueError, match="must be"):
         ExploringModel(**choice)
+
+
+# --- what must not change it ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_interrupted_step_was_taken_or_not(random_world, seed):
+    def prepare():
+        world = random_world(seed, tree_spacing=5.0)  # so that it eats
+        world.run(3, record=False)
+        return world
+
+    def act(world):
+        world.step()
+
+    world = prepare()
+    before = state_of(world)
+    meal = world.step()
+    after = state_of(world)
+    assert meal is not None
+    seen = [state_of(world) for world in interrupted_at_each_line(prepare, act)]
+    assert len(seen) > 50
+    assert all(state in (before, after) for state in seen)
+    assert seen[0] == before
+    assert seen[-1] == after
+
+
+def test_an_interrupted_reset_was_made_or_not(random_world):
+    def prepare():
+        world = random_world(0)
+        world.run(5, record=False)
+        return world
+
+    world = prepare()
+    before = state_of(world)
+    world.reset(seed=7)
+    after = state_of(world)
+    states = [state_of(w) for w in interrupted_at_each_line(prepare, lambda w: w.reset(seed=7))]
+    assert len(states) > 10
+    assert all(state in (before, after) for state in states)
+
+
+class Meddling(Scripted):
+    """Changes what it is handed, and what it has returned."""
+
+    def get_action(self, distance, embedding, heading, health, *, position, generator):
+        for given in (distance, embedding, heading, position):
+            if given is not None:
+                given.mul_(3.0)
+        self.heading.copy_(torch.tensor([0.6, 0.8]))
+        return self.step, self.heading
+
+
+def test_a_model_cannot_change_the_world_but_by_its_action(make_world):
+    model = Meddling([1.0, 0.0], [1.0, 0.0])
+    world = make_world([[5.0, 5.0], [300.0, 0.0]], model=model, sensor=SimpleSensor())
+    scents = world.embeddings.clone()
+    world.step()
+    model.heading.copy_(torch.tensor([0.0, -1.0]))
+    assert world.agent.position.tolist() == [1.0, 0.0]
+    torch.testing.assert_close(world.agent.heading, torch.tensor([0.6, 0.8]))
+    assert torch.equal(world.embeddings, scents)
+    world.step()  # its heading is still of length one
+    assert world.agent.position.tolist() == [2.0, 0.0]
+
+
+def test_what_is_handed_out_is_not_the_world(make_world):
+    world = make_world([[50.0, 5.0], [300.0, 0.0]])
+    places, scents = world.locations.clone(), world.embeddings.clone()
+    scent = SimpleSensor().sense(world, [0.0, 0.0])[1].clone()
+    world.trees[0].location.add_(100.0)
+    world.trees[0].embedding.zero_()
+    lived = world.run(0)
+    lived.positions[:] += 70.0
+    lived.headings[:] *= 2.0
+    assert torch.equal(world.locations, places)
+    assert torch.equal(world.embeddings, scents)
+    assert torch.equal(SimpleSensor().sense(world, [0.0, 0.0])[1], scent)
+    assert world.agent.position.tolist() == [0.0, 0.0]
+    world.run(3)
+
+
+def test_a_model_that_learns_by_gradients_leaves_none(make_world):
+    model = Scripted([1.0, 0.0])
+    model.step.requires_grad_()
+    model.heading.requires_grad_()
+    world = make_world([[500.0, 0.0]], model=model)
+    assert world.run(3).positions[-1].tolist() == [3.0, 0.0]
+    assert not world.agent.position.requires_grad
+    assert not world.agent.heading.requires_grad
+
+
+def test_a_generator_goes_on_to_other_lives(make_world):
+    """Whoever draws places from it must not draw the numbers of the life."""
+    generator = torch.Generator().manual_seed(5)
+    world = make_world([[500.0, 0.0]], seed=generator)
+    headings = [world.agent.heading.tolist()]
+    for _ in range(3):
+        world.reset(seed=generator)
+        headings.append(world.agent.heading.tolist())
+    assert len({tuple(heading) for heading in headings}) == 4
+    drawn = torch.randn(2, generator=generator)
+    world.reset(seed=generator)
+    direction = torch.nn.functional.normalize(drawn, dim=-1)
+    assert not torch.allclose(world.agent.heading, direction)
+    # The same generator in the same state is the same world and the same life.
+    config = TreeWorldConfig()
+    one, two = (
+        TreeWorld.random_from_config(config, torch.Generator().manual_seed(3)) for _ in range(2)
+    )
+    assert state_of(one) == state_of(two)
+    assert torch.equal(one.locations, two.locations)
+
+
+def test_the_default_precision_makes_no_difference(random_world):
+    expected = random_world(2).run(40)
+    scent = SimpleSensor().sense(random_world(2), [[0.0, 0.0]])[1]
+    torch.set_default_dtype(torch.float64)
+    try:
+        world = random_world(2)
+        lived = world.run(40)
+        smelled = SimpleSensor().sense(world, [[0.0, 0.0]])[1]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(lived.positions, expected.positions)
+    np.testing.assert_array_equal(lived.healths, expected.healths)
+    assert torch.equal(smelled, scent)
+
+
+def test_a_world_outlives_the_mode_in_which_it_was_made(random_world):
+    expected = random_world(2, tree_spacing=5.0).run(30)
+    with torch.inference_mode():
+        world = random_world(2, tree_spacing=5.0)
+        world.run(10)
+        other = random_world(2, tree_spacing=5.0)
+        other.reset()
+    for one in (world, other):
+        one.run(5)
+        with torch.inference_mode():
+            one.step()
+        one.reset()
+        np.testing.assert_array_equal(one.run(30).positions, expected.positions)
+        assert not one.embeddings.is_inference()
+        assert not one.agent.position.is_inference()
+
+
+def test_what_a_world_was_made_with_cannot_be_changed(random_world):
+    config = TreeWorldConfig()
+    world = TreeWorld.random_from_config(config, seed=0)
+    assert world.config == config
+    for name in TreeWorldConfig.model_fields:
+        with pytest.raises(AttributeError, match=f"{name} cannot be set .* Make a new world"):
+            setattr(world.config, name, getattr(config, name))
+    with pytest.raises(AttributeError):
+        world.config = config
+    changed = world.config.model_copy(update={"edible_health": 100.0})
+    changed.poison_health = -100.0
+    assert changed != world.config
+    other = TreeWorld.random_from_config(changed, seed=0)
+    assert other.config.edible_health == 100.0
+    with pytest.raises(ValueError, match="max_helth"):
+        world.config.model_copy(update={"max_helth": 5.0})
+
+
+def test_a_copied_world_is_a_world_of_its_own(random_world):
+    world = random_world(0)
+    twin = copy.deepcopy(world)
+    world.run(20, record=False)
+    with pytest.raises(AttributeError, match="Make a new world"):
+        twin.config.edible_health = 7.0
+    twin.run(20, record=False)
+    assert state_of(twin) == state_of(world)

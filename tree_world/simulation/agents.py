@@ -115,9 +115,9 @@ class ExploringModel:
         """See `AgentModel.get_action`."""
         if self.uses_sight and distance is not None:
             return heading * distance.clamp(max=self.max_step_length), heading
-        noise = torch.randn(heading.shape, generator=generator)
+        noise = torch.randn(heading.shape, generator=generator, dtype=heading.dtype)
         turned = torch.nn.functional.normalize(heading + self.turn_sd * noise, dim=-1)
-        length = self.max_step_length * torch.rand((), generator=generator)
+        length = self.max_step_length * torch.rand((), generator=generator, dtype=heading.dtype)
         return turned * length, turned
 
 

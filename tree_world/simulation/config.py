@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    model_validator,
+)
 
 from tree_world import embeddings
 from tree_world.simulation import vocabulary
@@ -18,8 +26,9 @@ class TreeWorldConfig(BaseModel):
     """Choices that define a tree world, its sensors and its agent.
 
     Values are checked when the object is made and whenever a field is assigned; a field that does
-    not exist is refused. ``config.model_dump_json()`` and
-    ``TreeWorldConfig.model_validate_json(text)`` write and read it.
+    not exist is refused. That of a world (``world.config``) cannot be changed any more.
+    ``config.model_dump_json()`` and ``TreeWorldConfig.model_validate_json(text)`` write and read
+    it.
 
     Parameters
     ----------
@@ -67,6 +76,8 @@ class TreeWorldConfig(BaseModel):
     ------
     pydantic.ValidationError
         A ValueError that names each field, the value given, and what is allowed.
+    AttributeError
+        If a field of a world's configuration is assigned.
 
     Examples
     --------
@@ -103,6 +114,8 @@ class TreeWorldConfig(BaseModel):
     embedding_model: Word = embeddings.DEFAULT_MODEL
     embed_dim: int | None = Field(None, ge=1)
 
+    _is_of_a_world: bool = PrivateAttr(False)
+
     @model_validator(mode="after")
     def _words_must_fit(self) -> Self:
         for field in ("edible_kinds", "poisonous_kinds", "tree_ids"):
@@ -123,7 +136,60 @@ class TreeWorldConfig(BaseModel):
             )
         return self
 
+    def of_a_world(self) -> Self:
+        """Copy the configuration for a world, which is made of it once and for all.
+
+        Returns
+        -------
+        TreeWorldConfig
+            Equal to this one, but its fields cannot be assigned.
+        """
+        copy = self.model_copy(deep=True)
+        copy._is_of_a_world = True
+        return copy
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the configuration, with other values for some fields.
+
+        Parameters
+        ----------
+        update : mapping of str to value, optional
+            Fields that the copy has otherwise. They are checked, other than in pydantic.
+        deep : bool, default=False
+            Makes no difference, as no value can be changed in place.
+
+        Returns
+        -------
+        TreeWorldConfig
+            Which can be changed, even where this one is that of a world.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If a value is not allowed, or there is no such field.
+        """
+        return type(self).model_validate(self.model_dump() | dict(update or {}))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TreeWorldConfig):
+            return NotImplemented
+        return type(self) is type(other) and self.model_dump() == other.model_dump()
+
+    __hash__ = None  # type: ignore[assignment]  # as it can be changed
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a configuration needs its {name}: assign another value instead.")
+
     def __setattr__(self, name: str, value: Any) -> None:
+        if name.startswith("_"):
+            super().__setattr__(name, value)
+            return
+        if self._is_of_a_world:
+            raise AttributeError(
+                f"{name} cannot be set to {value!r}: the world was made with "
+                f"{getattr(self, name, 'another value')!r}. Make a new world: "
+                f"TreeWorld.random_from_config(world.config.model_copy(update={{{name!r}: ...}}))."
+            )
         # Pydantic checks fields against each other only after it has stored the new value. Try it
         # on a copy, so that a refused value leaves the old one.
         type(self).model_validate(self.model_dump() | {name: value})

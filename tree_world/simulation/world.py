@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -64,7 +65,7 @@ class TreeWorld:
     Parameters
     ----------
     config : TreeWorldConfig
-        The choices; a copy is kept, so later changes to the argument do not alter the world.
+        The choices; a copy is kept, which cannot be changed, so that a world has one of them.
     locations : array_like of shape (num_trees, dim)
         Where the trees stand, in metres.
     kinds : sequence of str
@@ -76,10 +77,13 @@ class TreeWorld:
     sensor : Sensor, optional
         What the agent perceives with; a `DirectionalSensor` by default.
     seed : int or torch.Generator, default=0
-        Seed of the agent's life: its first heading and all that its model draws.
+        Seed of the agent's life: its first heading and all that its model draws. Of a generator
+        one number is drawn, which the life starts from, so that what is drawn from it later is
+        independent of the life.
 
     Attributes
     ----------
+    config : TreeWorldConfig
     trees : tuple of Tree
     locations : torch.Tensor of shape (num_trees, dim)
         In metres.
@@ -107,6 +111,7 @@ class TreeWorld:
     (101, 2)
     """
 
+    @torch.inference_mode(False)  # what a world keeps outlives the mode in which it was made
     def __init__(
         self,
         config: TreeWorldConfig,
@@ -118,7 +123,7 @@ class TreeWorld:
         sensor: Sensor | None = None,
         seed: SeedLike = 0,
     ) -> None:
-        self.config = config.model_copy(deep=True)
+        self._config = config.of_a_world()
         self.locations = as_points(locations, self.dim, "locations").clone()
         _check_trees(self.config, self.locations, kinds, tree_ids)
 
@@ -133,7 +138,8 @@ class TreeWorld:
         )
         self.is_poisonous = torch.tensor([kind in self.config.poisonous_kinds for kind in kinds])
         self.trees = tuple(
-            Tree(index, tree_id, kind, location, embedding, bool(is_poisonous))
+            # Copies: whoever changes what a tree says of itself does not move or mend the tree.
+            Tree(index, tree_id, kind, location.clone(), embedding.clone(), bool(is_poisonous))
             for index, (tree_id, kind, location, embedding, is_poisonous) in enumerate(
                 zip(
                     tree_ids, kinds, self.locations, self.embeddings, self.is_poisonous, strict=True
@@ -141,18 +147,17 @@ class TreeWorld:
             )
         )
         self._tree_array = as_tree_array(self.trees)
-        self._fruit_values = torch.where(
-            self.is_poisonous, self.config.poison_health, self.config.edible_health
-        )
-
-        life = make_generator(seed)
-        self._life_at_start = life.get_state()
+        self._fruit_values = [
+            self.config.poison_health if tree.is_poisonous else self.config.edible_health
+            for tree in self.trees
+        ]
+        self._life_at_start = _own_generator(seed).get_state()
         self._generator = torch.Generator()
         self.agent = Agent(
             model=model or ExploringModel(self.config.max_step_length),
             sensor=sensor or DirectionalSensor.from_config(self.config),
-            position=torch.zeros(self.dim),
-            heading=torch.zeros(self.dim),
+            position=torch.zeros(self.dim, dtype=torch.float32),
+            heading=torch.zeros(self.dim, dtype=torch.float32),
             health=self.config.max_health,
         )
         self.reset()
@@ -174,7 +179,8 @@ class TreeWorld:
             What to draw from.
         seed : int or torch.Generator, default=0
             The same seed gives the same world and the same life in it. Drawing the trees comes
-            first, so worlds of one seed have the same trees whatever the model and the sensor.
+            first, so worlds of one seed have the same trees whatever the model and the sensor. A
+            generator is advanced, so the next world that is drawn from it is another one.
         model, sensor : optional
             As for `TreeWorld`.
 
@@ -184,18 +190,32 @@ class TreeWorld:
         """
         generator = make_generator(seed)
         spread = config.tree_spacing * config.dim
-        locations = spread * torch.randn((config.num_trees, config.dim), generator=generator)
-        poisonous = torch.rand(config.num_trees, generator=generator) < config.poison_probability
-        which = torch.rand(config.num_trees, generator=generator)
+        number, single = config.num_trees, torch.float32
+        locations = spread * torch.randn((number, config.dim), generator=generator, dtype=single)
+        poisonous = (
+            torch.rand(number, generator=generator, dtype=single) < config.poison_probability
+        )
+        which = torch.rand(number, generator=generator, dtype=single)
         kinds = []
         for is_poisonous, share in zip(poisonous.tolist(), which.tolist(), strict=True):
             choices = config.poisonous_kinds if is_poisonous else config.edible_kinds
             kinds.append(choices[int(share * len(choices))])
         order = torch.randperm(len(config.tree_ids), generator=generator)[: config.num_trees]
         tree_ids = [config.tree_ids[index] for index in order.tolist()]
-        return cls(config, locations, kinds, tree_ids, model=model, sensor=sensor, seed=generator)
+        after_the_trees = generator.get_state()
+        world = cls(config, locations, kinds, tree_ids, model=model, sensor=sensor, seed=generator)
+        if not isinstance(seed, torch.Generator):
+            # Nobody else draws from this generator, so the life goes on where the trees ended.
+            world._life_at_start = after_the_trees
+            world.reset()
+        return world
 
     # --- trees and fruit -------------------------------------------------------------------------
+
+    @property
+    def config(self) -> TreeWorldConfig:
+        """What the world was made with. It cannot be changed: make a new world."""
+        return self._config
 
     @property
     def dim(self) -> int:
@@ -231,26 +251,55 @@ class TreeWorld:
 
     # --- time ------------------------------------------------------------------------------------
 
+    @torch.inference_mode(False)
     def reset(self, seed: SeedLike | None = None) -> None:
         """Start a life: time zero, all trees full, the agent well and at the origin.
 
         Parameters
         ----------
         seed : int or torch.Generator, optional
-            A new life in the same world; by default the same life again.
+            A new life in the same world; by default the same life again. A generator is advanced
+            by one number, so that the next reset with it starts another life.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `seed` is none. Whatever is raised, nothing has changed, but what the model did.
         """
-        if seed is not None:
-            self._life_at_start = make_generator(seed).get_state()
-        self._generator.set_state(self._life_at_start)
-        self.time = 0
-        num_trees = len(self.trees)
-        self.fruit_counts = torch.full((num_trees,), self.config.max_fruit)
-        self._regrows_at = torch.full((num_trees,), torch.iinfo(torch.int64).max)
-        self.agent.position = torch.zeros(self.dim)
-        direction = torch.randn(self.dim, generator=self._generator)
-        self.agent.heading = torch.nn.functional.normalize(direction, dim=-1)
-        self.agent.health = self.config.max_health
-        self.agent.model.reset()
+        start = self._life_at_start if seed is None else _own_generator(seed).get_state()
+        with self._all_or_nothing():
+            self._life_at_start = start
+            self._generator.set_state(start)
+            self.time = 0
+            num_trees = len(self.trees)
+            self.fruit_counts = torch.full((num_trees,), self.config.max_fruit)
+            self._regrows_at = torch.full((num_trees,), torch.iinfo(torch.int64).max)
+            self.agent.position = torch.zeros(self.dim, dtype=torch.float32)
+            direction = torch.randn(self.dim, generator=self._generator, dtype=torch.float32)
+            self.agent.heading = torch.nn.functional.normalize(direction, dim=-1)
+            self.agent.health = self.config.max_health
+            self.agent.model.reset()
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Undo what was done to the world, whatever ends it early: an error, an interrupt."""
+        if not hasattr(self, "time"):  # it is being made
+            yield
+            return
+        agent = self.agent
+        mine = {name: getattr(self, name) for name in ("_life_at_start", "time")}
+        arrays = {name: getattr(self, name).clone() for name in ("fruit_counts", "_regrows_at")}
+        its = {name: getattr(agent, name) for name in ("position", "heading", "health")}
+        drawn = self._generator.get_state()
+        try:
+            yield
+        except BaseException:
+            for name, value in (mine | arrays).items():
+                setattr(self, name, value)
+            for name, value in its.items():
+                setattr(agent, name, value)
+            self._generator.set_state(drawn)
+            raise
 
     def step(self) -> tuple[Tree, float] | None:
         """Let one step of time pass.
@@ -265,33 +314,40 @@ class TreeWorld:
         RuntimeError
             If the agent is dead.
         ValueError
-            If the model returns a step or a heading that the world does not allow. The agent has
-            then neither moved nor paid, but keeps what it ate.
+            If the model returns a step or a heading that the world does not allow. Whatever is
+            raised, an interrupt too, the step has not been taken: nothing in the world has changed.
+            What the model noted for itself stays.
         """
-        agent, config = self.agent, self.config
-        if not agent.is_alive:
+        if not self.agent.is_alive:
             raise RuntimeError(
                 f"The agent died in step {self.time}. Call reset() to start another life."
             )
+        with self._all_or_nothing():
+            return self._step()
+
+    def _step(self) -> tuple[Tree, float] | None:
+        agent, config = self.agent, self.config
         self.time += 1
         self._regrow()
         distance, embedding = agent.perceive(self)
         meal = self._eat()
         if agent.health <= 0:  # a last, poisonous meal
             return meal
+        # The model gets copies, and what it returns is copied: its buffers are its own.
         step, heading = agent.model.get_action(
             distance,
             embedding,
-            agent.heading,
+            agent.heading.clone(),
             agent.health / config.max_health,
-            position=agent.position,
+            position=agent.position.clone(),
             generator=self._generator,
         )
-        heading = as_unit_vectors(heading, self.dim, "the heading that the model returned")
-        if step is not None:
-            step = self._check_step(step)
-            agent.position = agent.position + step
-        agent.heading = heading
+        heading = as_unit_vectors(heading, self.dim, "the heading that the model returned").detach()
+        checked = None if step is None else self._check_step(step)
+        with torch.inference_mode(False):
+            agent.heading = heading.clone()
+            if checked is not None:
+                agent.position = agent.position + checked
         agent.health = max(
             0.0, agent.health - (config.rest_cost if step is None else config.move_cost)
         )
@@ -344,14 +400,14 @@ class TreeWorld:
         if not bool(torch.isfinite(nearest.values)):
             return None
         index = int(nearest.indices)
-        value = float(self._fruit_values[index])
+        value = self._fruit_values[index]
         self.fruit_counts[index] -= 1
         self._regrows_at[index] = self.time + self.config.fruit_regrowth_steps
         self.agent.health = min(max(0.0, self.agent.health + value), self.config.max_health)
         return self.trees[index], value
 
     def _check_step(self, step: Any) -> torch.Tensor:
-        checked = as_points(step, self.dim, "the step that the model returned")
+        checked = as_points(step, self.dim, "the step that the model returned").detach()
         length = float(torch.linalg.vector_norm(checked))
         if length > self.config.max_step_length * (1 + 1e-4):
             raise ValueError(
@@ -360,6 +416,13 @@ class TreeWorld:
                 "the configuration."
             )
         return checked
+
+
+def _own_generator(seed: SeedLike) -> torch.Generator:
+    """Give a life a generator of its own; of one that is given, draw a seed for it."""
+    if isinstance(seed, torch.Generator):
+        seed = int(torch.randint(2**63 - 1, (), generator=seed, device=seed.device))
+    return make_generator(seed)
 
 
 def _embed_words(config: TreeWorldConfig, tree_ids: Sequence[str]) -> dict[str, torch.Tensor]:
