@@ -302,7 +302,7 @@ def test_without_sentence_transformers_known_words_still_work(filled, monkeypatc
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("TREE_WORLD_CACHE", "~/words")
-    assert default_cache_dir() == tmp_path / "words"
+    assert embeddings.default_cache_dir() == tmp_path / "words"
     embed_text_sentence_transformers("apple")
     embed_text_sentence_transformers("apple", cache_dir="~/others")
     for folder in ("words", "others"):
