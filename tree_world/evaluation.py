@@ -288,7 +288,8 @@ def reliability(forecast: ArrayLike, outcome: ArrayLike, num_bins: int = 10) -> 
     Raises
     ------
     ValueError
-        If shapes differ, or a number does not lie between 0 and 1.
+        If shapes differ, a number does not lie between 0 and 1, or `num_bins` is not a whole
+        number of at least one.
 
     References
     ----------
@@ -307,11 +308,15 @@ def reliability(forecast: ArrayLike, outcome: ArrayLike, num_bins: int = 10) -> 
             f"{given.shape} and {happened.shape}."
         )
     inside = (given >= 0) & (given <= 1) & (happened >= 0) & (happened <= 1)
-    if not inside.all() or num_bins < 1:
+    if not inside.all():
+        first = int(np.argmin(inside))
         raise ValueError(
             f"forecasts and outcomes must lie between 0 and 1, but {int((~inside).sum())} pairs do "
-            f"not; num_bins must be at least 1 and is {num_bins}."
+            f"not, the first of them pair {first}: {given[first]:g} and {happened[first]:g}."
         )
+    whole = isinstance(num_bins, (int, np.integer)) and not isinstance(num_bins, bool)
+    if not whole or num_bins < 1:
+        raise ValueError(f"num_bins must be a whole number of at least 1, but is {num_bins!r}.")
     bins = np.minimum((given * num_bins).astype(int), num_bins - 1)
     counts = np.bincount(bins, minlength=num_bins)
     filled = counts > 0

@@ -1,5 +1,7 @@
 """Telling food from poison, on names and amounts that were never trained on."""
 
+import copy
+import pickle
 import warnings
 
 import numpy as np
@@ -7,17 +9,22 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
 
 from tree_world.evaluation import reliability
+from tree_world.models import drives
 from tree_world.models.drives import (
     DRIVES,
     PENALTY,
+    TEMPERATURES,
+    Confusions,
     DriveClassifier,
     DriveEstimator,
     DriveSplit,
     count_confusions,
+    count_verdicts,
     drive_examples,
     fit_drives,
     train_drive_classifier,
@@ -26,6 +33,7 @@ from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 from tree_world.simulation.vocabulary import FRUIT_AMOUNTS
 
 CONFIG = TreeWorldConfig()
+SMALL = TreeWorldConfig(num_trees=5, tree_ids=CONFIG.tree_ids[:8])
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +101,29 @@ def test_the_key_ranks_apple_above_nightshade():
     assert value["apple"] > 0 > value["nightshade"]
 
 
-@pytest.mark.parametrize("drive", ["hunger", 3, -1])
+@pytest.mark.parametrize("drive", ["hunger", 3, -1, 1.5, True, None])
 def test_an_unknown_drive_is_refused(drive):
     with pytest.raises(ValueError, match="no drive"):
         random_classifier(0).search_key(drive)
+
+
+def test_a_key_needs_something_to_compare_with():
+    with pytest.raises(ValueError, match="num_drives=1"):
+        DriveClassifier(2, num_drives=1).search_key(0)
+    assert DriveClassifier(2, num_drives=2).search_key("edible").isfinite().all()
+
+
+def test_a_key_is_positive_above_the_geometric_mean_of_the_others():
+    # Edible has a positive key, and yet the verdict is poison.
+    classifier = DriveClassifier(3)
+    classifier.drive_embeddings.weight.data = torch.eye(3)
+    smell = torch.tensor([1.5, 1.0, 0.0])
+    poison, edible, neutral = classifier(smell).tolist()
+    key = float(classifier.search_key("edible") @ smell)
+    assert key == pytest.approx(0.25)
+    assert key == pytest.approx(np.log(edible / np.sqrt(poison * neutral)), rel=1e-5)
+    assert edible < 0.5
+    assert classifier(smell).argmax() == DRIVES["poison"]
 
 
 def test_wrong_senses_are_refused():
@@ -185,13 +212,107 @@ def test_the_estimator_has_the_manners_of_scikit_learn():
         check_estimator(DriveEstimator())
 
 
-def test_wrong_targets_are_refused():
-    with pytest.raises(ValueError, match="sum to one"):
-        fit_drives(torch.zeros(2, 3), torch.ones(2, 3))
-    with pytest.raises(ValueError, match="shapes"):
-        fit_drives(torch.zeros(2, 3), torch.ones(3, 3) / 3)
-    with pytest.raises(ValueError, match="penalty"):
-        fit_drives(torch.zeros(2, 3), torch.full((2, 3), 1 / 3), penalty=0)
+def fit(senses, targets):
+    fit_drives(senses, targets)
+
+
+def calibrate(senses, targets):
+    random_classifier(0, sensory_dim=3).calibrate(senses, targets)
+
+
+THIRDS = torch.full((2, 3), 1 / 3)
+
+
+@pytest.mark.parametrize("verb", [fit, calibrate])
+@pytest.mark.parametrize(
+    ("senses", "targets", "told"),
+    [
+        (torch.zeros(2, 3), torch.ones(2, 3), "sum to one, but sums from 3 to 3"),
+        (torch.zeros(2, 3), torch.tensor([[7.0, 0, 0], [-1, 0, 0]]), "sums from -1 to 7"),
+        (torch.zeros(2, 3), torch.tensor([[2.0, -1, 0], [1, 0, 0]]), "entries down to -1"),
+        (torch.zeros(2, 3), torch.full((3, 3), 1 / 3), "shapes"),
+        (torch.zeros(3), THIRDS, "shapes"),
+        (torch.zeros(0, 3), torch.zeros(0, 3), "n at least 1"),
+        (torch.tensor([[0.0, 0, 0], [0, torch.nan, 0]]), THIRDS, r"senses .* \[1, 1\] is nan"),
+        (torch.tensor([[0.0, 0, torch.inf], [0, 0, 0]]), THIRDS, r"senses .* \[0, 2\] is inf"),
+        (torch.zeros(2, 3), torch.full((2, 3), torch.nan), r"targets .* \[0, 0\] is nan"),
+    ],
+)
+def test_wrong_examples_are_refused(verb, senses, targets, told):
+    with pytest.raises(ValueError, match=told):
+        verb(senses, targets)
+
+
+def test_what_does_not_fit_the_classifier_is_refused():
+    with pytest.raises(ValueError, match=r"\(n, 3\) and \(n, 3\)"):
+        calibrate(torch.zeros(2, 4), THIRDS)
+    with pytest.raises(ValueError, match=r"\(n, 3\) and \(n, 3\)"):
+        calibrate(torch.zeros(2, 3), torch.full((2, 2), 0.5))
+
+
+@pytest.mark.parametrize("penalty", [0, -1.0, torch.nan, torch.inf])
+def test_a_wrong_penalty_is_refused(penalty):
+    with pytest.raises(ValueError, match="penalty must be positive and finite"):
+        fit_drives(torch.zeros(2, 3), THIRDS, penalty=penalty)
+
+
+@pytest.mark.parametrize("number", [0, -5, 2.5, True, None])
+def test_numbers_that_are_not_whole_and_positive_are_refused(number):
+    with pytest.raises(ValueError, match="max_steps must be a whole number"):
+        fit_drives(torch.zeros(2, 3), THIRDS, max_steps=number)
+    with pytest.raises(ValueError, match="sensory_dim must be a whole number"):
+        DriveClassifier(number)
+    with pytest.raises(ValueError, match="num_drives must be a whole number"):
+        DriveClassifier(2, num_drives=number)
+
+
+def test_a_fit_that_stops_early_says_so():
+    generator = torch.Generator().manual_seed(0)
+    senses = torch.randn(60, 5, generator=generator)
+    targets = torch.rand(60, 3, generator=generator).softmax(-1)
+    with pytest.warns(ConvergenceWarning, match="max_steps=1 "):
+        fit_drives(senses, targets, max_steps=1)
+    with pytest.warns(ConvergenceWarning, match="max_steps=2 "):
+        DriveEstimator(max_steps=2).fit(senses.numpy(), targets.argmax(-1).numpy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit_drives(senses, targets)
+        fit_drives(10 * senses, targets)
+    with pytest.raises(ValueError, match="scale of one"):
+        fit_drives(1e300 * senses.double(), targets)
+
+
+def test_names_are_a_sequence():
+    with pytest.raises(TypeError, match="names must be a sequence"):
+        drive_examples(CONFIG, "Ada")
+    with pytest.raises(TypeError, match="amounts must be a sequence"):
+        drive_examples(CONFIG, amounts="many fruit")
+    with pytest.raises(ValueError, match="with_ids=True"):
+        train_drive_classifier(CONFIG, with_ids=False, calibrated=True)
+
+
+def test_all_verdicts_are_counted(trained):
+    classifier, split = trained[0]
+    examples = split.test_examples(CONFIG)
+    counts = count_verdicts(classifier, examples.senses, examples.is_poisonous)
+    verdicts = classifier(examples.senses).argmax(-1).tolist()
+    for row, poisonous in enumerate((True, False)):
+        for drive in DRIVES.values():
+            expected = sum(
+                v == drive and p == poisonous
+                for v, p in zip(verdicts, examples.is_poisonous.tolist(), strict=True)
+            )
+            assert counts[row, drive] == expected
+    wrong = count_confusions(classifier, examples)
+    assert wrong == Confusions(
+        int(counts[0, 1]), int(counts[0].sum()), int(counts[1, 0]), int(counts[1].sum())
+    )
+    with pytest.raises(ValueError, match="one for each smell"):
+        count_verdicts(classifier, examples.senses, examples.is_poisonous[1:])
+    with pytest.raises(ValueError, match="one for each smell"):
+        count_verdicts(classifier, examples.senses, examples.is_poisonous.long())
+    with pytest.raises(ValueError, match="3 drives"):
+        count_verdicts(DriveClassifier(2, 2), torch.zeros(1, 2), torch.tensor([True]))
 
 
 def test_poison_is_never_called_edible(trained):
@@ -213,23 +334,68 @@ def test_without_names_poison_is_called_edible():
     assert named.poison_called_edible > 0.03 * named.num_poisonous
 
 
-def test_calibration_helps_on_names_that_it_has_not_seen(trained):
-    better = 0
-    for seed, (classifier, split) in enumerate(trained):
-        examples = drive_examples(CONFIG, ("", *split.train_names), ("", *split.train_amounts))
-        raw = fit_drives(examples.senses, examples.targets)
-        later = drive_examples(CONFIG, split.test_names)
+def cross_entropy(model, examples):
+    return float(-(examples.targets * model(examples.senses).log()).sum(dim=-1).mean())
 
-        def loss(model, later=later):
-            return -(later.targets * model(later.senses).log()).sum(dim=-1).mean()
 
+def test_what_calibration_sees_is_not_held_out():
+    for seed in range(10):
+        split = DriveSplit.random_from_config(CONFIG, seed)
+        later = split.calibration_examples(CONFIG)
+        assert set(later.names) == set(split.calibration_names)
+        assert not set(later.names) & {*split.train_names, *split.test_names}
+        assert set(later.amounts) == {"", *split.train_amounts}
+        assert not set(later.amounts) & set(split.held_out_amounts)
+        seen = split.train_examples(CONFIG)
+        assert set(seen.names) == {"", *split.train_names}
+        assert set(seen.amounts) == set(split.met_amounts)
+        assert set(split.test_examples(CONFIG).names) == set(split.test_names)
+        assert set(split.test_examples(CONFIG).amounts) == {"", *FRUIT_AMOUNTS}
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_words_that_are_held_out_change_nothing(monkeypatch, calibrated):
+    # Whatever the held-out words smell of: neither training nor calibration may have met them.
+    expected, _ = train_drive_classifier(SMALL, seed=1, calibrated=calibrated)
+    split = DriveSplit.random_from_config(SMALL, 1)
+    kept = {*split.test_names, *split.held_out_amounts}
+    kept |= set() if calibrated else set(split.calibration_names)
+    embed = drives.embed_text_sentence_transformers
+
+    def replaced(words, model):
+        turned = torch.tensor([-5.0 if word in kept else 1.0 for word in words])
+        return embed(words, model) * turned[:, None]
+
+    monkeypatch.setattr(drives, "embed_text_sentence_transformers", replaced)
+    ours, _ = train_drive_classifier(SMALL, seed=1, calibrated=calibrated)
+    assert torch.equal(ours.drive_embeddings.weight, expected.drive_embeddings.weight)
+    assert ours.temperature == expected.temperature
+    assert (ours.temperature == 1.0) is not calibrated
+
+
+def test_calibration_helps_a_little_where_the_amounts_were_met_and_nowhere_else(trained):
+    at_met, at_all = [], []
+    for seed in range(4):
+        raw, split = trained[seed]
+        assert raw.temperature == 1.0
+        model = copy.deepcopy(raw)
+        later = split.calibration_examples(CONFIG)
+        model.calibrate(later.senses, later.targets)
+        assert 0.6 < model.temperature < 1
         torch.testing.assert_close(
-            raw.drive_embeddings.weight / classifier.temperature,
-            classifier.drive_embeddings.weight, rtol=1e-4, atol=1e-4,
+            raw.drive_embeddings.weight / model.temperature,
+            model.drive_embeddings.weight, rtol=1e-4, atol=1e-4,
             msg=f"seed {seed}: calibration may only scale",
         )  # fmt: skip
-        better += bool(loss(classifier) < loss(raw))
-    assert better >= 9
+        met, everything = (
+            split.test_examples(CONFIG, split.met_amounts),
+            split.test_examples(CONFIG),
+        )
+        at_met.append(cross_entropy(model, met) - cross_entropy(raw, met))
+        at_all.append(cross_entropy(model, everything) - cross_entropy(raw, everything))
+    assert max(at_met) < 0
+    assert min(at_met) > -0.05
+    assert np.mean(at_all) > 0.01
 
 
 def test_calibration_finds_the_temperature_that_was_hidden():
@@ -237,8 +403,105 @@ def test_calibration_finds_the_temperature_that_was_hidden():
     senses = torch.randn(500, 7, generator=torch.Generator().manual_seed(2))
     targets = classifier(senses)
     classifier.drive_embeddings.weight.data *= 3.0
-    assert classifier.calibrate(senses, targets) == pytest.approx(3.0, rel=1e-4)
+    assert classifier.calibrate(senses, targets) == pytest.approx(3.0, rel=1e-5)
     torch.testing.assert_close(classifier(senses), targets, rtol=1e-3, atol=1e-5)
+    assert classifier.calibrate(senses, targets) == pytest.approx(1.0, rel=1e-5)
+    assert classifier.temperature == pytest.approx(3.0, rel=1e-5)
+
+
+@settings(deadline=None, max_examples=30)
+@given(seed=st.integers(0, 10**6), scale=st.floats(0.3, 3.0))
+def test_calibration_finds_the_least_cross_entropy(seed, scale):
+    classifier = random_classifier(seed)
+    classifier.drive_embeddings.weight.data *= scale
+    generator = torch.Generator().manual_seed(seed)
+    senses = torch.randn(40, 7, generator=generator)
+    targets = (senses[:, :3] + torch.randn(40, 3, generator=generator)).softmax(-1)
+    logits = senses.double() @ classifier.drive_embeddings.weight.double().mT
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        found = classifier.calibrate(senses, targets)
+
+    def loss(temperature):
+        return float(-(targets * (logits / temperature).log_softmax(-1)).sum(-1).mean())
+
+    grid = np.geomspace(*TEMPERATURES, 400)
+    assert loss(found) <= min(loss(t) for t in grid) + 1e-12
+
+
+@pytest.mark.parametrize(("sign", "bound"), [(1.0, 0), (-1.0, 1)])
+def test_a_temperature_that_runs_away_is_held_and_told(sign, bound):
+    classifier = random_classifier(0)
+    senses = torch.randn(50, 7, generator=torch.Generator().manual_seed(1))
+    verdicts = (sign * classifier.scores(senses)).argmax(dim=-1)  # all right, or all wrong
+    with pytest.warns(ConvergenceWarning, match="no best temperature"):
+        found = classifier.calibrate(senses, torch.eye(3)[verdicts])
+    assert found == TEMPERATURES[bound]
+    assert classifier.temperature == pytest.approx(found)
+    assert classifier(senses).isfinite().all()
+
+
+def test_where_all_temperatures_fit_alike_nothing_changes():
+    classifier = DriveClassifier(2)
+    with pytest.warns(ConvergenceWarning, match="all drives score alike"):
+        assert classifier.calibrate([[1.0, 0.0]], [[1.0, 0.0, 0.0]]) == 1.0
+    assert classifier.temperature == 1.0
+
+
+def test_the_temperature_goes_with_the_state():
+    classifier = random_classifier(1)
+    senses = torch.randn(50, 7, generator=torch.Generator().manual_seed(2))
+    classifier.calibrate(senses, (2 * classifier.scores(senses)).softmax(-1))
+    assert classifier.temperature == pytest.approx(0.5)
+    state = classifier.state_dict()
+    other = DriveClassifier(7)
+    other.load_state_dict(state)
+    assert other.temperature == classifier.temperature
+    torch.testing.assert_close(other(senses), classifier(senses))
+    # What version 0.1 saved holds the weight alone.
+    old = {"drive_embeddings.weight": state["drive_embeddings.weight"]}
+    other.load_state_dict(old)
+    assert list(old) == ["drive_embeddings.weight"]
+    assert other.temperature == 1.0
+    within = torch.nn.Sequential(DriveClassifier(7))
+    within.load_state_dict({"0.drive_embeddings.weight": old["drive_embeddings.weight"]})
+    torch.testing.assert_close(within(senses), classifier(senses))
+    for copied in (copy.deepcopy(classifier), pickle.loads(pickle.dumps(classifier))):
+        assert copied.temperature == classifier.temperature
+    pickled_by_0_1 = {**classifier.__dict__, "temperature": 2.5, "_buffers": {}}
+    restored = DriveClassifier.__new__(DriveClassifier)
+    restored.__setstate__(pickled_by_0_1)
+    assert restored.temperature == 2.5
+    assert restored.state_dict().keys() == state.keys()
+
+
+def test_inference_mode_and_a_default_precision_change_nothing():
+    plain, _ = train_drive_classifier(SMALL, seed=0, calibrated=True)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        wide, _ = train_drive_classifier(SMALL, seed=0, calibrated=True)
+        assert DriveClassifier(2)(torch.zeros(2)).dtype == torch.float32
+        assert drive_examples(SMALL).targets.dtype == torch.float32
+    finally:
+        torch.set_default_dtype(before)
+    with torch.inference_mode():
+        inside, _ = train_drive_classifier(SMALL, seed=0, calibrated=True)
+        senses = drive_examples(SMALL).senses
+    for model in (wide, inside):
+        assert torch.equal(model.drive_embeddings.weight, plain.drive_embeddings.weight)
+    # What was made there can be used, calibrated and trained here.
+    targets = inside(senses)
+    fit_drives(senses, targets)
+    inside.drive_embeddings.weight.data *= 2
+    assert inside.calibrate(senses, targets) == pytest.approx(2.0, rel=1e-4)
+    inside.requires_grad_()(senses.clone())[0, 0].backward()
+    assert inside.drive_embeddings.weight.grad is not None
+    with torch.inference_mode():
+        moved = copy.deepcopy(plain).float()
+        moved.calibrate(senses, targets)
+    moved.calibrate(senses, targets)
+    moved.temperature = 1.0
 
 
 def test_training_is_repeatable():

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import scipy.optimize
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -22,6 +26,11 @@ DRIVES = {"poison": 0, "edible": 1, "neutral": 2}
 
 PENALTY = 3e-4
 """Default weight of the squared norm of the drive embeddings in their training."""
+
+TEMPERATURES = (0.05, 20.0)
+"""Least and greatest temperature by which `DriveClassifier.calibrate` divides at once."""
+
+_LOSS_TOLERANCE = 1e-5
 
 
 class DriveClassifier(torch.nn.Module):
@@ -40,7 +49,13 @@ class DriveClassifier(torch.nn.Module):
     drive_embeddings : torch.nn.Linear
         Its weight, of shape (num_drives, sensory_dim), holds the vectors y.
     temperature : float
-        By which `calibrate` has divided the weight so far; 1.0 at first.
+        By which `calibrate` has divided the weight so far; 1.0 at first. It goes with
+        `state_dict`. A state that was saved without it is loaded with 1.0.
+
+    Raises
+    ------
+    ValueError
+        If a number is not whole or less than one.
 
     Examples
     --------
@@ -50,13 +65,42 @@ class DriveClassifier(torch.nn.Module):
     tensor([0.0500, 0.9100, 0.0500])
     """
 
+    _temperature: torch.Tensor
+
     def __init__(self, sensory_dim: int, num_drives: int = len(DRIVES)) -> None:
         super().__init__()
-        self.sensory_dim = sensory_dim
-        self.drive_embeddings = torch.nn.Linear(sensory_dim, num_drives, bias=False)
-        torch.nn.init.zeros_(self.drive_embeddings.weight)
-        self.drive_embeddings.requires_grad_(False)
-        self.temperature = 1.0
+        self.sensory_dim = _whole_number("sensory_dim", sensory_dim)
+        num_drives = _whole_number("num_drives", num_drives)
+        # What is made in inference mode could not be calibrated or trained outside of it.
+        with torch.inference_mode(False):
+            self.drive_embeddings = torch.nn.Linear(
+                self.sensory_dim, num_drives, bias=False, dtype=torch.float32
+            )
+            torch.nn.init.zeros_(self.drive_embeddings.weight)
+            self.drive_embeddings.requires_grad_(False)
+            self.register_buffer("_temperature", torch.ones((), dtype=torch.float32))
+
+    @property
+    def temperature(self) -> float:
+        """By which `calibrate` has divided the weight so far."""
+        return float(self._temperature)
+
+    @temperature.setter
+    def temperature(self, value: float) -> None:
+        with torch.inference_mode(False):
+            self._temperature = torch.full_like(self._temperature, float(value))
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # Version 0.1 did not save the temperature.
+        state_dict.setdefault(f"{prefix}_temperature", torch.ones((), dtype=torch.float32))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        if "temperature" in self.__dict__:  # pickled by version 0.1
+            self.register_buffer("_temperature", torch.tensor(self.__dict__.pop("temperature")))
 
     def scores(self, senses: PointsLike) -> torch.Tensor:
         """Logits y · z, of shape (..., num_drives), for smells of shape (..., sensory_dim)."""
@@ -82,9 +126,10 @@ class DriveClassifier(torch.nn.Module):
 
         .. math:: k_m = y_m - \frac{1}{K - 1} \sum_{j \neq m} y_j
 
-        Its score :math:`k_m \cdot z` is the mean log-odds of the drive against each of the others.
-        The probabilities stay the same when one vector is added to all embeddings; so does this
-        key, unlike :math:`y_m` itself.
+        Its score :math:`k_m \cdot z` is the mean log-odds of the drive against each of the others:
+        positive where the drive is likelier than the geometric mean of the others. With more than
+        two drives that is not yet *the most probable*. The probabilities stay the same when one
+        vector is added to all embeddings; so does this key, unlike :math:`y_m` itself.
 
         Parameters
         ----------
@@ -98,14 +143,20 @@ class DriveClassifier(torch.nn.Module):
         Raises
         ------
         ValueError
-            If there is no such drive.
+            If there is no such drive, or only one, which there is nothing to compare with.
         """
         weight = self.drive_embeddings.weight.detach()
         number = DRIVES.get(drive, -1) if isinstance(drive, str) else drive
-        if not 0 <= number < len(weight):
+        whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+        if not whole or not 0 <= number < len(weight):
             raise ValueError(
                 f"there is no drive {drive!r}: name one of {list(DRIVES)}, or give a class from 0 "
                 f"to {len(weight) - 1}."
+            )
+        if len(weight) == 1:
+            raise ValueError(
+                "a key compares a drive with the others, but this classifier has num_drives=1. "
+                "Give it a second drive, for example 'neutral'."
             )
         others = torch.arange(len(weight), device=weight.device) != number
         return weight[number] - weight[others].mean(dim=0)
@@ -113,28 +164,40 @@ class DriveClassifier(torch.nn.Module):
     def calibrate(self, senses: PointsLike, targets: PointsLike) -> float:
         """Divide the embeddings by the temperature at which the probabilities fit best.
 
-        Verdicts stay as they are; only their certainty changes.
+        Verdicts stay as they are; only their certainty changes. Give examples that were neither
+        trained on nor are kept for tests, and expect no help where smells are of another sort
+        than these.
 
         Parameters
         ----------
         senses : array_like of shape (n, sensory_dim)
             Smells that were not trained on.
         targets : array_like of shape (n, num_drives)
-            Their probabilities.
+            Their probabilities; each row sums to one.
 
         Returns
         -------
         float
-            The temperature: above one, the classifier was too sure.
+            The temperature: above one, the classifier was too sure. It lies within `TEMPERATURES`.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, a number is not finite, or a row of targets does not hold
+            probabilities.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If the best temperature lies beyond `TEMPERATURES`, as it does where all verdicts are
+            right and no target is soft, or where smells say nothing; the nearer bound is taken.
+            Also if all temperatures fit alike; then nothing is changed.
         """
-        logits = self.scores(senses).double()
-        wanted = as_points(targets, logits.shape[-1], "targets", torch.float64, logits.device)
-        log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
-        _minimise(
-            log_temperature, lambda: _cross_entropy(logits * torch.exp(-log_temperature), wanted)
-        )
-        temperature = float(log_temperature.detach().exp())
-        self.drive_embeddings.weight.data /= temperature
+        weight = self.drive_embeddings.weight.detach()
+        values, wanted = _as_examples(senses, targets, self.sensory_dim, len(weight))
+        temperature = _best_temperature(values @ weight.cpu().double().mT, wanted)
+        with torch.inference_mode(False):
+            self.drive_embeddings.weight.data = weight.clone() / temperature
         self.temperature *= temperature
         return temperature
 
@@ -192,6 +255,8 @@ def drive_examples(
 
     Raises
     ------
+    TypeError
+        If names or amounts are one string instead of a sequence of them.
     ValueError
         If there is no name, no amount, or an unknown amount.
 
@@ -201,6 +266,9 @@ def drive_examples(
     >>> len(examples), examples.targets[0]  # apple: wholly edible
     (16, tensor([0., 1., 0.]))
     """
+    for argument, given in (("names", names), ("amounts", amounts)):
+        if isinstance(given, str):
+            raise TypeError(f"{argument} must be a sequence of words, for example [{given!r}].")
     unknown = [amount for amount in amounts if amount not in ("", *FRUIT_AMOUNTS)]
     if unknown or not names or not amounts:
         raise ValueError(
@@ -217,7 +285,7 @@ def drive_examples(
         torch.stack([vector_of[word] for word in column]) for column in zip(*rows, strict=True)
     ]
     value_of = {word: i / (len(FRUIT_AMOUNTS) - 1) for i, word in enumerate(FRUIT_AMOUNTS)}
-    values = torch.tensor([value_of.get(amount, 1.0) for _, _, amount in rows])
+    values = torch.tensor([value_of.get(amount, 1.0) for _, _, amount in rows], dtype=torch.float32)
     poisonous = torch.tensor([kind in config.poisonous_kinds for kind, _, _ in rows])
     targets = torch.stack([values * poisonous, values * ~poisonous, 1 - values], dim=-1)
     return DriveExamples(
@@ -234,7 +302,7 @@ class DriveSplit:
     train_names, calibration_names, test_names : tuple of str
         Three fifths, one fifth and one fifth of the names.
     train_amounts, held_out_amounts : tuple of str
-        Three and two of the amounts.
+        Three and two of the amounts. Calibration, too, meets the three alone.
     """
 
     train_names: tuple[str, ...]
@@ -275,9 +343,34 @@ class DriveSplit:
         )
         return cls(train, calibration, test, seen, held_out)
 
+    @property
+    def met_amounts(self) -> tuple[str, ...]:
+        """Amounts that training meets: three words, and none where the amount is not smelled."""
+        return ("", *self.train_amounts)
+
+    def train_examples(self, config: TreeWorldConfig) -> DriveExamples:
+        """Examples to learn from: trees without a name or with one to train on, met amounts."""
+        return drive_examples(config, ("", *self.train_names), self.met_amounts)
+
+    def calibration_examples(self, config: TreeWorldConfig) -> DriveExamples:
+        """Examples to calibrate with: names kept for that, and the amounts met in training.
+
+        No name and no amount among them is held out for tests.
+        """
+        return drive_examples(config, self.calibration_names, self.met_amounts)
+
+    def test_examples(
+        self, config: TreeWorldConfig, amounts: Sequence[str] = ("", *FRUIT_AMOUNTS)
+    ) -> DriveExamples:
+        """Examples to test with: names that were kept for it, and all amounts or some."""
+        return drive_examples(config, self.test_names, amounts)
+
 
 def train_drive_classifier(
-    config: TreeWorldConfig, with_ids: bool = True, seed: SeedLike = 0
+    config: TreeWorldConfig,
+    with_ids: bool = True,
+    seed: SeedLike = 0,
+    calibrated: bool = False,
 ) -> tuple[DriveClassifier, dict[str, int]]:
     """Learn to tell poison, food and neither by their smell.
 
@@ -286,17 +379,27 @@ def train_drive_classifier(
     config : TreeWorldConfig
     with_ids : bool, default=True
         Whether to add the names of trees. Then the names and amounts of
-        ``DriveSplit.random_from_config(config, seed)`` are held out, and the certainty of the
-        classifier is fitted on held-out names. Without, it learns from kinds and amounts alone,
-        as the source does; poisonous trees with names are then often taken for food.
+        ``DriveSplit.random_from_config(config, seed)`` are held out. Without, it learns from kinds
+        and amounts alone, as the source does; poisonous trees with names are then often taken for
+        food.
     seed : int or torch.Generator, default=0
         Decides what is held out. The training itself has one best end and no chance in it.
+    calibrated : bool, default=False
+        Whether to fit a temperature to the `DriveSplit.calibration_examples`: names that were not
+        trained on, with the amounts that were. It sharpens the claims a little (temperatures from
+        0.7 to 0.95). That helps hardly where the amounts are known, and makes wrong guesses about
+        new amounts worse, so it is off by default. Only with `with_ids`.
 
     Returns
     -------
     classifier : DriveClassifier
     drive_keys : dict of str to int
         Classes of "poison", "edible" and "neutral".
+
+    Raises
+    ------
+    ValueError
+        If there are too few names to hold some out, or `calibrated` is asked for without names.
 
     Examples
     --------
@@ -306,14 +409,19 @@ def train_drive_classifier(
     True
     """
     if not with_ids:
+        if calibrated:
+            raise ValueError(
+                "calibrated=True needs with_ids=True: without names all examples are trained on, "
+                "and none is left to calibrate with."
+            )
         examples = drive_examples(config)
         return fit_drives(examples.senses, examples.targets), dict(DRIVES)
     split = DriveSplit.random_from_config(config, seed)
-    seen = ("", *split.train_amounts)
-    examples = drive_examples(config, ("", *split.train_names), seen)
+    examples = split.train_examples(config)
     classifier = fit_drives(examples.senses, examples.targets)
-    later = drive_examples(config, split.calibration_names)
-    classifier.calibrate(later.senses, later.targets)
+    if calibrated:
+        later = split.calibration_examples(config)
+        classifier.calibrate(later.senses, later.targets)
     return classifier, dict(DRIVES)
 
 
@@ -335,8 +443,58 @@ class Confusions:
     num_edible: int
 
 
+def count_verdicts(
+    classifier: DriveClassifier, senses: PointsLike, is_poisonous: torch.Tensor
+) -> torch.Tensor:
+    """Count all verdicts on poisonous trees and on edible ones.
+
+    Parameters
+    ----------
+    classifier : DriveClassifier
+        With the classes of `DRIVES`.
+    senses : array_like of shape (n, sensory_dim)
+    is_poisonous : torch.Tensor of shape (n,), bool
+
+    Returns
+    -------
+    torch.Tensor of shape (2, 3), int64
+        Row 0 counts the poisonous, row 1 the edible; columns are the classes of `DRIVES`: called
+        poison, edible, neutral.
+
+    Raises
+    ------
+    ValueError
+        If there is not one truth for each smell, or the classifier has other classes.
+
+    Examples
+    --------
+    >>> classifier = DriveClassifier(sensory_dim=2)
+    >>> classifier.drive_embeddings.weight.data = torch.tensor([[3.0, 0.0], [0.0, 3.0], [0.0, 0.0]])
+    >>> senses = torch.tensor([[1.0, 0.0], [-1.0, -1.0], [0.0, 2.0]])
+    >>> count_verdicts(classifier, senses, torch.tensor([True, True, False]))
+    tensor([[1, 0, 1],
+            [0, 1, 0]])
+    """
+    probabilities = classifier(senses)
+    poisonous = torch.as_tensor(is_poisonous)
+    if probabilities.ndim != 2 or probabilities.shape[1] != len(DRIVES):
+        raise ValueError(
+            f"smells of shape (n, sensory_dim) and a classifier of {len(DRIVES)} drives are "
+            f"needed, but its probabilities have shape {tuple(probabilities.shape)}."
+        )
+    if poisonous.dtype != torch.bool or poisonous.shape != probabilities.shape[:1]:
+        raise ValueError(
+            f"is_poisonous must hold {len(probabilities)} bools, one for each smell, but "
+            f"{poisonous.dtype} of shape {tuple(poisonous.shape)} was given."
+        )
+    called = torch.nn.functional.one_hot(probabilities.argmax(dim=-1), len(DRIVES))
+    return torch.stack([called[poisonous].sum(dim=0), called[~poisonous].sum(dim=0)])
+
+
 def count_confusions(classifier: DriveClassifier, examples: DriveExamples) -> Confusions:
     """Count the verdicts that would harm: poison called edible, and the reverse.
+
+    Verdicts of *neutral*, the misses, are counted by `count_verdicts`.
 
     Parameters
     ----------
@@ -348,13 +506,10 @@ def count_confusions(classifier: DriveClassifier, examples: DriveExamples) -> Co
     -------
     Confusions
     """
-    verdicts = classifier(examples.senses).argmax(dim=-1)
-    poisonous = examples.is_poisonous
+    counts = count_verdicts(classifier, examples.senses, examples.is_poisonous)
+    of_poison, of_food = counts.tolist()
     return Confusions(
-        int((poisonous & (verdicts == DRIVES["edible"])).sum()),
-        int(poisonous.sum()),
-        int((~poisonous & (verdicts == DRIVES["poison"])).sum()),
-        int((~poisonous).sum()),
+        of_poison[DRIVES["edible"]], sum(of_poison), of_food[DRIVES["poison"]], sum(of_food)
     )
 
 
@@ -371,7 +526,7 @@ def fit_drives(
         \min_Y \; -\frac1n \sum_i \sum_m p_{im} \log \operatorname{softmax}_m (Y z_i)
         + \frac\lambda2 \lVert Y \rVert^2
 
-    is convex and has one minimum, which L-BFGS finds in double precision.
+    is strictly convex and has one minimum, which L-BFGS finds in double precision, on the CPU.
 
     Parameters
     ----------
@@ -385,44 +540,109 @@ def fit_drives(
     Returns
     -------
     DriveClassifier
+        In single precision.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, rows of targets do not sum to one, or the penalty is not positive.
+        If shapes do not fit, a number is not finite, rows of targets are not probabilities, the
+        penalty is not positive and finite, or `max_steps` is not a whole number of at least one.
+
+    Warns
+    -----
+    sklearn.exceptions.ConvergenceWarning
+        If after `max_steps` the loss may still lie more than 10⁻⁵ above its least value.
     """
-    values, wanted = (
-        torch.as_tensor(array).to(torch.float64, copy=True) for array in (senses, targets)
-    )
-    if values.ndim != 2 or wanted.ndim != 2 or len(values) != len(wanted) or len(values) == 0:
+    values, wanted = _as_examples(senses, targets)
+    if not (penalty > 0 and math.isfinite(penalty)):
         raise ValueError(
-            "senses and targets must have shapes (n, sensory_dim) and (n, num_drives), but shapes "
-            f"{tuple(values.shape)} and {tuple(wanted.shape)} were given."
+            f"penalty must be positive and finite, or there is no best end, but is {penalty}."
         )
-    sums = wanted.sum(dim=-1)
-    if not bool(((sums - 1).abs() < 1e-4).all()) or bool((wanted < 0).any()):
+    steps = _whole_number("max_steps", max_steps)
+    with torch.inference_mode(False), torch.enable_grad():
+        weight = torch.zeros(
+            wanted.shape[1], values.shape[1], dtype=torch.float64, requires_grad=True
+        )
+        gradient = _minimise(
+            weight,
+            lambda: (
+                _cross_entropy(values @ weight.mT, wanted) + 0.5 * penalty * weight.square().sum()
+            ),
+            steps,
+        )
+        found = weight.detach().to(torch.float32)
+    if not bool(torch.isfinite(found).all() and torch.isfinite(gradient).all()):
         raise ValueError(
-            "each row of targets must hold probabilities that sum to one, but sums from "
-            f"{float(sums.min()):.4g} to {float(sums.max()):.4g} were given."
+            f"senses go up to {float(values.abs().max()):.3g}, too far for their products to be "
+            "summed. Bring them to the scale of one."
         )
-    if not penalty > 0:
-        raise ValueError(f"penalty must be positive, or there is no best end, not {penalty}.")
-    weight = torch.zeros(wanted.shape[1], values.shape[1], dtype=torch.float64, requires_grad=True)
-    _minimise(
-        weight,
-        lambda: _cross_entropy(values @ weight.mT, wanted) + 0.5 * penalty * weight.square().sum(),
-        max_steps,
-    )
+    # A loss that curves by at least the penalty lies at most this far above its minimum.
+    above = float(gradient.square().sum()) / (2 * penalty)
+    if not above <= _LOSS_TOLERANCE:
+        warnings.warn(
+            f"the fit stopped before its minimum: after max_steps={steps} the loss may be up to "
+            f"{above:.2g} too high. Raise max_steps or penalty, or bring senses to one scale.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
     classifier = DriveClassifier(values.shape[1], wanted.shape[1])
-    classifier.drive_embeddings.weight.data = weight.detach().to(torch.float32)
+    with torch.inference_mode(False):
+        classifier.drive_embeddings.weight.data = found
     return classifier
+
+
+def _whole_number(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, but is {value!r}.")
+    return int(value)
+
+
+def _as_examples(
+    senses: PointsLike,
+    targets: PointsLike,
+    sensory_dim: int | None = None,
+    num_drives: int | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Check smells and the probabilities that belong to them; copy both in double precision."""
+    with torch.inference_mode(False):
+        values, wanted = (
+            torch.as_tensor(array).detach().to("cpu", torch.float64, copy=True)
+            for array in (senses, targets)
+        )
+    fits = values.ndim == wanted.ndim == 2 and len(values) == len(wanted)
+    fits = fits and values.numel() > 0 and wanted.numel() > 0
+    fits = fits and sensory_dim in (None, values.shape[1]) and num_drives in (None, wanted.shape[1])
+    if not fits:
+        raise ValueError(
+            "senses and targets must have shapes "
+            f"(n, {sensory_dim or 'sensory_dim'}) and (n, {num_drives or 'num_drives'}), n at "
+            f"least 1, but shapes {tuple(values.shape)} and {tuple(wanted.shape)} were given."
+        )
+    for name, array in (("senses", values), ("targets", wanted)):
+        if not bool(torch.isfinite(array).all()):
+            row, column = torch.nonzero(~torch.isfinite(array))[0].tolist()
+            raise ValueError(
+                f"{name} must be finite, but entry [{row}, {column}] is "
+                f"{float(array[row, column])}. Remove or repair such examples."
+            )
+    sums = wanted.sum(dim=-1)
+    if bool(((sums - 1).abs() > 1e-4).any()) or bool((wanted < 0).any()):
+        raise ValueError(
+            "each row of targets must hold probabilities, none negative, that sum to one, but "
+            f"sums from {float(sums.min()):.4g} to {float(sums.max()):.4g} and entries down to "
+            f"{float(wanted.min()):.4g} were given."
+        )
+    return values, wanted
 
 
 def _cross_entropy(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return -(targets * logits.log_softmax(dim=-1)).sum(dim=-1).mean()
 
 
-def _minimise(variable: torch.Tensor, loss: Any, max_steps: int = 100) -> None:
+def _minimise(
+    variable: torch.Tensor, loss: Callable[[], torch.Tensor], max_steps: int
+) -> torch.Tensor:
+    """Bring `variable` to where `loss` is least; return the gradient there."""
     optimiser = torch.optim.LBFGS(
         [variable], max_iter=max_steps, history_size=20, tolerance_grad=1e-8,
         tolerance_change=1e-12, line_search_fn="strong_wolfe",
@@ -430,12 +650,41 @@ def _minimise(variable: torch.Tensor, loss: Any, max_steps: int = 100) -> None:
 
     def closure() -> float:
         optimiser.zero_grad()
-        with torch.enable_grad():
-            value = loss()
-            value.backward()
+        value = loss()
+        value.backward()
         return float(value.detach())
 
     optimiser.step(closure)
+    (gradient,) = torch.autograd.grad(loss(), variable)
+    return gradient
+
+
+def _best_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
+    """Temperature within `TEMPERATURES` at which the cross-entropy is least."""
+    # The cross-entropy is convex in β = 1/T, so its slope rises with β and is zero but once.
+    wanted = (targets * logits).sum(dim=-1)
+
+    def slope(log_beta: float) -> float:
+        chance = (math.exp(log_beta) * logits).softmax(dim=-1)
+        return float(((chance * logits).sum(dim=-1) - wanted).mean())
+
+    coldest, hottest = TEMPERATURES
+    if bool(torch.isclose(logits, logits[:, :1], rtol=0, atol=1e-12).all()):
+        best, why = 1.0, "all drives score alike, so that every temperature fits as well"
+    elif slope(-math.log(hottest)) >= 0:
+        best, why = hottest, "the claims fit best with no certainty at all"
+    elif slope(-math.log(coldest)) <= 0:
+        best, why = coldest, "the claims fit the better, the surer they are"
+    else:
+        root = scipy.optimize.brentq(slope, -math.log(hottest), -math.log(coldest), xtol=1e-12)
+        return math.exp(-root)
+    warnings.warn(
+        f"there is no best temperature from {coldest} to {hottest}: {why}. {best} was taken. Look "
+        "at senses and targets, or give more examples.",
+        ConvergenceWarning,
+        stacklevel=3,
+    )
+    return best
 
 
 class DriveEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -448,6 +697,7 @@ class DriveEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     penalty : float, default=3e-4
         See `fit_drives`.
     max_steps : int, default=500
+        See `fit_drives`, which also says when it warns.
 
     Attributes
     ----------
