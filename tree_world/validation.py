@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
+import operator
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 SeedLike: TypeAlias = "int | torch.Generator"
 PointsLike: TypeAlias = "torch.Tensor | np.ndarray | list[float] | list[list[float]]"
+
+PER_AXIS = "one coordinate in metres for each axis of the world"
+"""What the last axis of places holds, for errors."""
+
+_TAKEN = (
+    "Give numbers: a list, a NumPy array, a tensor, or what NumPy can turn into one of numbers."
+)
+
+
+class WrongKind(TypeError, ValueError):
+    """Raised where something is not a number, or not numbers, of the kind that is asked for."""
 
 
 def make_generator(seed: SeedLike) -> torch.Generator:
@@ -18,7 +30,8 @@ def make_generator(seed: SeedLike) -> torch.Generator:
     Parameters
     ----------
     seed : int or torch.Generator
-        A whole number from 0 to 2⁶³ − 1, or a generator, which is used (and advanced) as it is.
+        A whole number from 0 to 2⁶³ − 1, or a generator on the CPU, which is used (and advanced) as
+        it is.
 
     Returns
     -------
@@ -28,30 +41,82 @@ def make_generator(seed: SeedLike) -> torch.Generator:
     Raises
     ------
     TypeError
-        If `seed` is neither a whole number nor a generator.
+        If `seed` is neither a whole number nor a generator of PyTorch.
     ValueError
-        If `seed` is negative or too large.
+        If `seed` is negative or too large, or a generator of another device.
     """
     if isinstance(seed, torch.Generator):
+        if seed.device.type != "cpu":
+            raise ValueError(
+                f"seed must be a generator on the CPU, but one on {seed.device} was given, and "
+                "draws are the same on all devices. Give torch.Generator() or a whole number."
+            )
         return seed
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+    try:
+        number = whole_number("seed", seed)
+    except WrongKind as error:
         raise TypeError(
-            f"seed must be a whole number or a torch.Generator, but {seed!r} was given. "
+            f"seed must be a whole number or a torch.Generator, but {_shown(seed)} was given. "
             "There is no default source of randomness: choose a number, for example seed=0."
-        )
-    if not 0 <= int(seed) < 2**63:
-        raise ValueError(f"seed must lie between 0 and 2**63 - 1, but {seed} was given.")
-    return torch.Generator().manual_seed(int(seed))
+        ) from error
+    if not 0 <= number < 2**63:
+        raise ValueError(f"seed must lie between 0 and 2**63 - 1, but {number} was given.")
+    return torch.Generator().manual_seed(number)
 
 
-def positive_distance(name: str, value: float) -> float:
-    """Check that a distance in metres is positive and finite.
+def real_number(name: str, value: Any) -> float:
+    """Take a number as a Python float, whatever precision it came in.
 
     Parameters
     ----------
     name : str
         What to call the argument in an error.
-    value : float
+    value : object
+        A number of Python, NumPy or PyTorch (without axes); a fraction, a decimal.
+
+    Returns
+    -------
+    float
+        NaN and the infinities are passed on.
+
+    Raises
+    ------
+    WrongKind
+        If it is a truth value, complex, text, or has axes: a TypeError and a ValueError.
+    """
+    if type(value) is float:
+        return value
+    kind = value.dtype if isinstance(value, (torch.Tensor, np.ndarray, np.generic)) else None
+    right = (
+        not isinstance(value, (bool, str, bytes, bytearray, complex))
+        and kind not in (torch.bool, np.dtype(bool))
+        and getattr(value, "ndim", 0) == 0
+        and hasattr(type(value), "__float__")
+        and not (isinstance(value, torch.Tensor) and value.is_complex())
+        and not isinstance(value, np.complexfloating)
+        and not np.ma.is_masked(value)
+    )
+    if right:
+        try:
+            return float(value.detach() if isinstance(value, torch.Tensor) else value)
+        except OverflowError as error:
+            raise ValueError(f"{name} is too large: {_shown(value)} was given.") from error
+        except (TypeError, ValueError):
+            pass
+    raise WrongKind(f"{name} must be a real number, but {_shown(value)} was given.")
+
+
+def positive_number(name: str, value: Any, unit: str = "number") -> float:
+    """Check that a number is positive and finite, and take it as a Python float.
+
+    Parameters
+    ----------
+    name : str
+        What to call the argument in an error.
+    value : object
+        As for `real_number`.
+    unit : str, default="number"
+        What it should be, in an error, as "distance in metres".
 
     Returns
     -------
@@ -62,9 +127,182 @@ def positive_distance(name: str, value: float) -> float:
     ValueError
         If it is not.
     """
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a positive, finite distance in metres, not {value}.")
-    return float(value)
+    number = real_number(name, value)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be a positive, finite {unit}, not {number}.")
+    return number
+
+
+def positive_distance(name: str, value: Any) -> float:
+    """Check that a distance in metres is positive and finite.
+
+    Parameters
+    ----------
+    name : str
+        What to call the argument in an error.
+    value : float
+        Or another number, as for `real_number`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    return positive_number(name, value, "distance in metres")
+
+
+def whole_number(name: str, value: Any, least: int | None = None) -> int:
+    """Take a whole number as a Python int.
+
+    Parameters
+    ----------
+    name : str
+        What to call the argument in an error.
+    value : object
+        An int of Python, NumPy or PyTorch. 2.0 is none, nor is True.
+    least : int, optional
+        The smallest that is allowed.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    WrongKind
+        If it is not a whole number: a TypeError and a ValueError.
+    ValueError
+        If it is less than `least`.
+    """
+    wanted = "a whole number" if least is None else f"a whole number of at least {least}"
+    number = value
+    if type(value) is not int:
+        kind = value.dtype if isinstance(value, (torch.Tensor, np.ndarray, np.generic)) else None
+        try:
+            if isinstance(value, bool) or kind in (torch.bool, np.dtype(bool)):
+                raise TypeError
+            if getattr(value, "ndim", 0) > 0:
+                raise TypeError
+            number = operator.index(value)
+        except (TypeError, RuntimeError) as error:
+            raise WrongKind(f"{name} must be {wanted}, not {_shown(value)}.") from error
+    if least is not None and number < least:
+        raise ValueError(f"{name} must be {wanted}, not {number}.")
+    return int(number)
+
+
+def as_numbers(
+    values: Any,
+    name: str,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> torch.Tensor:
+    """Convert numbers to a tensor; what cannot be converted without loss is refused.
+
+    Parameters
+    ----------
+    values : array_like
+        Of any shape: tensors, arrays of any order, byte order and precision, data frames, lists,
+        also of tensors.
+    name : str
+        What to call the argument in an error.
+    dtype : torch.dtype, default=torch.float32
+        Numbers are rounded to it.
+    device : torch.device or str, default="cpu"
+
+    Returns
+    -------
+    torch.Tensor
+        The argument itself where nothing had to be converted, so that gradients pass.
+
+    Raises
+    ------
+    WrongKind
+        If there is something that is not a real number: text, None, complex numbers, masked
+        entries. A TypeError and a ValueError.
+    ValueError
+        If lists are of different lengths.
+    """
+    if not isinstance(values, torch.Tensor):
+        values = _as_tensor(values, name)
+    if values.is_complex():
+        raise WrongKind(
+            f"{name} must be real numbers, but complex ones were given. Give their real part, or "
+            "real and imaginary parts side by side."
+        )
+    if values.layout != torch.strided:
+        values = values.to_dense()
+    converted: torch.Tensor = values.to(device, dtype)
+    return converted
+
+
+def _as_tensor(values: Any, name: str) -> torch.Tensor:
+    """Convert what is not a tensor."""
+    if type(values) in (int, float):
+        return torch.tensor(real_number(name, values), dtype=torch.float64)
+    if isinstance(values, (list, tuple)) and _holds_tensors(values):
+        parts = [as_numbers(value, name, torch.float64) for value in values]
+        shapes = {tuple(part.shape) for part in parts}
+        if len(shapes) > 1:
+            raise ValueError(f"{name} must be equally long lists, but some have shapes {shapes}.")
+        return torch.stack(parts)
+    if np.ma.is_masked(values):
+        raise WrongKind(
+            f"{name} must be numbers, but some of them are masked. Fill them, or leave them out: "
+            f"{name}.filled(…), {name}.compressed()."
+        )
+    try:
+        array = np.asarray(
+            np.ma.getdata(values) if isinstance(values, np.ma.MaskedArray) else values
+        )
+    except ValueError as error:
+        raise ValueError(f"{name} must be equally long lists of numbers ({error}).") from error
+    except Exception as error:
+        raise WrongKind(
+            f"{name} must be numbers, but {_shown(values)} was given. {_TAKEN}"
+        ) from error
+    if array.dtype.kind == "O":
+        try:
+            numbers = [real_number(name, number) for number in array.flat]
+        except WrongKind as error:
+            raise WrongKind(
+                f"{name} must be numbers, but {_shown(values)} was given. {_TAKEN}"
+            ) from error
+        array = np.array(numbers, dtype=np.float64).reshape(array.shape)
+    if array.dtype.kind not in "biuf":
+        raise WrongKind(f"{name} must be real numbers, but {_shown(values)} was given. {_TAKEN}")
+    kind = array.dtype
+    if kind.itemsize > 8 or kind == np.uint64:
+        kind = np.dtype(np.float64)
+    elif kind.kind == "u":
+        kind = np.dtype(np.int64)
+    # PyTorch takes neither another byte order, nor negative strides, nor what is read only.
+    usable = array.flags.writeable and all(stride >= 0 for stride in array.strides)
+    with np.errstate(over="ignore"):  # what became infinite is found by whoever asked
+        array = array.astype(kind.newbyteorder("="), copy=not usable)
+    return torch.from_numpy(np.ascontiguousarray(array).reshape(array.shape))
+
+
+def _holds_tensors(values: list[Any] | tuple[Any, ...]) -> bool:
+    return any(
+        isinstance(value, torch.Tensor)
+        or (isinstance(value, (list, tuple)) and _holds_tensors(value))
+        for value in values
+    )
+
+
+def _shown(value: Any) -> str:
+    """Something that was given, for an error: short, and on one line."""
+    if isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim > 0:
+        return f"an array of shape {tuple(value.shape)} and kind {value.dtype}"
+    shown = " ".join(repr(value).split())
+    kind = type(value).__name__
+    shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
+    return shown if kind in shown else f"{shown} ({kind})"
 
 
 def as_points(
@@ -73,6 +311,8 @@ def as_points(
     name: str = "positions",
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    *,
+    each: str = PER_AXIS,
 ) -> torch.Tensor:
     """Convert places in metres to a tensor whose last axis has `dim` entries.
 
@@ -80,12 +320,15 @@ def as_points(
     ----------
     points : array_like of shape (..., dim)
         One place or many, in metres. Any number of leading axes, of any length, zero included.
+        What converts to numbers without loss is taken, as `as_numbers` says.
     dim : int
         The dimension of the world.
     name : str, default="positions"
         What to call the argument in an error.
     dtype : torch.dtype, default=torch.float32
     device : torch.device or str, default="cpu"
+    each : str
+        What the last axis holds, in an error.
 
     Returns
     -------
@@ -94,22 +337,125 @@ def as_points(
 
     Raises
     ------
+    WrongKind
+        If there is something that is not a real number: a TypeError and a ValueError.
     ValueError
         If the last axis has another length, or an entry is not finite.
     """
-    tensor = torch.as_tensor(points, dtype=dtype, device=device)
+    tensor = as_numbers(points, name, dtype, device)
     if tensor.ndim == 0 or tensor.shape[-1] != dim:
         raise ValueError(
-            f"{name} must have shape (..., {dim}), one coordinate in metres for each axis of the "
-            f"world, but an array of shape {tuple(tensor.shape)} was given."
+            f"{name} must have shape (..., {dim}), {each}, but an array of shape "
+            f"{tuple(tensor.shape)} was given."
         )
-    if not bool(torch.isfinite(tensor).all()):
-        first = torch.nonzero(~torch.isfinite(tensor))[0].tolist()
+    finite = torch.isfinite(tensor)
+    if not bool(finite.all()):
+        first = tuple(torch.nonzero(~finite)[0].tolist())
+        given = as_numbers(points, name, torch.float64)[first].item()
+        if math.isfinite(given):
+            raise ValueError(
+                f"{name} must be finite, but entry {list(first)} is {given}, which is too large "
+                f"for {dtype}. Scale what is given, or use double precision throughout."
+            )
         raise ValueError(
-            f"{name} must be finite, but entry {first} is {tensor[tuple(first)].item()}. "
-            "Remove or repair such places before asking about them."
+            f"{name} must be finite, but entry {list(first)} is {given}. "
+            "Remove or repair such entries first."
         )
     return tensor
+
+
+def as_senses(
+    senses: Any,
+    dim: int,
+    name: str = "senses",
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> torch.Tensor:
+    """Convert senses, or directions of senses, to a tensor whose last axis has `dim` entries.
+
+    Parameters
+    ----------
+    senses : array_like of shape (..., dim)
+    dim : int
+        The dimension of senses.
+    name, dtype, device
+        As for `as_points`.
+
+    Returns
+    -------
+    torch.Tensor of shape (..., dim)
+        The argument itself where nothing had to be converted, so that gradients pass.
+
+    Raises
+    ------
+    WrongKind, ValueError
+        As `as_points` does.
+    """
+    each = f"one number for each of the {dim} dimensions of senses"
+    return as_points(senses, dim, name, dtype, device, each=each)
+
+
+def as_deviations(
+    sds: Any,
+    shape: torch.Size,
+    name: str = "location_sds",
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> torch.Tensor:
+    """Convert standard deviations in metres to a tensor of the shape of the places.
+
+    Parameters
+    ----------
+    sds : float or array_like
+        One for all, one for each axis, or whatever else broadcasts to the shape.
+    shape : torch.Size
+        Of the places: (..., dim).
+    name, dtype, device
+        As for `as_points`.
+
+    Returns
+    -------
+    torch.Tensor
+        Of that shape.
+
+    Raises
+    ------
+    WrongKind
+        If there is something that is not a real number: a TypeError and a ValueError.
+    ValueError
+        If it does not broadcast; if two deviations for two places of two axes could be meant for
+        the places or for the axes; if one is not positive and finite.
+    """
+    deviations = as_numbers(sds, name, dtype, device)
+    places = (
+        f"for one deviation for each place give shape ({shape[-2]}, 1)" if len(shape) > 1 else ""
+    )
+    if deviations.ndim == 1 and len(shape) > 1 and len(deviations) == shape[-2] == shape[-1] > 1:
+        raise ValueError(
+            f"{name} of shape {tuple(deviations.shape)} could be meant for the {shape[-2]} places "
+            f"or for the {shape[-1]} axes: {places}, for one for each axis (1, {shape[-1]})."
+        )
+    try:
+        expanded = deviations.expand(shape)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{name} must be one number or broadcast to the shape of the locations, "
+            f"{tuple(shape)}, but has shape {tuple(deviations.shape)}"
+            f"{'; ' + places if places else ''}."
+        ) from error
+    right = torch.isfinite(deviations) & (deviations > 0)
+    if not bool(right.all()):
+        wrong = as_numbers(sds, name, torch.float64, device)[~right][0].item()
+        if math.isfinite(wrong) and wrong > 0:
+            raise ValueError(
+                f"{name} must be positive, finite standard deviations in metres, but {wrong} is "
+                f"beyond what {dtype} can hold. Give a less extreme one."
+            )
+        raise ValueError(
+            f"{name} must be positive, finite standard deviations in metres, but {wrong} is among "
+            "them. For a place that is known exactly give a small one, for example 0.1."
+        )
+    return expanded
 
 
 def as_unit_vectors(vectors: PointsLike, dim: int, name: str = "heading") -> torch.Tensor:
@@ -133,7 +479,7 @@ def as_unit_vectors(vectors: PointsLike, dim: int, name: str = "heading") -> tor
     ValueError
         If the shape is wrong, an entry is not finite, or a length is not 1 to within 0.001.
     """
-    tensor = as_points(vectors, dim, name)
+    tensor = as_points(vectors, dim, name, each="one number for each axis of the world")
     lengths = torch.linalg.vector_norm(tensor, dim=-1)
     if bool(((lengths - 1).abs() > 1e-3).any()):
         worst = lengths.flatten()[(lengths - 1).abs().argmax()].item()

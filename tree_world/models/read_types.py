@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
+from tree_world.validation import real_number, whole_number
+
 METHODS = ("auto", "dense", "chunked", "sparse", "attention")
 ORDERS = ("constant", "linear")
 
@@ -144,6 +146,11 @@ class ReadOptions:
     support: bool = False
 
     def __post_init__(self) -> None:
+        # Numbers come in any precision, and are those of Python from here on.
+        for name in ("match_threshold", "tail", "ridge"):
+            if getattr(self, name) is not None or name != "match_threshold":
+                object.__setattr__(self, name, real_number(name, getattr(self, name)))
+        object.__setattr__(self, "memory_limit", whole_number("memory_limit", self.memory_limit))
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}, but {self.method!r} was given.")
         if self.order not in ORDERS:
