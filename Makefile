@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test notebooks bench live lab screenshots format lock clean distclean
+.PHONY: help setup build test notebooks bench confirm live lab screenshots format lock clean distclean
 
 help: ## print this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -25,8 +25,11 @@ test: setup ## check style, types, library, notebooks and site
 notebooks: setup ## run what changed into the reference notebooks in book/notebooks
 	@$(BIN)/python -m tools.notebooks
 
-bench: setup ## measure speed and memory, and write benchmarks/results (FULL=1: all studies)
+bench: setup ## measure speed and memory, and write benchmarks/results (FULL=1: all studies, too)
 	@$(BIN)/python -m benchmarks $(if $(FULL),--full)
+
+confirm: setup ## run the short form of every study, and say whether it agrees with what is stored
+	@$(BIN)/python -m benchmarks --short
 
 live: setup ## serve the book and reload it while chapters are edited
 	@$(BIN)/python -m tools.live

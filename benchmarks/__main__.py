@@ -1,6 +1,8 @@
 """Run benchmarks, and all studies if asked to, and write the tables that the book draws.
 
 Usage: ``python -m benchmarks [--full] [options of pytest]``; some ten minutes, or three hours.
+``python -m benchmarks --short`` stores nothing, but runs the short form of every study and says
+whether it agrees with what is stored; some ten minutes.
 """
 
 from __future__ import annotations
@@ -15,14 +17,21 @@ from typing import Any
 
 from benchmarks import study_day, study_forgetting, study_rivals, study_scale
 from benchmarks.machine import machine
+from benchmarks.origins import origin
+from benchmarks.studies import write_whole
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "memory.json"
+STUDIES: list[Callable[[list[str]], int]] = [
+    study_rivals.main, study_forgetting.main, study_scale.main, study_day.main,
+]  # fmt: skip
 
 
 def main() -> int:
     """Run, summarise, write, print."""
     options = sys.argv[1:]
+    if "--short" in options:
+        return max([study(["--short"]) for study in STUDIES])
     full = "--full" in options
     if full:
         options.remove("--full")
@@ -37,16 +46,15 @@ def main() -> int:
             return code
         measured = json.loads(raw.read_text())["benchmarks"]
     rows = summary({(b["extra_info"]["work"], b["extra_info"]["role"]): b for b in measured})
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
+    made = origin([HERE / "__main__.py", *sorted(HERE.glob("test_*.py"))])
+    found = {"machine": machine(), "origin": made, "rows": rows}
+    write_whole(RESULTS, json.dumps(found, indent=1) + "\n")
     for row in rows:
         print(f"{row['work']:32} {row['measure']:44} {row['value']:10.4g}   bound {row['bound']:g}")
     print(f"Measured: {len(measured)} benchmarks; table in benchmarks/results/{RESULTS.name}")
-    studies: list[tuple[Callable[[list[str]], int], list[str]]] = [(study_rivals.main, ["small"])]
     if full:
-        studies = [(study_rivals.main, []), (study_forgetting.main, []), (study_scale.main, []),
-                   (study_day.main, [])]  # fmt: skip
-    return max(study(names) for study, names in studies)
+        return max([study([]) for study in STUDIES])
+    return study_rivals.main(["small"])
 
 
 def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]:

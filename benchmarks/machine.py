@@ -20,11 +20,22 @@ def machine() -> dict[str, str]:
     packages = ("torch", "numpy", "numba")
     return {
         "processor": platform.machine(),
+        "model": _model(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": str(len(os.sched_getaffinity(0))),
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name).split("+")[0] for name in packages},
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
+
+
+def _model() -> str:
+    """Say what the system calls its processor; empty where it does not."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), "")
 
 
 def peak_megabytes(work: Callable[[], Any]) -> float | None:

@@ -1,35 +1,373 @@
-"""Studies: what takes too long for a chapter, which draws it from the results that are kept."""
+"""Studies: what takes too long for a chapter, which draws it from the results that are kept.
+
+A study is a function that returns what is to be stored, as a dict that JSON can hold. Beside it
+stand its *short form*, which takes at most a minute, and what of that must agree with what is
+stored. A file ``study_NAME.py`` keeps its results in ``results/NAME.json`` and ends in::
+
+    def lives(part: Part, seeds: Sequence[int] = range(5), steps: int = 100_000) -> dict[str, Any]:
+        found = [part(f"life {seed}", _life, seed, steps) for seed in seeds]
+        return {"errors": [one["error"] for one in found], "seconds": ...}
+
+    STUDIES = {
+        "lives": Study(
+            lives,
+            short=lambda part: lives(part, seeds=[0, 1], steps=2000),
+            agrees=[Same("errors")],
+        ),
+    }
+
+    def main(options: list[str]) -> int:
+        return run_studies(STUDIES, RESULTS, options)
+
+**Parts.** ``part(name, function, *arguments)`` calls the function, stores what it returns under
+``.cache/studies`` as soon as it is there, and takes it from there when the study is run again by
+the same code, with the same versions, on the same machine. So an interrupt loses only the part that
+was running. A part takes at most half an hour. It returns what JSON can hold (arrays, tensors and
+NumPy's numbers become lists and numbers; keys become text), and may keep files of its own, such as
+a memory that the next part goes on with, in ``part.folder``. Names of parts are unique in a study;
+what else a part depends on must be in its name or in the code. In a short form nothing is stored.
+
+**Agreement.** `Same` compares numbers with those at the same place of what is stored, `Within` asks
+whether a mean lies in the interval of the stored ones; any function of (short, stored) that
+returns complaints will do. Speeds are not compared.
+
+**Options** of `main`: names of studies, all by default; ``--anew`` to use no parts of before;
+``--short`` to run the short forms, store nothing, and say whether they agree.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import re
-from collections.abc import Callable, Mapping
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import numpy as np
+import scipy.stats
 
 from benchmarks.machine import machine
+from benchmarks.origins import origin
+
+LONGEST_PART = 30 * 60  # seconds
+LONGEST_SHORT_FORM = 60  # seconds
+
+Result = dict[str, Any]
+Check = Callable[[Result, Result], list[str]]
+"""Compares what a short form found with what is stored, and returns complaints, if any."""
 
 _LIST_OF_NUMBERS = re.compile(r"\[[-+.e\d,\s]+\]")  # on one line it is easier to read
 
 
+class Part(Protocol):
+    """Runs a part of a study, or takes it from where it was stored."""
+
+    folder: Path
+
+    def __call__(self, name: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what the work returns for the arguments, as JSON holds it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is run, its short form, and what of that must agree with what is stored.
+
+    Attributes
+    ----------
+    run : callable
+        Takes a `Part` and returns the results.
+    short : callable
+        The same, smaller, in at most a minute. It may leave out any key and end any list sooner.
+    agrees : sequence of callable
+        At least one `Same`, `Within` or other `Check`.
+    """
+
+    run: Callable[[Part], Result]
+    short: Callable[[Part], Result]
+    agrees: Sequence[Check]
+
+    def __post_init__(self) -> None:
+        if not self.agrees:
+            raise ValueError("a study must say what of its short form agrees: give `agrees`")
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+class KeptParts:
+    """Parts that are stored in a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of the study, and of what made it: code, versions, machine.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, name: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Take a part from the folder, or run and store it."""
+        if name in self.seconds:
+            raise ValueError(f"two parts of a study have the name {name!r}")
+        path = self.folder / f"{quote(name, safe=' ,')}.json"
+        if path.exists():
+            kept = json.loads(path.read_text())
+            self.seconds[name] = kept["seconds"]
+            print(f"{name}: taken from before ({kept['seconds']:.0f} s then)", flush=True)
+            return kept["value"]
+        started = time.monotonic()
+        value = _plain(work(*arguments))
+        seconds = time.monotonic() - started
+        write_whole(path, json.dumps({"seconds": round(seconds, 1), "value": value}))
+        self.seconds[name] = round(seconds, 1)
+        if seconds > LONGEST_PART:
+            print(f"{name}: took {seconds / 60:.0f} minutes; divide it, so that less can be lost")
+        return value
+
+
+class FleetingParts:
+    """Parts of a short form, which are not stored.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        For files that one part leaves to the next.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, name: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a part."""
+        return _plain(work(*arguments))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    """Make of a value what JSON does, so that it is the same now and when it is read again."""
+
+    def listed(one: Any) -> Any:
+        if hasattr(one, "tolist"):  # of NumPy or PyTorch
+            return one.tolist()
+        raise TypeError(
+            f"a part returns numbers, texts, lists and dicts, but there is a {type(one).__name__}"
+        )
+
+    return json.loads(json.dumps(value, default=listed))
+
+
+# --- agreement ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Same:
+    """Numbers, texts and shapes are those at the same place of what is stored.
+
+    Attributes
+    ----------
+    where : str
+        Keys and positions, with slashes between, for example "errors/policy" or "lives/0/size".
+    tolerance : float, default=1e-3
+        Of numbers, relative to the greater one; stored are five digits.
+    """
+
+    where: str
+    tolerance: float = 1e-3
+
+    def __call__(self, short: Result, stored: Result) -> list[str]:
+        """Compare everything that the short form has there; it may have less."""
+        return self._compare(self.where, _at(short, self.where), _at(stored, self.where))
+
+    def _compare(self, where: str, ours: Any, theirs: Any) -> list[str]:
+        if isinstance(ours, dict) and isinstance(theirs, dict) and set(ours) <= set(theirs):
+            pairs = [(f"{where}/{key}", ours[key], theirs[key]) for key in ours]
+        elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) <= len(theirs):
+            pairs = [(f"{where}/{n}", one, theirs[n]) for n, one in enumerate(ours)]
+        elif _is_number(ours) and _is_number(theirs):
+            near = math.isclose(ours, theirs, rel_tol=self.tolerance, abs_tol=1e-12)
+            if near or (math.isnan(ours) and math.isnan(theirs)):
+                return []
+            return [f"{where} is {ours:.6g}, stored {theirs:.6g}"]
+        else:
+            return [] if ours == theirs else [f"{where} is {ours!r:.60}, stored {theirs!r:.60}"]
+        if not pairs:
+            return [f"{where} is empty, so that nothing is compared"]
+        return [complaint for pair in pairs for complaint in self._compare(*pair)]
+
+
+@dataclass(frozen=True)
+class Within:
+    """The mean of the short form's numbers lies where the stored ones let it be.
+
+    Attributes
+    ----------
+    where : str
+        Keys and positions that lead to a list of numbers, one for each seed, in both.
+    level : float, default=0.99
+        Of the interval for the mean of so many more, by Student's t.
+    """
+
+    where: str
+    level: float = 0.99
+
+    def __call__(self, short: Result, stored: Result) -> list[str]:
+        """Compare the two means."""
+        ours, theirs = (np.asarray(_at(one, self.where), dtype=float) for one in (short, stored))
+        if ours.ndim != 1 or theirs.ndim != 1 or len(ours) == 0 or len(theirs) < 2:
+            return [f"{self.where} must be a list of numbers, with two or more of them stored"]
+        spread = theirs.std(ddof=1) * math.sqrt(1 / len(ours) + 1 / len(theirs))
+        reach = float(scipy.stats.t.ppf((1 + self.level) / 2, len(theirs) - 1)) * spread
+        away = abs(float(ours.mean() - theirs.mean()))
+        if away <= reach:
+            return []
+        kept = f"{theirs.mean():.5g} ± {reach:.2g}"
+        return [f"the mean of {self.where} is {ours.mean():.5g}, stored {kept}"]
+
+
+class Missing(LookupError):
+    """What is to be compared is not there."""
+
+
+def _at(result: Any, where: str) -> Any:
+    for key in filter(None, where.split("/")):
+        try:
+            result = result[int(key)] if isinstance(result, list) else result[key]
+        except (LookupError, ValueError, TypeError):
+            raise Missing(f"there is no {where}, for {key!r} is missing") from None
+    return result
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+# --- running --------------------------------------------------------------------------------------
+
+
 def run_studies(
-    studies: Mapping[str, Callable[[], dict[str, Any]]], results: Path, names: list[str]
+    studies: Mapping[str, Study] | Mapping[str, Callable[[], Result]],
+    results: Path,
+    options: list[str],
 ) -> int:
-    """Run studies, all by default, and write each one's results in place of its last."""
-    unknown = sorted(set(names) - set(studies))
-    if unknown:
-        print(f"There is no study named {', '.join(unknown)}; there are {', '.join(studies)}.")
+    """Run studies, all by default, and write each one's results in place of its last.
+
+    Parameters
+    ----------
+    studies : mapping of str to Study
+        Or to a function that takes nothing, which then has neither parts nor a short form.
+    results : pathlib.Path
+        ``results/NAME.json``, in the folder of the ``study_NAME.py`` that these are of.
+    options : list of str
+        As the module says.
+
+    Returns
+    -------
+    int
+        Exit status: 1 if a short form does not agree, 2 if there is no such study, 130 after an
+        interrupt.
+    """
+    names = [option for option in options if not option.startswith("--")]
+    unknown = {option for option in options if option.startswith("--")} - {"--short", "--anew"}
+    if unknown or set(names) - set(studies):
+        wrong = sorted(unknown | set(names) - set(studies))
+        print(f"There is no study or option {', '.join(wrong)}; there are {', '.join(studies)}.")
         return 2
-    for name in names or studies:
-        found = {"machine": machine(), **studies[name]()}
-        kept = json.loads(results.read_text()) if results.exists() else {}
-        kept[name] = found
-        text = json.dumps(_rounded(kept), indent=1)
-        text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
-        results.write_text(text + "\n")
-    print(f"Studied: {', '.join(names or studies)}; written to benchmarks/results/{results.name}")
+    chosen = {name: studies[name] for name in names or studies}
+    if "--short" in options:
+        return max(confirm(name, study, results) for name, study in chosen.items())
+    for name, study in chosen.items():
+        try:
+            _run(name, study, results, anew="--anew" in options)
+        except KeyboardInterrupt:
+            print(f"\n{name}: interrupted. The parts that were finished are kept; run it again.")
+            return 130
+    print(f"Studied: {', '.join(chosen)}; written to benchmarks/results/{results.name}")
     return 0
+
+
+def source_of(results: Path) -> Path:
+    """Name the file of the studies whose results these are."""
+    return results.parent.parent / f"study_{results.stem}.py"
+
+
+def _run(name: str, study: Study | Callable[[], Result], results: Path, anew: bool) -> None:
+    root = results.parents[2]
+    made = origin([source_of(results)], root)  # before, for the files may be edited meanwhile
+    what = {**machine(), **made["versions"], "code": made["code"]}
+    key = _digest({key: value for key, value in what.items() if key != "date"})
+    parts = KeptParts(root / ".cache" / "studies" / results.stem / quote(name, safe=" ") / key)
+    if anew and parts.folder.exists():
+        for path in parts.folder.glob("*.json"):
+            path.unlink()
+    parts.folder.mkdir(parents=True, exist_ok=True)
+    found = study.run(parts) if isinstance(study, Study) else study()
+    made["seconds_of_parts"] = parts.seconds
+    write_result(results, name, {"machine": machine(), "origin": made, **found})
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def write_result(results: Path, name: str, found: Result) -> None:
+    """Put the results of one study in place of its last, and leave the others."""
+    kept = json.loads(results.read_text()) if results.exists() else {}
+    kept[name] = found
+    text = json.dumps(_rounded(_plain(kept)), indent=1)
+    text = _LIST_OF_NUMBERS.sub(lambda found: " ".join(found[0].split()), text)
+    write_whole(results, text + "\n")
+
+
+def confirm(name: str, study: Study | Callable[[], Result], results: Path) -> int:
+    """Run the short form of a study, and say whether it agrees with what is stored.
+
+    Returns
+    -------
+    int
+        0 if it agrees, 1 if not.
+    """
+    title = f"{results.stem}: {name}"
+    if not isinstance(study, Study):
+        print(f"{title}: has no short form", flush=True)
+        return 1
+    stored = json.loads(results.read_text()).get(name) if results.exists() else None
+    if stored is None:
+        print(f"{title}: nothing is stored; run the study", flush=True)
+        return 1
+    print(f"{title} ...", flush=True)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".short-") as folder:
+        short = _plain(study.short(FleetingParts(Path(folder))))
+    seconds = time.monotonic() - started
+    complaints = []
+    for check in study.agrees:
+        try:
+            complaints += check(short, stored)
+        except Missing as missing:
+            complaints.append(str(missing))
+    took = f"{seconds:.0f} s" + (", more than a minute" if seconds > LONGEST_SHORT_FORM else "")
+    print(f"{title}: {'does NOT agree' if complaints else 'agrees'} ({took})", flush=True)
+    for complaint in complaints[:8]:
+        print(f"  {complaint}")
+    if len(complaints) > 8:
+        print(f"  and {len(complaints) - 8} more")
+    return 1 if complaints else 0
 
 
 def _rounded(value: Any) -> Any:

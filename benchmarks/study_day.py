@@ -1,7 +1,8 @@
 """A day at ten steps a second, lived twice: remembering everything, and forgetting.
 
-Usage: ``python -m benchmarks.study_day [NAME ...]``, both by default; some two hours. The path, the
-errors and the sizes are the same each time; latencies are those of the machine that is noted.
+Usage: ``python -m benchmarks.study_day [OPTION ...] [NAME ...]``, both by default; some two hours,
+in parts of some minutes. The path is the same each time, and so is what is remembered, but for when
+a pruning in the background comes to its end; latencies are those of the machine that is noted.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 import tqdm
 
-from benchmarks.studies import run_studies
+from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.models.drives import train_drive_classifier
 from tree_world.models.forgetting import Forgetter, ForgettingPolicy
 from tree_world.models.memory import SpatialMemory
@@ -35,7 +36,9 @@ TURN = 600  # steps
 PERIOD = 0.1  # seconds between two steps
 STEPS = 864_000
 LOOKS = 48  # times that error is measured and latencies are summed up
+PARTS = 16  # of three looks each, with a memory that is saved in between
 PLACES = 1000  # new places that each look asks for
+TIMED = ("step", "write", "read", "sample")
 
 RANGE = 200.0  # metres, standard deviation of where the agent is, in the long run, on each axis
 SPEED = 1.0  # metres a second, standard deviation on each axis
@@ -44,82 +47,147 @@ TURNING = 0.05  # a second; after 20 s little is left of the direction
 POLICY = ForgettingPolicy(20_000, 10_000, max_error_to_prune=0.15)
 
 
-def remembering() -> dict[str, Any]:
+def remembering(part: Part, **smaller: Any) -> dict[str, Any]:
     """Keep all of the 864,000 observations."""
-    return _live(SpatialMemory(2, SENSORY, max_memory_size=STEPS))
+    return _day(part, None, **smaller)
 
 
-def forgetting() -> dict[str, Any]:
+def forgetting(part: Part, **smaller: Any) -> dict[str, Any]:
     """Keep at most some 20,000, by pruning in the background within a tolerance."""
-    memory = SpatialMemory(2, SENSORY, max_memory_size=2 * POLICY.start_at)
-    forgetter = Forgetter(memory, POLICY)
-    found = _live(memory, forgetter.step)
-    forgetter.finish()
+    # Where nothing is timed, there are many more writes in the time that a pruning takes.
+    policy = replace(POLICY, in_background=smaller.get("timed", True))
     return {
-        **found,
+        **_day(part, policy, **smaller),
         "start_at": POLICY.start_at,
         "target_size": POLICY.target_size,
         "tolerance": POLICY.max_error_to_prune,
     }
 
 
-def _live(memory: SpatialMemory, after_step: Callable[[], Any] | None = None) -> dict[str, Any]:
-    """Write, read and draw in each step, as fast as that goes, and look up now and then."""
+def _day(
+    part: Part,
+    policy: ForgettingPolicy | None,
+    parts: int = PARTS,
+    looks: int = LOOKS // PARTS,
+    timed: bool = True,
+) -> dict[str, Any]:
+    """Live a day in parts, each of which goes on with the memory that the last one left."""
+    hours = [
+        part(f"part {number + 1} of {parts}", _live, part.folder, policy, number, looks, timed)
+        for number in range(parts)
+    ]
+    strides = torch.linalg.vector_norm(_path().diff(dim=0).double(), dim=1)
+
+    def joined(name: str) -> list[Any]:
+        return [one for hour in hours for one in hour[name]]
+
+    latencies = {
+        name: np.concatenate([hour["latencies"][name] for hour in hours]).T.tolist()
+        for name in TIMED
+    }
+    return {
+        "range": RANGE,
+        "kilometres": float(strides.sum()) / 1000,
+        **{name: joined(name) for name in ("steps", "sizes", "errors", "known")},
+        "latencies": latencies,
+        "quantiles": ["median", "p99", "worst"],
+        "steps_above_period": sum(hour["slow"] for hour in hours),
+    }
+
+
+def _live(
+    folder: Path, policy: ForgettingPolicy | None, number: int, count: int, timed: bool
+) -> dict[str, Any]:
+    """Write, read and draw in each step, as fast as that goes, and look up now and then.
+
+    What is read and drawn in a step is timed, and has no other effect.
+    """
     config = TreeWorldConfig.model_validate({})
     world = TreeWorld.random_from_config(config, seed=0)
     sensor = SimpleSensor.from_config(config)
     classifier, _ = train_drive_classifier(config)
     keys = [classifier.search_key(drive) for drive in DRIVES]
-    generator = torch.Generator().manual_seed(500)
-    new = RANGE * torch.randn(PLACES, 2, generator=generator)
+    new = RANGE * torch.randn(PLACES, 2, generator=torch.Generator().manual_seed(500))
     truth = sensor.sense(world, new)[1]
-    path = walk(STEPS, generator)
+    generator = torch.Generator().manual_seed(600 + number)
+    memory = _memory(folder, policy, number, keys, generator)
+    forgetter = Forgetter(memory, policy) if policy else None
     each = STEPS // LOOKS
-    looks: dict[str, list[Any]] = {name: [] for name in ("steps", "sizes", "errors", "known")}
-    latencies: dict[str, list[list[float]]] = {
-        name: [] for name in ("step", "write", "read", "sample")
-    }
-    slow = 0
-    with tqdm.tqdm(total=STEPS, desc="a day", unit="step", mininterval=5) as bar:
-        for number, places in enumerate(path.split(each)):
+    found: dict[str, list[Any]] = {name: [] for name in ("steps", "sizes", "errors", "known")}
+    latencies: dict[str, list[list[float]]] = {name: [] for name in TIMED}
+    slow, first = 0, number * count
+    chunks = _path().split(each)[first : first + count]
+    with tqdm.tqdm(total=count * each, desc="a day", unit="step", mininterval=5) as bar:
+        for look, places in enumerate(chunks, start=first):
             senses = torch.cat([sensor.sense(world, part)[1] for part in places.split(4096)])
             times = np.empty((each, 4))
             for row in range(each):
-                step, place = number * each + row, places[row]
-                key = keys[step // TURN % len(keys)]
+                key, place = keys[(look * each + row) // TURN % len(keys)], places[row]
                 times[row, 0] = time.perf_counter()
                 memory.write(place[None], SD, senses[row : row + 1])
                 times[row, 1] = time.perf_counter()
-                memory.read(place, SD, THRESHOLD)
+                if timed:
+                    memory.read(place, SD, THRESHOLD)
                 times[row, 2] = time.perf_counter()
-                memory.sample(
-                    place, SD, key, NUMBER, temperature=1.0, location_temperature=100.0,
-                    seed=generator, method="cells",
-                )  # fmt: skip
+                if timed:
+                    _draw(memory, place, key, generator)
                 times[row, 3] = time.perf_counter()
-                if after_step is not None:
-                    after_step()
+                if forgetter is not None:
+                    forgetter.step()
             bar.update(each)
             took = np.diff(times, axis=1)
             slow += int((took.sum(axis=1) > PERIOD).sum())
-            parts = dict(zip(("write", "read", "sample"), took.T, strict=True))
-            for name, values in {"step": took.sum(axis=1), **parts}.items():
+            parts = dict(zip(TIMED[1:], took.T, strict=True))
+            for name, values in {TIMED[0]: took.sum(axis=1), **parts}.items():
                 latencies[name].append([*np.quantile(values, [0.5, 0.99]).tolist(), values.max()])
-            found = memory.read_with_support(new, SD, THRESHOLD)
-            error = torch.linalg.vector_norm(found.mean - truth, dim=-1)
-            looks["steps"].append((number + 1) * each)
-            looks["sizes"].append(len(memory))
-            looks["errors"].append(float(error.mean()))
-            looks["known"].append(float(found.known.double().mean()))
-    strides = torch.linalg.vector_norm(path.diff(dim=0).double(), dim=1)
-    return {
-        "range": RANGE,
-        "kilometres": float(strides.sum()) / 1000,
-        **looks,
-        "latencies": {name: np.array(values).T.tolist() for name, values in latencies.items()},
-        "quantiles": ["median", "p99", "worst"],
-        "steps_above_period": slow,
-    }
+            support = memory.read_with_support(new, SD, THRESHOLD)
+            error = torch.linalg.vector_norm(support.mean - truth, dim=-1)
+            found["steps"].append((look + 1) * each)
+            found["sizes"].append(len(memory))
+            found["errors"].append(float(error.mean()))
+            found["known"].append(float(support.known.double().mean()))
+    if forgetter is not None:
+        forgetter.finish()
+    memory.save(_file(folder, number + 1))
+    if number > 0:
+        _file(folder, number - 1).unlink(missing_ok=True)  # a gigabyte; only the last is needed
+    return {**found, "latencies": latencies, "slow": slow}
+
+
+def _memory(
+    folder: Path,
+    policy: ForgettingPolicy | None,
+    number: int,
+    keys: list[torch.Tensor],
+    generator: torch.Generator,
+) -> SpatialMemory:
+    """Begin a memory, or go on with the one that the part before has left."""
+    if number == 0:
+        capacity = 2 * policy.start_at if policy else STEPS
+        return SpatialMemory(2, SENSORY, max_memory_size=capacity)
+    memory = SpatialMemory.load(_file(folder, number))
+    for key in keys:  # the first draw with a key takes in the whole memory, once a life
+        _draw(memory, torch.zeros(2), key, generator)
+    return memory
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"memory-{number}.safetensors"
+
+
+def _draw(
+    memory: SpatialMemory, place: torch.Tensor, key: torch.Tensor, generator: torch.Generator
+) -> None:
+    memory.sample(
+        place, SD, key, NUMBER, temperature=1.0, location_temperature=100.0, seed=generator,
+        method="cells",
+    )  # fmt: skip
+
+
+def _path() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(500)
+    torch.randn(PLACES, 2, generator=generator)  # the places that looks ask for come first
+    return walk(STEPS, generator)
 
 
 def walk(number: int, generator: torch.Generator) -> torch.Tensor:
@@ -142,15 +210,26 @@ def walk(number: int, generator: torch.Generator) -> torch.Tensor:
     return torch.from_numpy(path)
 
 
-STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
-    "remembering": remembering,
-    "forgetting": forgetting,
+# An hour. The second part begins with what the first one left.
+SHORT: dict[str, Any] = {"parts": 2, "looks": 1, "timed": False}
+# Which prunings have come to their end at a look depends on the speed, and moves errors a little.
+STUDIES = {
+    "remembering": Study(
+        remembering,
+        lambda part: remembering(part, **SHORT),
+        [Same("steps"), Same("sizes"), Same("errors"), Same("known"), Same("kilometres")],
+    ),
+    "forgetting": Study(
+        forgetting,
+        lambda part: forgetting(part, **SHORT),
+        [Same("steps"), Same("errors", tolerance=0.02), Same("known", tolerance=0.02)],
+    ),
 }
 
 
-def main(names: list[str]) -> int:
-    """Run studies, all by default."""
-    return run_studies(STUDIES, RESULTS, names)
+def main(options: list[str]) -> int:
+    """Run studies, all by default; for the options see `benchmarks.studies`."""
+    return run_studies(STUDIES, RESULTS, options)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks import origins
 from tools import check_site, settings
 
 ENGINE = ["jupyter", "book", "build", "--html", "--execute", "--strict"]
@@ -49,6 +50,9 @@ def main() -> int:
             raise
     seconds = time.monotonic() - started
     index = (settings.SITE / "index.html").relative_to(settings.ROOT)
+    for study in origins.stored(settings.ROOT):
+        if not study.current:
+            print(f"Older than the code that makes it: the study {study}")
     print(f"Built {summary}, {executed} executed anew, in {seconds:.0f} s: {index}")
     return 0
 

@@ -1,6 +1,7 @@
 """The build fails when it should, and executes only what it must."""
 
 import fcntl
+import json
 import re
 import shutil
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks import origins
 from tools import build, settings
 
 CHAPTER = """\
@@ -146,6 +148,24 @@ def test_the_last_line_says_what_was_built_and_where(small_project, capsys):
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("Built 1 page with 0 figures, 0 executed anew, in ")
     assert last.endswith(": _build/html/index.html")
+
+
+def test_studies_older_than_their_code_are_named(small_project, capsys):
+    folder, patch = small_project
+    patch.setattr(settings, "NOTEBOOKS", folder / "notebooks")
+    (folder / "chapter.md").write_text("# One\n\nWords.\n")
+    results = folder / "benchmarks" / "results"
+    results.mkdir(parents=True)
+    study = results.parent / "study_tiny.py"
+    study.write_text("x = 1\n")
+    origin = {"code": origins.digest_of_code([study], folder), "commit": "abc", "date": "today"}
+    (results / "tiny.json").write_text(json.dumps({"lives": {"origin": origin}}))
+    assert build.main() == 0, capsys.readouterr().err
+    assert "Older" not in capsys.readouterr().out
+    study.write_text("x = 2\n")
+    assert build.main() == 0
+    line = "Older than the code that makes it: the study tiny: lives (today, abc)"
+    assert line in capsys.readouterr().out
 
 
 def test_a_finding_of_the_check_fails_the_build(small_project, capsys):

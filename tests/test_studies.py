@@ -1,0 +1,299 @@
+"""Studies go on where they were interrupted, say where they come from, and can be confirmed."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+from benchmarks import origins, studies
+from benchmarks.studies import FleetingParts, Missing, Same, Study, Within, run_studies
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A small project: the file of its results, which do not exist."""
+    files = {
+        "tree_world/__init__.py": "",
+        "tree_world/sums.py": '"""Sums."""\nfrom . import parts\nfrom .deep.er import x\n',
+        "tree_world/parts.py": 'def part():\n    """Give a part."""\n    return 1  # of it\n',
+        "tree_world/deep/__init__.py": "",
+        "tree_world/deep/er.py": "x = 1\n",
+        "tree_world/other.py": "y = 1\n",
+        "benchmarks/__init__.py": "",
+        "benchmarks/study_tiny.py": "def run():\n    from tree_world.sums import x\n",
+        "benchmarks/results/speed.json": '{"rows": []}',
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "benchmarks" / "results" / "tiny.json"
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+
+class Life:
+    """A study of three parts that notes which it runs, and can be interrupted in one."""
+
+    def __init__(self):
+        self.ran = []
+        self.interrupt_in = None
+
+    def one(self, seed):
+        self.ran.append(seed)
+        if seed == self.interrupt_in:
+            raise KeyboardInterrupt
+        return {"seed": seed, "error": np.float64(seed) / 3, "by": {1: np.arange(2)}}
+
+    def study(self, part, seeds=(0, 1, 2)):
+        found = [part(f"life {seed}", self.one, seed) for seed in seeds]
+        return {"errors": [one["error"] for one in found], "by": found[0]["by"]}
+
+    @property
+    def studies(self):
+        short = lambda part: self.study(part, seeds=(0, 1))  # noqa: E731
+        return {"lives": Study(self.study, short, [Same("errors"), Within("errors")])}
+
+
+def test_a_study_goes_on_where_it_was_interrupted(project, capsys):
+    life = Life()
+    life.interrupt_in = 2
+    assert run_studies(life.studies, project, []) == 130
+    assert not project.exists()
+    assert "interrupted" in capsys.readouterr().out
+    life.interrupt_in = None
+    assert run_studies(life.studies, project, ["lives"]) == 0
+    assert life.ran == [0, 1, 2, 2]
+    assert run_studies(life.studies, project, []) == 0
+    assert life.ran == [0, 1, 2, 2]
+    assert run_studies(life.studies, project, ["--anew"]) == 0
+    assert life.ran == [0, 1, 2, 2, 0, 1, 2]
+    kept = json.loads(project.read_text())["lives"]
+    assert kept["errors"] == [0.0, 0.33333, 0.66667]
+    assert kept["by"] == {"1": [0, 1]}
+    assert set(kept["origin"]["seconds_of_parts"]) == {"life 0", "life 1", "life 2"}
+    assert not list(project.parents[2].rglob("*.tmp"))
+
+
+def test_a_part_that_is_taken_from_before_is_what_it_was_when_it_ran(tmp_path):
+    first, again = studies.KeptParts(tmp_path), studies.KeptParts(tmp_path)
+    value = {1: np.float32([0.1]), "nothing": float("nan")}
+    assert repr(first("one", lambda: value)) == repr(again("one", pytest.fail))
+    assert repr(FleetingParts(tmp_path)("one", lambda: value)) == repr(first("two", lambda: value))
+
+
+def test_parts_are_of_the_code_the_versions_and_the_machine_that_made_them(project, monkeypatch):
+    life = Life()
+    runs = 0
+    library = project.parents[2] / "tree_world/deep/er.py"
+    for change in (
+        lambda: library.write_text("x = 2\n"),
+        lambda: monkeypatch.setattr(studies, "machine", lambda: {"processor": "other"}),
+        lambda: monkeypatch.setattr(origins, "versions", lambda: {"torch": "0"}),
+    ):
+        assert run_studies(life.studies, project, []) == 0
+        runs += 3
+        assert len(life.ran) == runs
+        change()
+    assert run_studies(life.studies, project, []) == 0
+    assert len(life.ran) == runs + 3
+    library.write_text("x = 2  # said\n")
+    assert run_studies(life.studies, project, []) == 0
+    assert len(life.ran) == runs + 3
+
+
+def test_two_parts_of_one_name_are_refused(tmp_path):
+    part = studies.KeptParts(tmp_path)
+    part("a/b: c", int)
+    with pytest.raises(ValueError, match="'a/b: c'"):
+        part("a/b: c", int)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_json_cannot_hold_is_named(tmp_path):
+    with pytest.raises(TypeError, match="there is a object"):
+        studies.KeptParts(tmp_path)("one", object)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_others_stay_when_one_study_is_written(project):
+    project.write_text('{"old": {"date": "then"}}')
+    assert run_studies(Life().studies, project, []) == 0
+    assert set(json.loads(project.read_text())) == {"old", "lives"}
+
+
+@pytest.mark.parametrize("wrong", ["dies", "--quick"])
+def test_what_does_not_exist_is_named(project, capsys, wrong):
+    assert run_studies(Life().studies, project, [wrong]) == 2
+    assert f"{wrong}; there are lives" in capsys.readouterr().out
+
+
+# --- agreement -----------------------------------------------------------------------------------
+
+STORED = {"errors": [[1.0, 2.0], [3.0, 4.0]], "name": "a", "by": {"x": 10, "y": float("nan")}}
+
+
+@pytest.mark.parametrize(
+    ("where", "short"),
+    [
+        ("errors", {"errors": [[1.0005, 2.0]]}),
+        ("errors/1", {"errors": [[], [3.0]]}),
+        ("by", {"by": {"y": float("nan")}}),
+        ("name", {"name": "a"}),
+        ("", {"name": "a", "by": {"x": 10}}),
+    ],
+)
+def test_the_same_agrees(where, short):
+    assert Same(where)(short, STORED) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "short", "complaint"),
+    [
+        ("errors", {"errors": [[1.002, 2.0]]}, "errors/0/0 is 1.002, stored 1"),
+        ("errors", {"errors": []}, "nothing is compared"),
+        ("errors", {"errors": [[1.0, 2.0, 3.0]]}, "errors/0 is"),
+        ("by", {"by": {"z": 1}}, "by is"),
+        ("by/x", {"by": {"x": True}}, "by/x is True, stored 10"),
+        ("by/x", {"by": {"x": float("nan")}}, "by/x is nan"),
+        ("name", {"name": "b"}, "name is 'b', stored 'a'"),
+    ],
+)
+def test_what_is_not_the_same_is_named(where, short, complaint):
+    (found,) = Same(where)(short, STORED)
+    assert complaint in found
+
+
+def test_a_mean_agrees_within_the_interval_of_what_is_stored():
+    generator = np.random.default_rng(0)
+    stored = {"errors": generator.normal(10, 1, 20).tolist()}
+    hits = [
+        not Within("errors", level=0.9)({"errors": generator.normal(10, 1, 3).tolist()}, stored)
+        for _ in range(200)
+    ]
+    assert 0.75 < np.mean(hits) < 0.99
+    (complaint,) = Within("errors")({"errors": [14.0, 15.0]}, stored)
+    assert "the mean of errors is 14.5, stored 9.8" in complaint
+    (complaint,) = Within("errors")({"errors": []}, stored)
+    assert "must be a list" in complaint
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(Missing, match="there is no errors/2, for '2' is missing"):
+        Same("errors/2")(STORED, STORED)
+
+
+def test_a_short_form_is_confirmed_or_not(project, capsys):
+    life = Life()
+    assert run_studies(life.studies, project, ["--short"]) == 1
+    assert "tiny: lives: nothing is stored" in capsys.readouterr().out
+    assert run_studies(life.studies, project, []) == 0
+    before = project.read_text()
+    assert run_studies(life.studies, project, ["--short"]) == 0
+    assert life.ran == [0, 1, 2, 0, 1]
+    assert "tiny: lives: agrees" in capsys.readouterr().out
+    project.write_text(before.replace("0.33333", "0.34"))
+    assert run_studies(life.studies, project, ["--short", "lives"]) == 1
+    told = capsys.readouterr().out
+    assert "tiny: lives: does NOT agree" in told
+    assert "errors/1 is 0.333333, stored 0.34" in told
+    project.write_text(before.replace('"errors"', '"mistakes"'))
+    assert run_studies(life.studies, project, ["--short"]) == 1
+    assert "there is no errors" in capsys.readouterr().out
+
+
+def test_a_study_without_a_check_is_refused():
+    with pytest.raises(ValueError, match="`agrees`"):
+        Study(dict, dict, [])
+
+
+def test_a_study_without_a_short_form_is_named(project, capsys):
+    old = {"old": lambda: {"size": 1}}
+    assert run_studies(old, project, []) == 0
+    assert run_studies(old, project, ["--short"]) == 1
+    assert "tiny: old: has no short form" in capsys.readouterr().out
+
+
+# --- origins -------------------------------------------------------------------------------------
+
+
+def code(project):
+    root = project.parents[2]
+    return origins.digest_of_code([root / "benchmarks/study_tiny.py"], root)
+
+
+def test_the_code_of_a_study_is_all_that_it_imports(project):
+    root = project.parents[2]
+    found = origins.code_of([root / "benchmarks/study_tiny.py"], root)
+    assert {path.relative_to(root).as_posix() for path in found} == {
+        "benchmarks/study_tiny.py",
+        *(f"tree_world/{name}.py" for name in ("__init__", "sums", "parts")),
+        *("tree_world/deep/__init__.py", "tree_world/deep/er.py"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "changes"),
+    [
+        ("tree_world/parts.py", 'def part():\n    """Give."""\n\n    return 1\n', False),
+        ("tree_world/parts.py", 'def part():\n    """Give."""\n    return 2\n', True),
+        ("tree_world/parts.py", "def part():\n\n    # of it\n    return 1\n", False),
+        ("tree_world/parts.py", 'def part():\n    """Give."""; return 2\n', True),
+        ("tree_world/parts.py", 'def part(): "Give a part."; return 2\n', True),
+        ("tree_world/parts.py", 'def part():\n    return "# 1"\n', True),
+        ("tree_world/other.py", "y = 2\n", False),
+        ("tree_world/deep/__init__.py", "z = 1\n", True),
+    ],
+)
+def test_code_counts_and_words_do_not(project, name, text, changes):
+    before = code(project)
+    (project.parents[2] / name).write_text(text)
+    assert (code(project) != before) == changes
+
+
+def test_the_digest_sees_the_library(tmp_path):
+    path = origins.ROOT / "benchmarks/study_day.py"
+    names = {found.name for found in origins.code_of([path])}
+    assert {"study_day.py", "machine.py", "memory.py", "forgetting.py", "sampling.py"} <= names
+    assert not {"studies.py", "origins.py", "evaluation.py", "plotting.py"} & names
+
+
+def git(root, *arguments):
+    identity = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+    command = ["git", "-C", str(root), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_stored_study_says_by_which_commit_and_whether_its_code_is_that_of_today(project):
+    root = project.parents[2]
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "one")
+    commit = git(root, "rev-parse", "--short=10", "HEAD")
+    assert run_studies(Life().studies, project, []) == 0
+    made = json.loads(project.read_text())["lives"]["origin"]
+    assert made["commit"] == commit
+    assert made["versions"]["torch"]
+    (study,) = origins.stored(root)
+    assert (study.study, study.commit, study.current) == ("tiny: lives", commit, True)
+    assert str(study) == f"tiny: lives ({made['date']}, {commit})"
+    (root / "tree_world/parts.py").write_text("part = 3\n")
+    (study,) = origins.stored(root)
+    assert not study.current
+    assert run_studies(Life().studies, project, []) == 0
+    assert json.loads(project.read_text())["lives"]["origin"]["commit"] == f"{commit} and changes"
+
+
+def test_a_result_of_unknown_origin_is_not_that_of_todays_code(project):
+    project.write_text('{"lives": {"errors": [1.0]}}')
+    (study,) = origins.stored(project.parents[2])
+    assert not study.current
+    assert str(study) == "tiny: lives (date not known, commit not known)"
+
+
+def test_every_stored_study_of_the_project_says_where_it_comes_from():
+    found = origins.stored()
+    assert found
+    assert all(study.commit and study.date[:2] == "20" for study in found)
