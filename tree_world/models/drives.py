@@ -353,10 +353,7 @@ class DriveSplit:
         return drive_examples(config, ("", *self.train_names), self.met_amounts)
 
     def calibration_examples(self, config: TreeWorldConfig) -> DriveExamples:
-        """Examples to calibrate with: names kept for that, and the amounts met in training.
-
-        No name and no amount among them is held out for tests.
-        """
+        """Examples to calibrate with: names kept for that, met amounts; nothing held out."""
         return drive_examples(config, self.calibration_names, self.met_amounts)
 
     def test_examples(
@@ -571,14 +568,14 @@ def fit_drives(
             steps,
         )
         found = weight.detach().to(torch.float32)
-    if not bool(torch.isfinite(found).all() and torch.isfinite(gradient).all()):
+    # A loss that curves by at least the penalty lies at most this far above its minimum.
+    above = float(gradient.square().sum()) / (2 * penalty)
+    if not (math.isfinite(above) and bool(torch.isfinite(found).all())):
         raise ValueError(
             f"senses go up to {float(values.abs().max()):.3g}, too far for their products to be "
             "summed. Bring them to the scale of one."
         )
-    # A loss that curves by at least the penalty lies at most this far above its minimum.
-    above = float(gradient.square().sum()) / (2 * penalty)
-    if not above <= _LOSS_TOLERANCE:
+    if above > _LOSS_TOLERANCE:
         warnings.warn(
             f"the fit stopped before its minimum: after max_steps={steps} the loss may be up to "
             f"{above:.2g} too high. Raise max_steps or penalty, or bring senses to one scale.",
