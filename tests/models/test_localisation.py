@@ -97,11 +97,121 @@ def test_a_guess_is_a_prior(localiser):
     )
 
 
+def around(number=300, seed=0):
+    return 100 * torch.randn(number, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def taught(places, senses, **options):
+    memory = SpatialMemory(2, senses.shape[-1], max_memory_size=1000, **options)
+    memory.write(places, 5.0, senses)
+    return memory
+
+
+@pytest.mark.parametrize("sense", [[0.0, 0.0, 0.0], [0.3, -7.1, 1e3], [1e-9, 0.0, 0.0]])
+@pytest.mark.parametrize("order", ["constant", "linear"])
+def test_where_all_smells_alike_all_places_are_equally_probable(sense, order):
+    memory = taught(around(), torch.tensor(sense).expand(300, 3))
+    localiser = Localiser(memory, order=order)
+    for smell in (sense, [5.0, 5.0, 5.0]):
+        posterior = localiser.locate(smell)
+        number = len(localiser.places)
+        torch.testing.assert_close(posterior.probabilities, torch.full((number,), 1 / number))
+        assert posterior.entropy == pytest.approx(np.log2(number), abs=1e-6)
+        assert not posterior.identifiable
+        torch.testing.assert_close(posterior.mean, localiser.places.mean(dim=0), atol=0.1, rtol=0)
+    guessed = localiser.locate(sense, [20.0, 10.0], 10.0)
+    assert guessed.identifiable  # by the guess
+    torch.testing.assert_close(guessed.peak, torch.tensor([20.0, 10.0]), atol=1.0, rtol=0)
+
+
+def test_all_alike_is_not_told_however_small_the_memory_is():
+    posterior = Localiser(taught(around() / 100, torch.ones(300, 3))).locate([1.0, 1.0, 1.0])
+    assert not posterior.identifiable
+
+
+def test_neighbours_that_are_all_alike_tell_their_half():
+    """No read has any spread: the smell is one of two, far from each other."""
+    places = around() * 0.2
+    left = torch.arange(300) < 150
+    places[left] -= 500.0
+    senses = torch.where(left[:, None], torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
+    localiser = Localiser(taught(places, senses))
+    posterior = localiser.locate([1.0, 0.0])
+    assert torch.isfinite(posterior.probabilities).all()
+    there = localiser.places[:, 0] < -250
+    assert posterior.probabilities[there].sum() > 0.999
+    assert posterior.probabilities[there].max() < 2 / there.sum()
+    assert torch.isfinite(localiser.locate([0.5, 0.5]).probabilities).all()
+    assert torch.isfinite(localiser.locate([100.0, -100.0]).probabilities).all()
+
+
+@pytest.mark.parametrize("default", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("inference", [False, True])
+@pytest.mark.parametrize(
+    "kind",
+    [{}, {"dtype": torch.float64}, {"storage_dtype": torch.float16}, {"embed_dim": 4}],
+    ids=str,
+)
+def test_precision_is_that_of_the_memory(default, inference, kind):
+    places = around()
+    senses = torch.stack([f(places / 50) for f in (torch.sin, torch.cos)], dim=1).flatten(1)
+    senses = torch.cat([senses, senses[:, :1] - senses[:, 1:2]], dim=1)  # four numbers in five
+    expected = Localiser(taught(places, senses)).locate(senses[7])
+    torch.set_default_dtype(default)
+    try:
+        with torch.inference_mode(inference):
+            localiser = Localiser(taught(places, senses, **kind))
+            posterior = localiser.locate(senses[7])
+            guessed = localiser.locate(senses[7].tolist(), places[7].tolist(), 20.0)
+            assert localiser.holds(posterior, places[7].tolist())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    wanted = kind.get("dtype", torch.float32)
+    for tensor in (localiser.places, posterior.probabilities, posterior.mean, guessed.peak):
+        assert tensor.dtype == wanted
+    assert (guessed.peak - places[7]).norm() < 20.0
+    torch.testing.assert_close(posterior.peak.float(), expected.peak, atol=3.0, rtol=0)
+
+
+def test_of_a_batch_one_row_is_meant():
+    places, others = around(), around(seed=1) + 1000.0
+    senses = torch.cat([(places / 50).sin(), (places / 50).cos()], dim=-1)
+    batch = taught(torch.stack([places, others]), torch.stack([senses, senses]))
+    batch.delete(batch.ids[1][200:], row=1)
+    with pytest.raises(ValueError, match="batch of 2: say by row"):
+        Localiser(batch)
+    for row in (2, -1, True, "first"):
+        with pytest.raises(ValueError, match="row must be a whole number from 0 to 1"):
+            Localiser(batch, row=row)
+    for row, alone in enumerate(
+        (taught(places, senses), taught(others[:200], senses[:200])),
+    ):
+        expected, found = Localiser(alone), Localiser(batch, row=row)
+        torch.testing.assert_close(found.places, expected.places)
+        assert found.width == expected.width
+        torch.testing.assert_close(
+            found.locate(senses[3]).probabilities, expected.locate(senses[3]).probabilities
+        )
+    batch.delete(batch.ids[1][40:200], row=1)
+    with pytest.raises(ValueError, match="but there are 40"):
+        Localiser(batch, row=1)
+
+
 def test_wrong_input_is_refused(localiser):
     with pytest.raises(ValueError, match="sense must have shape"):
         localiser.locate(torch.zeros(3))
     with pytest.raises(ValueError, match="guess_sd"):
         localiser.locate(torch.zeros(384), [0.0, 0.0])
+    with pytest.raises(ValueError, match="none was given"):
+        localiser.locate(torch.zeros(384), None, 3.0)
+    with pytest.raises(ValueError, match="one sense"):
+        localiser.locate(torch.zeros(2, 384))
+    with pytest.raises(ValueError, match="guess must be one place"):
+        localiser.locate(torch.zeros(384), [[0.0, 0.0], [1.0, 1.0]], 3.0)
+    with pytest.raises(ValueError, match="guess must be one place"):
+        localiser.locate(torch.zeros(384), [0.0, 0.0], [1.0, 1.0, 1.0])
+    with pytest.raises(ValueError, match="no number can say"):
+        localiser.locate(torch.zeros(384), [1e200, 0.0], 1e-200)
     with pytest.raises(ValueError, match="guess_sd must be positive"):
         localiser.locate(torch.zeros(384), [0.0, 0.0], 0.0)
     few = SpatialMemory(2, 3)

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _TESTS = 200  # observations that are held out to find the width of the likelihood
 _AROUND = 2.5  # cells around the most probable one that count as the same peak
 _WIDTHS = np.geomspace(0.02, 20.0, 61)
+_LEAST_TAU = 1e-3  # of the deviation of all senses: neighbours that are alike leave some doubt
+_ALIKE = 16  # units of rounding: senses that differ by no more are the same
+# The default mode opens up the squares, and loses the digits far from the origin.
+_EXACT = "donot_use_mm_for_euclid_dist"
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Posterior:
     entropy : float
         In bits; log₂ of the number of places if nothing is known.
     identifiable : bool
-        Whether the region is small enough to say that the place can be told.
+        Whether the region is small enough to say that the place can be told. Never if all that the
+        memory knows is alike, and there is no guess.
     """
 
     probabilities: torch.Tensor
@@ -70,13 +75,17 @@ class Localiser:
 
     where d is the dimension of the *world*: senses have many numbers, but change along d directions
     only. :math:`\tau^2` is the read's squared spread plus that of the median place over the
-    effective number of observations. One width b serves all places. It is the one with which the
-    credible regions of observations that were held out hold the true place as often as they claim.
+    effective number of observations, and at least a thousandth of the deviation of all senses. One
+    width b serves all places. It is the one with which the credible regions of observations that
+    were held out hold the true place as often as they claim. If all senses in the memory are
+    alike, no sense tells anything: all places are equally probable.
+
+    Everything is computed in the precision and on the device of the memory.
 
     Parameters
     ----------
     memory : SpatialMemory
-        With at least 50 observations, in its first row. Later changes are not seen.
+        With at least 50 observations. Later changes are not seen.
     spacing : float, default=10.0
         Side of the cells in metres.
     match_threshold : float, default=50.0
@@ -91,6 +100,8 @@ class Localiser:
         Of the reads.
     seed : int or torch.Generator, default=0
         Which observations are held out.
+    row : int, optional
+        Row of the batch; needed where the memory has more than one.
 
     Attributes
     ----------
@@ -102,7 +113,8 @@ class Localiser:
     Raises
     ------
     ValueError
-        If the memory holds too few observations, or a number is out of its range.
+        If the memory holds too few observations, or a number is out of its range; if the memory is
+        a batch, and `row` does not say which one is meant.
     """
 
     def __init__(
@@ -115,11 +127,14 @@ class Localiser:
         largest_area: float | None = None,
         order: str = "linear",
         seed: SeedLike = 0,
+        *,
+        row: int | None = None,
     ) -> None:
-        if len(memory) < 50:
+        locations, sds, senses = _observations_of(memory, row)
+        if len(locations) < 50:
             raise ValueError(
                 "to localise takes a memory of at least 50 observations, some of which are held "
-                f"out, but there are {len(memory)}."
+                f"out, but there are {len(locations)}."
             )
         if not 0 < credibility < 1:
             raise ValueError(f"credibility must lie strictly between 0 and 1, not {credibility}.")
@@ -132,37 +147,47 @@ class Localiser:
             else positive_distance("largest_area", largest_area)
         )
         self._dim = memory.sensory_dim
-        locations, sds = memory.memory_locations[0], memory.memory_location_sds[0]
-        grid = _grid_around(locations, spacing, match_threshold)
+        range_of_senses = float((senses.amax(dim=0) - senses.amin(dim=0)).max())
+        rounding = torch.finfo(memory.storage_dtype).eps * float(senses.abs().max())
+        self._all_alike = range_of_senses <= _ALIKE * rounding
+        around = senses.double() - senses.double().mean(dim=0)
+        least = _LEAST_TAU * float(around.square().sum(dim=-1).mean().sqrt())
+        grid = _grid_around(locations, self.spacing, match_threshold)
 
-        def read(source: SpatialMemory) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        def read(which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            source = type(memory)(
+                dim, memory.sensory_dim, max_memory_size=len(which), dtype=memory.dtype,
+                device=memory.device,
+            )  # fmt: skip
+            source.write(locations[which], sds[which], senses[which])
             found = source.read_with_support(grid, location_sd, match_threshold, order=order)
-            spread, number = found.spread[found.known], found.effective_sample_size[found.known]
+            if not bool(found.known.any()):
+                raise ValueError("the memory knows no place: widen match_threshold.")
+            means, spread = found.mean[found.known], found.spread[found.known].double()
+            number = found.effective_sample_size[found.known].double()
+            if self._all_alike:  # up to rounding, which must not decide
+                return grid[found.known], means[:1].expand_as(means), torch.ones_like(spread)
             # One observation has no spread, but is no surer for it.
             tau = (spread.square() + float(spread.median()) ** 2 / number).sqrt()
-            return grid[found.known], found.mean[found.known], tau
+            return grid[found.known], means, tau.clamp_min(least)
 
         # Held-out observations are read back from the others.
         generator = make_generator(seed)
-        shuffled = torch.randperm(len(locations), generator=generator)
+        shuffled = torch.randperm(len(locations), generator=generator).to(locations.device)
         held_out = shuffled[: min(_TESTS, len(locations) // 5)]
-        rest = shuffled[len(held_out) :]
-        senses = _decoded(memory)
-        partial = type(memory)(dim, memory.sensory_dim, max_memory_size=len(rest))
-        partial.write(locations[rest], sds[rest], senses[rest])
-        self.places, self._means, self._taus = read(partial)
-        if len(self.places) == 0:
-            raise ValueError("the memory knows no place: widen match_threshold.")
+        self.places, self._means, self._taus = read(shuffled[len(held_out) :])
         self.width = self._calibrated(senses[held_out], locations[held_out])
-        self.places, self._means, self._taus = read(memory)
+        self.places, self._means, self._taus = read(shuffled.sort().values)
 
     # --- the width of the likelihood -------------------------------------------------------------
 
     def _calibrated(self, senses: torch.Tensor, locations: torch.Tensor) -> float:
-        steps, true_cells = torch.cdist(locations, self.places).min(dim=-1)
+        steps, true_cells = torch.cdist(locations, self.places, compute_mode=_EXACT).min(dim=-1)
         # No width helps where nothing is known.
         known = steps <= self.spacing * math.sqrt(self.places.shape[1]) / 2
         true_cells = true_cells[known]
+        if not bool(known.any()):
+            return 1.0
         squares, log_tau = self._squares(senses[known]), self._taus.log()
         coverages = []
         for width in _WIDTHS:
@@ -177,7 +202,8 @@ class Localiser:
 
     def _squares(self, senses: torch.Tensor) -> torch.Tensor:
         """Squared distances of senses (n, sensory_dim) to what is read, over τ²."""
-        return torch.cdist(senses, self._means).square() / self._taus.square()
+        apart = torch.cdist(senses, self._means, compute_mode=_EXACT).double()
+        return (apart / self._taus).square()
 
     # --- answers ---------------------------------------------------------------------------------
 
@@ -207,24 +233,38 @@ class Localiser:
         ValueError
             If shapes do not fit, or a guess comes without its deviation.
         """
-        value = as_points(sense, self._dim, "sense").detach().reshape(-1)
-        log_p = (
-            -self._squares(value[None])[0] / (2 * self.width**2)
-            - self.places.shape[1] * self._taus.log()
-        ).double()
+        dtype, device = self.places.dtype, self.places.device
+        value = as_points(sense, self._dim, "sense", dtype, device).detach()
+        if value.numel() != self._dim:
+            raise ValueError(
+                f"sense must be one sense, of shape ({self._dim},), not {tuple(value.shape)}: "
+                "locate senses one by one."
+            )
+        dim = self.places.shape[1]
+        log_p = -self._squares(value.reshape(1, -1))[0] / (2 * self.width**2)
+        log_p = log_p - dim * self._taus.log()
         if guess is not None:
             log_p = log_p + _log_prior(self.places, guess, guess_sd)
+        elif guess_sd is not None:
+            raise ValueError("guess_sd is the deviation of a guess, but none was given.")
+        if not bool(torch.isfinite(log_p.max())):
+            raise ValueError(
+                "what was given is so far from all that the memory knows that no number can say "
+                "how improbable it is: check sense and guess, or give a larger guess_sd."
+            )
         p = log_p.softmax(dim=-1)
         order = p.argsort(descending=True)
         before = p[order].cumsum(dim=0) - p[order]
-        region = torch.zeros(len(p), dtype=torch.bool)
+        region = torch.zeros(len(p), dtype=torch.bool, device=device)
         region[order[before < self.credibility]] = True
-        area = float(region.sum()) * self.spacing ** self.places.shape[1]
-        mean = (p[:, None] * self.places.double()).sum(dim=0)
+        area = float(region.sum()) * self.spacing**dim
+        # Summed from one of the places: far from the origin digits are few.
+        mean = self.places[0] + (p @ (self.places - self.places[0]).double()).to(dtype)
         entropy = float(-(p * p.clamp_min(1e-300).log2()).sum())
+        says_something = guess is not None or not self._all_alike
         return Posterior(
-            p.to(torch.float32), mean.to(torch.float32), self._peak(p, int(order[0])), region,
-            area, entropy, area <= self.largest_area,
+            p.to(dtype), mean, self._peak(p, int(order[0])), region, area, entropy,
+            says_something and area <= self.largest_area,
         )  # fmt: skip
 
     def _peak(self, p: torch.Tensor, best: int) -> torch.Tensor:
@@ -247,8 +287,9 @@ class Localiser:
         -------
         bool
         """
-        where = as_points(place, self.places.shape[1], "place").reshape(1, -1)
-        nearest = torch.cdist(where, self.places)[0]
+        dtype, device = self.places.dtype, self.places.device
+        where = as_points(place, self.places.shape[1], "place", dtype, device).reshape(1, -1)
+        nearest = torch.cdist(where, self.places, compute_mode=_EXACT)[0]
         at = int(nearest.argmin())
         inside = float((where[0] - self.places[at]).abs().max()) <= self.spacing / 2 * (1 + 1e-5)
         return bool(posterior.region[at]) and inside
@@ -304,23 +345,51 @@ def read_location(
 def _log_prior(
     places: torch.Tensor, guess: PointsLike, guess_sd: PointsLike | float | None
 ) -> torch.Tensor:
-    centre = as_points(guess, places.shape[1], "guess").reshape(-1).double()
+    dim, device = places.shape[1], places.device
+    centre = as_points(guess, dim, "guess", torch.float64, device).detach()
     if guess_sd is None:
         raise ValueError("a guess needs its standard deviation: give guess_sd in metres.")
-    sd = torch.as_tensor(guess_sd, dtype=torch.float64).expand(centre.shape)
+    sd = torch.as_tensor(guess_sd, dtype=torch.float64, device=device).detach()
+    if centre.numel() != dim or sd.numel() not in (1, dim):
+        raise ValueError(
+            f"guess must be one place, of shape ({dim},), and guess_sd one number or one for each "
+            f"axis, but their shapes are {tuple(centre.shape)} and {tuple(sd.shape)}."
+        )
     if not bool((torch.isfinite(sd) & (sd > 0)).all()):
         raise ValueError(f"guess_sd must be positive and finite, in metres, not {guess_sd}.")
-    return -0.5 * ((places.double() - centre) / sd).square().sum(dim=-1)
+    steps = (places.double() - centre.reshape(-1)) / sd.reshape(-1)
+    return -0.5 * steps.square().sum(dim=-1)
 
 
 def _grid_around(locations: torch.Tensor, spacing: float, margin: float) -> torch.Tensor:
     axes = [
-        torch.arange(float(low) - margin, float(high) + margin + spacing, spacing)
-        for low, high in zip(locations.amin(dim=0), locations.amax(dim=0), strict=True)
+        torch.arange(low - margin, high + margin + spacing, spacing, dtype=torch.float64).to(
+            locations
+        )
+        for low, high in zip(
+            locations.amin(dim=0).tolist(), locations.amax(dim=0).tolist(), strict=True
+        )
     ]
     return torch.cartesian_prod(*axes).reshape(-1, len(axes))
 
 
-def _decoded(memory: SpatialMemory) -> torch.Tensor:
-    senses = memory.memory_senses[0].detach()
-    return senses if memory.projection is None else memory.projection.decode(senses)
+def _observations_of(
+    memory: SpatialMemory, row: int | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Places, deviations and senses of one row of a batch, as they were before any projection."""
+    if row is None and memory.batch_size > 1:
+        raise ValueError(
+            f"the memory is a batch of {memory.batch_size}: say by row which one to localise in, "
+            "for example row=0."
+        )
+    row = 0 if row is None else row
+    if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < memory.batch_size:
+        raise ValueError(
+            f"row must be a whole number from 0 to {memory.batch_size - 1}, not {row!r}."
+        )
+    sds = memory.memory_location_sds[row].detach()
+    there = torch.isfinite(sds).all(dim=-1)  # shorter rows are filled up
+    senses = memory.memory_senses[row].detach()[there]
+    if memory.projection is not None:
+        senses = memory.projection.decode(senses)
+    return memory.memory_locations[row].detach()[there], sds[there], senses
