@@ -259,10 +259,11 @@ def test_everything_is_known_unless_told_otherwise(scents):
 
 
 @pytest.mark.parametrize(
-    ("half_width", "cells"), [(0.0, 5), (-1.0, 5), (np.nan, 5), (np.inf, 5), (5.0, 0)]
+    ("half_width", "cells"),
+    [(0.0, 5), (-1.0, 5), (np.nan, 5), (np.inf, 5), (5.0, 0), (5.0, 2.5), (5.0, True)],
 )
 def test_a_grid_needs_a_size(half_width, cells):
-    with pytest.raises(ValueError, match="half_width"):
+    with pytest.raises(ValueError, match="(half_width|cells_per_axis) of a map must be"):
         plotting.MapGrid(half_width, cells)
 
 
@@ -278,7 +279,7 @@ def test_maps_are_for_the_plane(make_world):
 
 
 def test_no_figure_without_panels():
-    with pytest.raises(ValueError, match="at least one map"):
+    with pytest.raises(ValueError, match="whole number of at least 1"):
         plotting.map_panels(0)
 
 

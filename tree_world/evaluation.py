@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.stats
 
+from tree_world.validation import whole_number
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
@@ -314,9 +316,7 @@ def reliability(forecast: ArrayLike, outcome: ArrayLike, num_bins: int = 10) -> 
             f"forecasts and outcomes must lie between 0 and 1, but {int((~inside).sum())} pairs do "
             f"not, the first of them pair {first}: {given[first]:g} and {happened[first]:g}."
         )
-    whole = isinstance(num_bins, (int, np.integer)) and not isinstance(num_bins, bool)
-    if not whole or num_bins < 1:
-        raise ValueError(f"num_bins must be a whole number of at least 1, but is {num_bins!r}.")
+    num_bins = whole_number("num_bins", num_bins, least=1)
     bins = np.minimum((given * num_bins).astype(int), num_bins - 1)
     counts = np.bincount(bins, minlength=num_bins)
     filled = counts > 0

@@ -38,7 +38,13 @@ from sklearn.decomposition import PCA
 
 from tree_world.evaluation import Estimate, Reliability, SurvivalCurve
 from tree_world.simulation import DirectionalSensor, Recording, SimpleSensor, TreeWorld
-from tree_world.validation import PointsLike, as_points, as_unit_vectors
+from tree_world.validation import (
+    PointsLike,
+    as_points,
+    as_unit_vectors,
+    positive_distance,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -184,11 +190,8 @@ class MapGrid:
     cells_per_axis: int = 100
 
     def __post_init__(self) -> None:
-        if not (0 < self.half_width < float("inf") and self.cells_per_axis >= 1):
-            raise ValueError(
-                "a map needs a positive, finite half_width in metres and at least one cell, not "
-                f"half_width={self.half_width}, cells_per_axis={self.cells_per_axis}."
-            )
+        positive_distance("half_width of a map", self.half_width)
+        whole_number("cells_per_axis of a map", self.cells_per_axis, least=1)
 
     @property
     def points(self) -> torch.Tensor:
@@ -252,8 +255,7 @@ def map_panels(num_panels: int = 1) -> tuple[Figure, list[Axes]]:
     ValueError
         If there is no panel to make.
     """
-    if num_panels < 1:
-        raise ValueError(f"a figure needs at least one map, but num_panels is {num_panels}.")
+    num_panels = whole_number("num_panels of a figure", num_panels, least=1)
     width = TEXT_WIDTH if num_panels > 1 else 0.8 * TEXT_WIDTH
     figure, axes = plt.subplots(
         1, num_panels, figsize=(width, width / num_panels + 0.45), sharey=True,

@@ -523,3 +523,12 @@ def test_a_copied_world_is_a_world_of_its_own(random_world):
         twin.config.edible_health = 7.0
     twin.run(20, record=False)
     assert state_of(twin) == state_of(world)
+
+
+@pytest.mark.parametrize("num_steps", [2.5, True, "3", -1, None])
+def test_steps_are_counted_in_whole_numbers(random_world, num_steps):
+    world = random_world(0)
+    with pytest.raises(ValueError, match="num_steps must be a whole number of at least 0"):
+        world.run(num_steps)
+    assert world.time == 0
+    assert world.run(np.int64(2)).num_steps == 2

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from tree_world.simulation.sensors import Sensor
+from tree_world.validation import positive_distance, real_number
 
 
 class AgentModel(Protocol):
@@ -91,12 +92,10 @@ class ExploringModel:
     def __init__(
         self, max_step_length: float = 10.0, turn_sd: float = 0.5, uses_sight: bool = True
     ) -> None:
-        if not 0 < max_step_length < float("inf"):
-            raise ValueError(f"max_step_length must be positive metres, not {max_step_length}.")
-        if not 0 <= turn_sd < float("inf"):
-            raise ValueError(f"turn_sd must be zero or more, not {turn_sd}.")
-        self.max_step_length = float(max_step_length)
-        self.turn_sd = float(turn_sd)
+        self.max_step_length = positive_distance("max_step_length", max_step_length)
+        self.turn_sd = real_number("turn_sd", turn_sd)
+        if not 0 <= self.turn_sd < float("inf"):
+            raise ValueError(f"turn_sd must be zero or more, and finite, not {turn_sd}.")
         self.uses_sight = uses_sight
 
     def reset(self) -> None:

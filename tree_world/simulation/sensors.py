@@ -9,7 +9,13 @@ import numpy as np
 import torch
 
 from tree_world.simulation.config import TreeWorldConfig
-from tree_world.validation import PointsLike, as_points, as_unit_vectors, positive_distance
+from tree_world.validation import (
+    PointsLike,
+    as_points,
+    as_unit_vectors,
+    positive_distance,
+    real_number,
+)
 
 if TYPE_CHECKING:
     from tree_world.simulation.world import TreeWorld
@@ -73,12 +79,12 @@ class SimpleSensor:
         can_see_fruit_distance: float = 100.0,
     ) -> None:
         self.max_sense_distance = positive_distance("max_sense_distance", max_sense_distance)
-        if not 0 < edge_strength < 1:
+        self.edge_strength = real_number("edge_strength", edge_strength)
+        if not 0 < self.edge_strength < 1:
             raise ValueError(
                 "edge_strength must lie strictly between 0 and 1, the share of a scent that is "
                 f"left at max_sense_distance, but {edge_strength} was given."
             )
-        self.edge_strength = float(edge_strength)
         self.can_see_fruit_distance = _not_negative(
             "can_see_fruit_distance", can_see_fruit_distance
         )
@@ -183,12 +189,12 @@ class DirectionalSensor:
         can_see_fruit_distance: float = 100.0,
     ) -> None:
         self.max_sense_distance = positive_distance("max_sense_distance", max_sense_distance)
-        if not -1 <= heading_tolerance < 1:
+        self.heading_tolerance = real_number("heading_tolerance", heading_tolerance)
+        if not -1 <= self.heading_tolerance < 1:
             raise ValueError(
                 "heading_tolerance is the cosine of half the angle of the cone of sight and must "
                 f"lie in [-1, 1), but {heading_tolerance} was given."
             )
-        self.heading_tolerance = float(heading_tolerance)
         self.can_see_fruit_distance = _not_negative(
             "can_see_fruit_distance", can_see_fruit_distance
         )
@@ -283,9 +289,10 @@ def distances_to_trees(places: torch.Tensor, world: TreeWorld) -> torch.Tensor:
 
 
 def _not_negative(name: str, value: float) -> float:
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{name} must be a finite distance in metres, zero or more, not {value}.")
-    return float(value)
+    number = real_number(name, value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"{name} must be a finite distance in metres, zero or more, not {number}.")
+    return number
 
 
 def as_tree_array(trees: tuple[Any, ...]) -> np.ndarray:

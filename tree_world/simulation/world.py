@@ -20,7 +20,13 @@ from tree_world.simulation.sensors import (
     as_tree_array,
     distances_to_trees,
 )
-from tree_world.validation import SeedLike, as_points, as_unit_vectors, make_generator
+from tree_world.validation import (
+    SeedLike,
+    as_points,
+    as_unit_vectors,
+    make_generator,
+    whole_number,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -371,10 +377,9 @@ class TreeWorld:
         Raises
         ------
         ValueError
-            If `num_steps` is negative.
+            If `num_steps` is negative, or no whole number.
         """
-        if num_steps < 0:
-            raise ValueError(f"num_steps must be zero or more, but {num_steps} was given.")
+        num_steps = whole_number("num_steps", num_steps, least=0)
         recorder = Recorder()
         agent = self.agent
         recorder.add_state(agent.position, agent.heading, agent.health)
