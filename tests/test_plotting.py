@@ -263,7 +263,7 @@ def test_everything_is_known_unless_told_otherwise(scents):
     [(0.0, 5), (-1.0, 5), (np.nan, 5), (np.inf, 5), (5.0, 0), (5.0, 2.5), (5.0, True)],
 )
 def test_a_grid_needs_a_size(half_width, cells):
-    with pytest.raises(ValueError, match="(half_width|cells_per_axis) of a map must be"):
+    with pytest.raises(ValueError, match=r"(half_width|cells_per_axis) of a map must be"):
         plotting.MapGrid(half_width, cells)
 
 
