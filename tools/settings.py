@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 NOTEBOOKS = BOOK / "notebooks"
 THEME = BOOK / "_theme"
+BINDINGS = Path(__file__).with_name("bindings.py")
 BUILD = ROOT / "_build"
 SITE = BUILD / "html"
 CONTENT = BUILD / "site"
@@ -184,6 +186,7 @@ def site_environment() -> dict[str, str]:
         "TREE_WORLD_CELL_TIMES": str(CACHE / "cell-times.txt"),
         "BOOK_ROOT": str(ROOT),
         "BOOK_CACHE": str(CACHE),
+        "BOOK_BINDINGS": json.dumps([sys.executable, str(BINDINGS)]),
         "BOOK_COLOPHON": json.dumps(colophon()),
     }
 

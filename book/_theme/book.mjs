@@ -1,4 +1,6 @@
-// The book as the engine serves it: settings, pages, the files they show, and how long cells took.
+// The book as the engine serves it: settings, pages, the files they show, how long cells took, and
+// which cell a computed number comes from.
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -41,6 +43,7 @@ export async function openBook(address) {
     data.seconds = timesOfPage(data, times);
     tellOutputs(data);
   }
+  await tellNumbers([...pages.values()]);
   return {
     title: project.title ?? "", description: project.description ?? "", contents, pages, load,
     files: await filesOf(pages.values(), load),
@@ -62,6 +65,58 @@ function tellOutputs(data) {
     const { alt, tags = [] } = block.data;
     visit(block, (node) => { if (node.type === "output") Object.assign(node, { alt, expected: tags.includes("raises-exception") }); });
   });
+}
+
+// --- where numbers come from ---------------------------------------------------------------------
+
+/**
+ * Each cell gets a name (`cellId`) that stays while its code does, and each computed number its place in the page's
+ * list `numbers`: of its expression and the name of the cell that it comes from, if there is one.
+ */
+async function tellNumbers(pages) {
+  const steps = pages.map((data) => {
+    const seen = new Map();
+    const [found, cells, expressions] = [[], [], []];
+    visit(data.mdast, (node) => {
+      if (node.type === "code" && node.executable) {
+        const digest = createHash("sha256").update(node.value ?? "").digest("hex").slice(0, 8);
+        seen.set(digest, (seen.get(digest) ?? 0) + 1);
+        node.cellId = `cell-${digest}${seen.get(digest) > 1 ? `-${seen.get(digest)}` : ""}`;
+        cells.push(node.cellId);
+        found.push({ cell: node.value ?? "" });
+      } else if (node.type === "inlineExpression") {
+        node.number = expressions.length;
+        expressions.push(node.value);
+        found.push({ expression: node.value });
+      }
+    });
+    return { found, cells, expressions };
+  });
+  const origins = await originsOf(JSON.stringify(steps.map(({ found }) => found)), steps);
+  pages.forEach((data, index) => {
+    const { cells, expressions } = steps[index];
+    data.numbers = expressions.map((expression, number) => [expression, cells[origins[index]?.[number]] ?? null]);
+  });
+}
+
+const answered = new Map();
+
+/** Python knows what a cell binds: `tools/bindings.py` is asked once for all pages, and again when one changes. */
+async function originsOf(question, steps) {
+  const [program, ...options] = JSON.parse(process.env.BOOK_BINDINGS ?? "[]");
+  if (!program || steps.every(({ expressions }) => expressions.length === 0)) return [];
+  if (!answered.has(question)) {
+    answered.clear();
+    answered.set(question, await new Promise((resolve, reject) => {
+      const child = execFile(program, options, { maxBuffer: 1e8 }, (error, printed) => {
+        if (error) reject(new Error(`where numbers come from could not be found: ${error.message}`));
+        else resolve(JSON.parse(printed));
+      });
+      child.stdin.on("error", () => {}); // then the program has failed, which is told above
+      child.stdin.end(question);
+    }));
+  }
+  return answered.get(question);
 }
 
 // --- files ---------------------------------------------------------------------------------------

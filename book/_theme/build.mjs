@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import sharp from "sharp";
 import { downloads, openBook, visit } from "./book.mjs";
-import { page } from "./page.mjs";
+import { numbersAddress, numbersScript, page } from "./page.mjs";
 import { searchIndex } from "./search.mjs";
 
 const { BUILD_DIRECTORY: target, CONTENT_CDN: content, BOOK_CACHE: cache } = process.env;
@@ -77,6 +77,7 @@ async function build() {
     const made = page(book, slug, null);
     made.used.forEach((where) => used.add(where));
     await write(slug === "index" ? "index.html" : `${slug}/index.html`, made.html);
+    if (data.numbers.length) await write(numbersAddress(slug), numbersScript(data));
     for (const file of downloads(data)) await write(`downloads/${file.name}`, await readFile(file.source));
   }
   for (const where of used) {

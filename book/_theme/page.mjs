@@ -157,7 +157,7 @@ ${brand}
 ${searchButton}
 ${html(list)}
 </nav>
-<main id="text" tabindex="-1">
+<main id="text" tabindex="-1"${data.numbers.length ? ` data-numbers="${numbersAddress(slug)}"` : ""}>
 <div class="masthead">
 ${enumerator && slug !== "index" ? `<p class="eyebrow">Chapter ${escape(enumerator)}</p>` : ""}
 <h1>${escape(title)}</h1>
@@ -175,6 +175,10 @@ ${cards.join("\n")}`;
   const options = { title: slug === "index" ? book.title : title, bookTitle: book.title, description: description ?? book.description };
   return { html: document({ ...options, prefix: context.prefix, picture: book.picture?.(data), body, live }), used: context.used };
 }
+
+/** Where the list of a page's computed numbers lies: a script, which a page from disk may load, and only if it is asked for. */
+export const numbersAddress = (slug) => `assets/numbers/${slug}.js`;
+export const numbersScript = (data) => `globalThis.pageNumbers=${JSON.stringify(data.numbers)};\n`;
 
 /** What an author sees when a page cannot be made; `data-error` makes it findable. */
 export function errorPage(pathname, error, live) {

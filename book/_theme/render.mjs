@@ -152,9 +152,9 @@ function source(node) {
 function frame(parts, node, folded, context) {
   const seconds = context.seconds?.get(node);
   const time = seconds >= 0.05 ? h("span.time", { title: "Time of this cell" }, duration(seconds)) : null;
-  if (folded) return h("details.cell.folded", h("summary", folded, time), parts);
+  if (folded) return h("details.cell.folded", { id: node.cellId }, h("summary", folded, time), parts);
   const name = languageName(node.lang);
-  return h("div.cell", name || time ? h("div.cell-head", h("span", name), time) : null, parts);
+  return h("div.cell", { id: node.cellId }, name || time ? h("div.cell-head", h("span", name), time) : null, parts);
 }
 
 export const duration = (seconds) => (seconds < 10 ? `${seconds.toFixed(1)} s` : seconds < 120 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(1)} min`);
@@ -179,7 +179,10 @@ function codeCell(node, context) {
   if (removed(input)) cell.push(...foldedTexts.map((part) => h("div.cell", part)));
   else if (hidden(input) || node.visibility === "hide") cell.push(frame([source(input)], input, "Show code", context), ...foldedTexts.map((part) => h("div.cell.alone", part)));
   else cell.push(frame([source(input), ...foldedTexts], input, null, context));
-  return [...cell, ...images.map((image) => h("figure", enlargeable(image))), ...others.flatMap((child) => render(child, context))];
+  const shown = [...cell, ...images.map((image) => h("figure", enlargeable(image))), ...others.flatMap((child) => render(child, context))];
+  // Where code is not shown, a number leads to what stands in its place.
+  if (removed(input) && input?.cellId) shown.unshift(h("span.cell-place", { id: input.cellId }));
+  return shown;
 }
 
 /** What a kernel printed may come in several messages, as time would have it: those of one stream are one text. */
@@ -256,8 +259,10 @@ function output(node, context) {
   throw new Error(`no way to show an output that is only ${Object.keys(bundle).join(", ") || "empty"} ${place(context)}`);
 }
 
+/** What a sentence has computed. The script tells where it comes from, by its place in the list of the page. */
 function inlineExpression(node, context) {
-  return children(node, context);
+  const value = children(node, context);
+  return context.quoting || node.number === undefined ? value : h("samp", { dataN: node.number }, value);
 }
 
 // --- pictures, figures, tables -------------------------------------------------------------------

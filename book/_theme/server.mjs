@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import http from "node:http";
 import path from "node:path";
 import { downloads, NotFound, openBook } from "./book.mjs";
-import { errorPage, page } from "./page.mjs";
+import { errorPage, numbersAddress, numbersScript, page } from "./page.mjs";
 import { searchIndex } from "./search.mjs";
 
 const { HOST = "localhost", PORT = "3000", CONTENT_CDN_PORT = "3100" } = process.env;
@@ -16,6 +16,11 @@ const types = {
 
 async function answer(pathname) {
   if (pathname === "/assets/search-index.js") return searchIndex(await openBook(content));
+  if (pathname.startsWith("/assets/numbers/")) {
+    const data = [...(await openBook(content)).pages.values()].find(({ slug }) => pathname === `/${numbersAddress(slug)}`);
+    if (!data) throw new NotFound(`There is no ${pathname}.`);
+    return numbersScript(data);
+  }
   if (pathname.startsWith("/assets/")) {
     const file = path.join(import.meta.dirname, "public", path.normalize(pathname));
     return readFile(file).catch(() => { throw new NotFound(`There is no ${pathname}.`); });

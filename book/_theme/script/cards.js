@@ -4,6 +4,11 @@ import { element, targetOf } from "./dom.js";
 
 const GAP = 8;
 
+let watch = () => {};
+
+/** Let a link that was made later have a card; `show` gives its content, of which the first part is read aloud. */
+export const giveCard = (link, show) => watch(link, show);
+
 export function setUpCards() {
   const card = element("div", { className: "card-over", id: "card-over", popover: "manual" });
   card.setAttribute("role", "tooltip");
@@ -18,27 +23,29 @@ export function setUpCards() {
     owner = null;
     card.hidePopover();
   };
-  const open = (link) => {
+  const open = (link, show) => {
     clearTimeout(timer);
     if (link === owner) return;
-    const content = contentOf(link);
+    const content = show ? show() : contentOf(link);
     if (!content) return;
     close();
     owner = link;
     card.replaceChildren(...content);
-    link.setAttribute("aria-describedby", card.id);
+    if (show) content[0].id = "card-aloud";
+    link.setAttribute("aria-describedby", show ? "card-aloud" : card.id);
     card.showPopover();
     place(card, link);
   };
   const later = (what, delay) => { clearTimeout(timer); timer = setTimeout(what, delay); };
 
-  for (const link of document.querySelectorAll("main a.reference, main a.citation, main .footnote a")) {
-    link.addEventListener("pointerenter", (event) => { if (event.pointerType !== "touch") later(() => open(link), 150); });
+  watch = (link, show) => {
+    link.addEventListener("pointerenter", (event) => { if (event.pointerType !== "touch") later(() => open(link, show), 150); });
     link.addEventListener("pointerleave", () => later(close, 250));
-    link.addEventListener("focus", () => { if (link.matches(":focus-visible")) open(link); });
+    link.addEventListener("focus", () => { if (link.matches(":focus-visible")) open(link, show); });
     link.addEventListener("blur", close);
     link.addEventListener("click", close);
-  }
+  };
+  for (const link of document.querySelectorAll("main a.reference, main a.citation, main .footnote a")) watch(link);
   card.addEventListener("pointerenter", () => clearTimeout(timer));
   card.addEventListener("pointerleave", () => later(close, 250));
   addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });

@@ -150,7 +150,7 @@ function rangesOf(pattern) {
   const ranges = [];
   while (walker.nextNode()) {
     const node = walker.currentNode;
-    if (node.parentElement.closest(".katex, script, .neighbours")) continue;
+    if (node.parentElement.closest(".katex, script, .neighbours, .numbers")) continue;
     for (const match of node.data.matchAll(pattern)) {
       const range = new Range();
       range.setStart(node, match.index);
