@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import study_day, study_forgetting, study_rivals, study_scale
 from benchmarks.machine import machine
-from benchmarks.origins import origin
+from benchmarks.origins import origin, speed_sources
 from benchmarks.studies import write_whole
 
 HERE = Path(__file__).resolve().parent
@@ -46,8 +46,7 @@ def main() -> int:
             return code
         measured = json.loads(raw.read_text())["benchmarks"]
     rows = summary({(b["extra_info"]["work"], b["extra_info"]["role"]): b for b in measured})
-    made = origin([HERE / "__main__.py", *sorted(HERE.glob("test_*.py"))])
-    found = {"machine": machine(), "origin": made, "rows": rows}
+    found = {"machine": machine(), "origin": origin(speed_sources()), "rows": rows}
     write_whole(RESULTS, json.dumps(found, indent=1) + "\n")
     for row in rows:
         print(f"{row['work']:32} {row['measure']:44} {row['value']:10.4g}   bound {row['bound']:g}")

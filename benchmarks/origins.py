@@ -171,9 +171,19 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 @dataclass(frozen=True)
 class Stored:
-    """A stored result: of which study, commit and date, and whether its code is that of today."""
+    """A stored result: of which study, commit and date, and whether its code is that of today.
 
-    study: str
+    Attributes
+    ----------
+    file, name : str
+        Of the results without ``.json``, and of the study in it; a file of speeds has no names.
+    commit : str or None
+    date : str
+    current : bool
+    """
+
+    file: str
+    name: str
     commit: str | None
     date: str
     current: bool
@@ -181,9 +191,14 @@ class Stored:
     def __str__(self) -> str:
         return f"{self.study} ({self.date}, {self.commit or 'commit not known'})"
 
+    @property
+    def study(self) -> str:
+        """The file and the name in one."""
+        return f"{self.file}: {self.name}" if self.name else self.file
+
 
 def stored(root: Path = ROOT) -> list[Stored]:
-    """List the studies whose results are stored.
+    """List the studies whose results are stored, and the speeds that `make bench` has measured.
 
     Parameters
     ----------
@@ -193,18 +208,27 @@ def stored(root: Path = ROOT) -> list[Stored]:
     Returns
     -------
     list of Stored
-        Named "file: study".
     """
     found = []
     for path in sorted((root / "benchmarks" / "results").glob("*.json")):
         source = root / "benchmarks" / f"study_{path.stem}.py"
-        if not source.exists():  # speeds, that `make bench` measures anew each time
+        results = json.loads(path.read_text())
+        if "rows" in results:
+            sources, results = speed_sources(root), {"": results}
+        else:
+            sources = [source]
+        if not all(one.exists() for one in sources):
             continue
-        code = digest_of_code([source], root)
-        for name, result in json.loads(path.read_text()).items():
+        code = digest_of_code(sources, root)
+        for name, result in results.items():
             known = result.get("origin", {})
             date = known.get("date") or result.get("machine", {}).get("date", "date not known")
-            found.append(
-                Stored(f"{path.stem}: {name}", known.get("commit"), date, known.get("code") == code)
-            )
+            current = known.get("code") == code
+            found.append(Stored(path.stem, name, known.get("commit"), date, current))
     return found
+
+
+def speed_sources(root: Path = ROOT) -> list[Path]:
+    """List the programs that measure speeds."""
+    folder = root / "benchmarks"
+    return [folder / "__main__.py", *sorted(folder.glob("test_*.py"))]

@@ -64,20 +64,21 @@ def changes(code: str) -> list[tuple[str, bool]]:
         import, a definition, a loop, a ``with``, a pattern, a walrus. What is local to a function,
         a class or a comprehension is not bound.
     """
-    tree = _parsed(code)
+    tree = parsed(code)
     if tree is None:
         return []
     return list(_changes(tree))
 
 
-def _parsed(code: str) -> ast.Module | None:
+def parsed(code: str) -> ast.Module | None:
+    """Parse code as IPython runs it; None if it would not."""
     try:
         return ast.parse(code)
     except SyntaxError:
         pass
     magic = re.match(r"\s*%%\w+.*\n", code)  # of a cell: what follows is run, or it is not Python
     if magic:
-        return _parsed(code[magic.end() :])
+        return parsed(code[magic.end() :])
     from IPython.core.inputtransformer2 import TransformerManager  # slow, and seldom needed
 
     try:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import origins
-from tools import check_site, settings
+from tools import check_site, colophons, settings
 
 ENGINE = ["jupyter", "book", "build", "--html", "--execute", "--strict"]
 
@@ -38,6 +38,7 @@ def main() -> int:
         shutil.rmtree(settings.SITE, ignore_errors=True)
         try:
             executed = run_engine()
+            colophons.renew()
             findings, summary = check_site.check_book()
             if findings:
                 raise BuildError("\n".join(["The site has faults:", *map(str, findings)]))

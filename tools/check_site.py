@@ -74,7 +74,8 @@ def check_book() -> tuple[list[Finding], str]:
     project = config["projects"][0]
     wanted = [project["index"], *(page["slug"] for page in project["pages"] if page.get("slug"))]
 
-    findings = check_site(settings.SITE, wanted)
+    gone = [old for old in settings.moved() if "#" not in old]
+    findings = check_site(settings.SITE, [*wanted, *gone])
     for slug in wanted:
         if slug not in trees:
             findings.append(Finding(slug, "contents of myst.yml", "the engine made no such page"))
@@ -265,6 +266,9 @@ def _check_page(
                 yield found(address, f"<{tag}> loads from another host")
             elif address and not address.startswith("data:"):
                 yield from _check_address(site, path, address, anchors, found)
+        if tag == "meta" and (element.get("http-equiv") or "").lower() == "refresh":
+            address = (element.get("content") or "").partition("url=")[2]
+            yield from _check_address(site, path, address, anchors, found)
         href = element.get("href") if tag == "a" else None
         if href is not None and not urlsplit(href).scheme and not href.startswith("//"):
             yield from _check_address(site, path, href, anchors, found)

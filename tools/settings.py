@@ -7,11 +7,14 @@ import json
 import logging
 import os
 import platform
+import re
 import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tools import myst
 
@@ -186,9 +189,40 @@ def site_environment() -> dict[str, str]:
         "TREE_WORLD_CELL_TIMES": str(CACHE / "cell-times.txt"),
         "BOOK_ROOT": str(ROOT),
         "BOOK_CACHE": str(CACHE),
+        "BOOK_MOVED": json.dumps(moved()),
         "BOOK_BINDINGS": json.dumps([sys.executable, str(BINDINGS)]),
         "BOOK_COLOPHON": json.dumps(colophon()),
     }
+
+
+def moved() -> dict[str, str]:
+    """Read ``moved.yml``: where pages and places once were, and where they are now.
+
+    Returns
+    -------
+    dict of str to str
+        Addresses as "page" or "page#place".
+
+    Raises
+    ------
+    ValueError
+        If the file is not such a table.
+    """
+    path = ROOT / "moved.yml"
+    if not path.exists():
+        return {}
+    try:
+        table = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ValueError(f"moved.yml is not YAML: {error}") from error
+    address = re.compile(r"[\w./-]+(#[^#\s]+)?")
+    if not isinstance(table, dict) or not all(
+        isinstance(one, str) and address.fullmatch(one) for pair in table.items() for one in pair
+    ):
+        raise ValueError(
+            "moved.yml must be a table of addresses, `old: new`, each like page or page#place"
+        )
+    return table
 
 
 def colophon() -> dict[str, str]:

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import sharp from "sharp";
 import { downloads, openBook, visit } from "./book.mjs";
+import { movedPages } from "./moved.mjs";
 import { numbersAddress, numbersScript, page } from "./page.mjs";
 import { searchIndex } from "./search.mjs";
 
@@ -73,10 +74,16 @@ async function build() {
   await drawPictures(book);
   await cp(path.join(import.meta.dirname, "public"), target, { recursive: true });
   const used = new Set();
-  for (const [slug, data] of book.pages) {
+  const html = new Map();
+  for (const slug of book.pages.keys()) {
     const made = page(book, slug, null);
     made.used.forEach((where) => used.add(where));
-    await write(slug === "index" ? "index.html" : `${slug}/index.html`, made.html);
+    html.set(slug, made.html);
+  }
+  const moved = movedPages(book, html);
+  for (const [slug, text] of moved) await write(`${slug}/index.html`, text);
+  for (const [slug, data] of book.pages) {
+    await write(slug === "index" ? "index.html" : `${slug}/index.html`, html.get(slug));
     if (data.numbers.length) await write(numbersAddress(slug), numbersScript(data));
     for (const file of downloads(data)) await write(`downloads/${file.name}`, await readFile(file.source));
   }

@@ -3,9 +3,10 @@ import { toHtml } from "hast-util-to-html";
 import { toString } from "hast-util-to-string";
 import { h } from "hastscript";
 import { downloads, visit } from "./book.mjs";
+import { movedPlaces } from "./moved.mjs";
 import { duration, pageAddress, render, sanitizeHtml } from "./render.mjs";
 
-const escape = (value) => String(value ?? "").replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
+export const escape = (value) => String(value ?? "").replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 const html = (tree) => toHtml(tree, { allowDangerousHtml: true });
 
 // --- contents ------------------------------------------------------------------------------------
@@ -57,7 +58,7 @@ function plainLink(node) {
 }
 
 /** What a page was made with, so that a reader can make it again. */
-function colophon(book, data) {
+function colophon(book, data, live) {
   const { machine, ...versions } = book.colophon;
   let cells = 0;
   visit(data.mdast, (node) => { if (node.type === "code" && node.executable) cells += 1; });
@@ -67,7 +68,9 @@ function colophon(book, data) {
   return [h("section.colophon", h("h2", { id: "colophon" }, "Colophon"), h("p",
     `Computed with ${Object.entries(versions).map(([name, version]) => `${name}\u00a0${version}`).join(", ")}`, machine ? ` (${machine}). ` : ". ",
     seed === undefined ? "Every random draw takes its seed in the cell that makes it. " : `Seeds: ${seed}. `,
-    spent === undefined ? null : `The ${cells} cells took ${duration(spent)} in all. A cell that has not changed is not run again, and keeps the time of the run that made it.`))];
+    spent === undefined ? null : `The ${cells} cells took ${duration(spent)} in all. A cell that has not changed is not run again, and keeps the time of the run that made it.`),
+    // What is known only afterwards is filled in by `tools/colophons.py`; while a page is edited, nothing is.
+    live ? null : h("p.confirmed", "Its numbers are ", h("em", "not yet confirmed"), "."))];
 }
 
 function total(data) {
@@ -157,7 +160,7 @@ ${brand}
 ${searchButton}
 ${html(list)}
 </nav>
-<main id="text" tabindex="-1"${data.numbers.length ? ` data-numbers="${numbersAddress(slug)}"` : ""}>
+<main id="text" tabindex="-1"${movedAttribute(slug, context)}${data.numbers.length ? ` data-numbers="${numbersAddress(slug)}"` : ""}>
 <div class="masthead">
 ${enumerator && slug !== "index" ? `<p class="eyebrow">Chapter ${escape(enumerator)}</p>` : ""}
 <h1>${escape(title)}</h1>
@@ -167,13 +170,18 @@ ${description ? `<p class="lede">${escape(description)}</p>` : ""}
 ${html(h("div", text).children)}
 ${html(notes)}
 ${html(references(data))}
-${html(colophon(book, data))}
+${html(colophon(book, data, live))}
 <nav class="neighbours" aria-label="Previous and next">${neighbour(previous, "prev", "← Previous")}${neighbour(next, "next", "Next →")}</nav>
 </main>
 </div>
 ${cards.join("\n")}`;
   const options = { title: slug === "index" ? book.title : title, bookTitle: book.title, description: description ?? book.description };
   return { html: document({ ...options, prefix: context.prefix, picture: book.picture?.(data), body, live }), used: context.used };
+}
+
+function movedAttribute(slug, context) {
+  const places = movedPlaces(slug, context.prefix);
+  return Object.keys(places).length ? ` data-moved="${escape(JSON.stringify(places))}"` : "";
 }
 
 /** Where the list of a page's computed numbers lies: a script, which a page from disk may load, and only if it is asked for. */

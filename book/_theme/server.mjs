@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import http from "node:http";
 import path from "node:path";
 import { downloads, NotFound, openBook } from "./book.mjs";
+import { movedPages } from "./moved.mjs";
 import { errorPage, numbersAddress, numbersScript, page } from "./page.mjs";
 import { searchIndex } from "./search.mjs";
 
@@ -33,6 +34,9 @@ async function answer(pathname) {
     return readFile(wanted.source);
   }
   const slug = pathname.replace(/(^|\/)index\.html$/, "").replace(/^\/|\/$/g, "") || "index";
+  const gone = process.env.BOOK_MOVED && !book.pages.has(slug)
+    && movedPages(book, new Map([...book.pages.keys()].map((each) => [each, page(book, each, null).html]))).get(slug);
+  if (gone) return gone;
   if (!book.pages.has(slug)) throw new NotFound(`The engine has no page "${slug}". Is it in the contents of myst.yml, and did its cells run?`);
   return page(book, slug, CONTENT_CDN_PORT).html;
 }

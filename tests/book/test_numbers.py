@@ -17,7 +17,8 @@ EXPRESSIONS = {  # in the section on numbers of the specimen; what each leads to
 }
 MARKED = "main .computed"
 TOPS = """() => [...document.querySelectorAll("main *:not(.card-over, .card-over *, .computed)")]
-    .map((element) => element.getBoundingClientRect()).filter(({ width, height }) => width || height)
+    .map((element) => element.getBoundingClientRect())
+    .filter(({ width, height }) => width || height)
     .map(({ left, top, width, height }) => [left, top + scrollY, width, height].map(Math.round))"""
 
 

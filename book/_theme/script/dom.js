@@ -14,4 +14,9 @@ export function stored(storage, key) {
   try { return JSON.parse(window[storage].getItem(key)); } catch { return null; }
 }
 
-export const targetOf = (hash) => (hash.length > 1 ? document.getElementById(decodeURIComponent(hash.slice(1))) : null);
+/** The place that the end of an address names; what is not well written there is taken as it is. */
+export function placeOf(hash) {
+  try { return decodeURIComponent(hash.slice(1)); } catch { return hash.slice(1); }
+}
+
+export const targetOf = (hash) => (hash.length > 1 ? document.getElementById(placeOf(hash)) : null);

@@ -1,5 +1,5 @@
 // Where the reader is: in the outline, behind a link into something folded, and the next time.
-import { element, store, stored, targetOf } from "./dom.js";
+import { element, placeOf, store, stored, targetOf } from "./dom.js";
 
 export function followReading() {
   const links = [...document.querySelectorAll(".sidebar .sections a")];
@@ -20,7 +20,15 @@ export function followReading() {
 
 export function openWhatIsLinkedTo() {
   const target = targetOf(location.hash);
+  if (!target) return followMoved();
   for (let folded = target?.closest("details:not([open])"); folded; folded = folded.parentElement.closest("details:not([open])")) folded.open = true;
+}
+
+/** A place that once was on this page may be on another one now. */
+function followMoved() {
+  const moved = JSON.parse(document.querySelector("main").dataset.moved ?? "{}");
+  const place = placeOf(location.hash);
+  if (Object.hasOwn(moved, place)) location.replace(moved[place]);
 }
 
 const KEY = "tree-world-place";
