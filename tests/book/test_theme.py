@@ -222,7 +222,7 @@ def test_colours_of_a_terminal_are_kept(pages):
 
 def test_cells_are_folded_and_left_out_as_they_ask(pages):
     tree = pages["cells/index.html"]
-    folded, below_figure = having(tree, "details", "folded")
+    folded, below_figure, _ = having(tree, "details", "folded")
     assert "input folded" in text(folded)
     assert text(below_figure.find("summary")).startswith("Code")
     (output,) = having(tree, "details", "output")
