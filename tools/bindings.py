@@ -158,8 +158,8 @@ def _defined(node: ast.AST, scope: frozenset[str] | None) -> Iterator[tuple[str,
         declared = {
             name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names
         }
-        for part in node.body:
-            yield from _changes(part, frozenset(declared))
+        for statement in node.body:
+            yield from _changes(statement, frozenset(declared))
         yield from _told([node.name], scope)
 
 

@@ -44,10 +44,12 @@ def renew() -> int:
         if not path.exists() or not source.exists():
             continue
         before = path.read_text()
+        place = _PLACE.search(before)
+        if place is None:
+            continue
+        filled += 1
         words = f"{confirmed(source, stamp)} {drawn(source, studies)}".strip()
-        after, count = _PLACE.subn(lambda place, words=words: place[1] + words + place[2], before)
-        if count:
-            filled += 1
+        after = before[: place.start()] + f"{place[1]}{words}{place[2]}" + before[place.end() :]
         if after != before:
             temporary = path.with_suffix(".tmp")
             temporary.write_text(after)

@@ -5,6 +5,7 @@ Needs the system's Chromium.
 
 import io
 import re
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -17,9 +18,9 @@ from tools.browser import load_everything
 
 # The engine names a page after its file, without the number that orders the files.
 CHAPTERS = {re.sub(r"^\d+-", "", path.stem): path for path in settings.chapters()}
-PAGES = {"index": "index.html"} | {
-    name: f"{name}/index.html" for name in (*CHAPTERS, "figures", "symbols")
-}
+TOC = (settings.ROOT / "myst.yml").read_text()
+NAMES = [re.sub(r"^\d+-", "", Path(file).stem) for file in re.findall(r"- file: (\S+)", TOC)]
+PAGES = {name: "index.html" if name == "index" else f"{name}/index.html" for name in NAMES}
 BY_NAME = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
 FROM_DISK = pytest.mark.parametrize("address", ["from disk"], indirect=True)
 
@@ -50,7 +51,8 @@ def focused(page, attribute="textContent"):
 
 def test_the_pages_are_those_of_the_site(built_site):
     pages = {path.relative_to(built_site).as_posix() for path in built_site.rglob("*.html")}
-    assert pages == set(PAGES.values())
+    gone = {f"{old}/index.html" for old in settings.moved() if "#" not in old}
+    assert pages == set(PAGES.values()) | gone
 
 
 def count_figures(name):
