@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test notebooks bench confirm live lab screenshots format lock clean distclean
+.PHONY: help setup build test notebooks chapter diff bench confirm live lab screenshots format lock clean distclean
 
 help: ## print this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -24,6 +24,9 @@ test: setup ## check style, types, library, notebooks and site
 
 notebooks: setup ## run what changed into the reference notebooks in book/notebooks
 	@$(BIN)/python -m tools.notebooks
+
+chapter: setup ## run one chapter into its reference notebook (NAME=03-drives)
+	@$(BIN)/python -m tools.notebooks $(if $(NAME),$(NAME),--one)
 
 bench: setup ## measure speed and memory, and write benchmarks/results (FULL=1: all studies, too)
 	@$(BIN)/python -m benchmarks $(if $(FULL),--full)

@@ -41,8 +41,7 @@ _PLAIN_ARGUMENTS = {
     *("blockquote", "epigraph", "pull-quote", "grid-item", "tab-set"),
 }
 _TITLES = {"tab-item", "tabItem", "tab"}  # arguments that are shown, but hold no roles
-# Options that a reader sees; the engine reads those of the first kind as MyST.
-_PARSED_OPTIONS = {"header", "footer"}
+# Options that a reader sees, beside headers and footers, which are read as MyST.
 _SHOWN_OPTIONS = {"alt", "caption", "title", "placeholder"}
 # Roles whose content is read as MyST, and those that show it as it is.
 _PARSED_ROLES = {
@@ -314,7 +313,7 @@ class _Reader:
         elif argument and name not in _PLAIN_ARGUMENTS:
             self.fill(inner, argument, line, nested=True)
         for option, (value, at) in options.items():
-            if option in _PARSED_OPTIONS and isinstance(value, str):
+            if option == "header" and isinstance(value, str):
                 self.fill(inner, value, line + at, nested=True)
             elif option in _SHOWN_OPTIONS and isinstance(value, str):
                 inner.parts.append(Piece(line + at, value))
@@ -323,6 +322,8 @@ class _Reader:
             head = Block("head", line, inner.parts)
             inner.parts = [head] if head.parts else []
             self.fill(inner, text, line + offset, nested=True)
+        if isinstance(footer := options.get("footer", ("", 0))[0], str):
+            self.fill(inner, footer, line, nested=True)
 
     def _cell(
         self,

@@ -3,8 +3,12 @@
 nbval runs each cell of a notebook and compares what it prints with what is stored, to the letter,
 and leaves pictures out. Here numbers may differ a little and pictures are compared:
 
-- text must be the same, number by number and word by word; a number may differ by
-  ``RELATIVE_TOLERANCE`` of itself or by ``ABSOLUTE_TOLERANCE``, whichever is more;
+- text must be the same, number by number and word by word. Whole numbers are compared exactly;
+  another number may differ by ``RELATIVE_TOLERANCE`` of itself or by ``ABSOLUTE_TOLERANCE``,
+  whichever is more;
+- the values of expressions in prose, which nbval does not know of, are computed in the same kernel,
+  each cell of prose at its place, and compared like text, but to ``RELATIVE_TOLERANCE`` alone: what
+  is printed to two digits must keep them, however small it is;
 - a picture must have the same size, and the root of the mean squared difference of its colour
   values (0 to 255) must not exceed ``PIXEL_TOLERANCE``.
 
@@ -17,16 +21,19 @@ import base64
 import io
 import math
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import numpy as np
 import pytest
 from nbval.kernel import RunningKernel
-from nbval.plugin import IPyNbCell
+from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
 from PIL import Image
 
-from tools import settings
+from tools import computed, myst, notebooks, settings
 
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-6
@@ -36,21 +43,29 @@ PIXEL_TOLERANCE = 2.0
 _NUMBER = re.compile(
     r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w])"
 )
+_WHOLE = re.compile(r"[-+−]?[\d,]+")
+_FENCE = "`" * 40
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Put the comparison, and the way to run a cell, in the place of nbval's."""
+    """Put our comparison, and our way to run cells, in the place of nbval's."""
+    IPyNbFile.collect = _collect
+    IPyNbCell.runtest = _run_cell
     IPyNbCell.compare_outputs = _compare_cell
+    RunningKernel.await_reply = _await_reply
     RunningKernel.execute_cell_input = _execute_cell
     RunningKernel.__init__ = _start_kernel
 
 
-def compare_text(stored: str, new: str) -> str | None:
+def compare_text(stored: str, new: str, absolute: float = ABSOLUTE_TOLERANCE) -> str | None:
     """Compare two texts up to small differences of their numbers.
 
     Parameters
     ----------
     stored, new : str
+    absolute : float, default=ABSOLUTE_TOLERANCE
+        By how much a number that is not whole may differ, if that is more than the relative
+        tolerance grants it.
 
     Returns
     -------
@@ -63,7 +78,7 @@ def compare_text(stored: str, new: str) -> str | None:
         if before != now:
             return f"text {before!r} became {now!r}"
         if index < min(len(stored_numbers), len(new_numbers)):
-            fault = _compare_numbers(stored_numbers[index], new_numbers[index])
+            fault = _compare_numbers(stored_numbers[index], new_numbers[index], absolute)
             if fault:
                 return fault
     if len(stored_words) != len(new_words):
@@ -71,14 +86,49 @@ def compare_text(stored: str, new: str) -> str | None:
     return None
 
 
-def _compare_numbers(stored: str, new: str) -> str | None:
+def _compare_numbers(stored: str, new: str, absolute: float) -> str | None:
     before, now = (float(text.replace(",", "").replace("−", "-")) for text in (stored, new))
-    if math.isclose(before, now, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE):
+    if _WHOLE.fullmatch(stored) or _WHOLE.fullmatch(new):
+        if before == now:
+            return None
+        return f"number {stored} became {new}; whole numbers are compared exactly"
+    if math.isclose(before, now, rel_tol=RELATIVE_TOLERANCE, abs_tol=absolute):
         return None
     return (
         f"number {stored} became {new}, more than the tolerance of {RELATIVE_TOLERANCE:g} "
-        f"relative or {ABSOLUTE_TOLERANCE:g} absolute"
+        "relative" + (f" or {absolute:g} absolute" if absolute else "")
     )
+
+
+def compare_value(stored: Any, new: Any) -> str | None:
+    """Compare two values of an expression in prose.
+
+    Parameters
+    ----------
+    stored, new : dict
+        Entries as `tools.computed` describes them.
+
+    Returns
+    -------
+    str or None
+        What differs, in words; None if nothing does.
+    """
+    wrong = computed.fault(new)
+    if wrong:
+        return wrong
+    if "result" not in stored:
+        return "no value is stored. Run: make notebooks"
+    before, now = (dict(one["result"].get("data", {})) for one in (stored, new))
+    if sorted(before) != sorted(now):
+        return f"{sorted(before)} became {sorted(now)}"
+    for kind in sorted(before):
+        texts = _joined(before[kind]), _joined(now[kind])
+        fault = (
+            compare_pictures(*texts) if kind == "image/png" else compare_text(*texts, absolute=0.0)
+        )
+        if fault:
+            return f"{texts[0]} became {texts[1]}: {fault}" if kind == "text/plain" else fault
+    return None
 
 
 def compare_pictures(stored: str, new: str) -> str | None:
@@ -174,3 +224,158 @@ def _start_kernel(self: Any, kernel_name: str, cwd: str | None = None, **options
     if folder is not None and folder.name == settings.NOTEBOOKS.name:
         folder = folder.parent
     _start(self, kernel_name, cwd=str(folder) if folder else None, **options)
+
+
+# --- values in prose, and cells that are not run -------------------------------------------------
+
+
+_collect_cells = IPyNbFile.collect
+
+
+def _collect(self: Any) -> Iterator[pytest.Item]:
+    """Collect the cells of a notebook and, between them, the values of its prose."""
+    items = {id(item.cell): item for item in _collect_cells(self)}
+    lines = lines_of_values(self.path, self.nb)
+    number = 0
+    for index, cell in enumerate(self.nb.cells):
+        skipped = notebooks.SKIP in cell.metadata.get("tags", [])
+        if id(cell) in items:
+            items[id(cell)].options["skip"] |= skipped
+            yield items[id(cell)]
+            number += 1
+        if lines[index] and not skipped:
+            name = f"Values after Cell {number - 1}" if number else "Values at the beginning"
+            if cell.cell_type == "code":
+                name = f"Repeats of Cell {number - 1}"
+            yield Values.from_parent(self, name=f"{name} ({index})", cell=cell, lines=lines[index])
+
+
+def lines_of_values(path: Path, notebook: Any) -> list[list[tuple[int, computed.Entry]]]:
+    """List what must be compared of the prose of each cell, with lines of its chapter.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A notebook; its chapter lies in the folder above, or beside it.
+    notebook : notebook
+
+    Returns
+    -------
+    list of list of (int, dict)
+        For each cell the entries that its text asks for, whether they are stored or not. Without a
+        chapter, or with another, the lines are those of the cell.
+    """
+    wanted = []
+    for cell in notebook.cells:
+        text = cell.source
+        if cell.cell_type == "code":
+            text = f"{_FENCE}{{{myst.CODE_CELL}}}\n{text}\n{_FENCE}"
+        chapter = myst.read(text)
+        items: list[myst.Expression | myst.Repeat] = [*chapter.expressions, *chapter.repeats]
+        wanted.append([(item.line, computed.entry(item)) for item in items])
+    for folder in (path.parent.parent, path.parent):
+        source = folder / f"{path.stem}.md"
+        if source.exists():
+            try:
+                lines = notebooks.value_lines(source)
+            except myst.ChapterError:
+                break
+            if [len(one) for one in lines] == [len(one) for one in wanted]:
+                return [
+                    [(line, asked) for line, (_, asked) in zip(*pair, strict=True)]
+                    for pair in zip(lines, wanted, strict=True)
+                ]
+    return wanted
+
+
+class ValuesError(Exception):
+    """Values that differ. The message names each: chapter, line, expression, old and new."""
+
+
+class Values(pytest.Item):
+    """The values of one cell of prose, or of what the caption of a code cell repeats."""
+
+    def __init__(self, *, cell: Any, lines: Any, **options: Any) -> None:
+        super().__init__(**options)
+        self.cell = cell
+        self.lines = lines
+
+    def runtest(self) -> None:
+        """Compute all values of the cell at this place, and compare each."""
+        kernel: Any = getattr(self.parent, "kernel")  # noqa: B009
+        _stop_if_dead(self)
+        asked = [one for _, one in self.lines]
+        sent = kernel.kc.execute(
+            "", store_history=False, allow_stdin=False, user_expressions=computed.requests(asked)
+        )
+        reply = _reply_to(kernel, sent, settings.CELL_TIMEOUT_SECONDS)
+        stored = computed.entries(self.cell)
+        faults = []
+        for position, new in enumerate(computed.results(asked, reply)):
+            line, one = self.lines[position]
+            old = stored[position] if position < len(stored) else {}
+            if dict(computed.plain(old)) != one:
+                old = {}
+            fault = compare_value(old, new)
+            if fault:
+                where = f"{self.path.stem}.md, line {line}"
+                faults.append(f"{where}, {one['expression']}: {fault}")
+        if len(stored) > len(asked):
+            faults.append(
+                f"{self.path.name}: {len(stored) - len(asked)} values too many are stored"
+            )
+        if faults:
+            raise ValuesError("\n".join(faults))
+
+    def repr_failure(self, excinfo: Any, style: Any = None) -> str:
+        """Say what differs, and nothing of how it was found."""
+        if isinstance(excinfo.value, ValuesError | _DeadError):
+            return str(excinfo.value)
+        return str(super().repr_failure(excinfo))
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Name the item in reports."""
+        return self.path, 0, f"{self.path.name}::{self.name}"
+
+
+class _DeadError(Exception):
+    """A kernel that died, in the cell that killed it or in one before."""
+
+
+def _reply_to(kernel: Any, sent: str, timeout: float) -> dict[str, Any]:
+    """Wait for a reply, as long as the kernel lives."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        try:
+            message = kernel.kc.get_shell_msg(timeout=1)
+        except Empty:
+            if not kernel.is_alive():
+                raise _DeadError from None
+            continue
+        if message["parent_header"].get("msg_id") == sent:
+            return dict(message["content"])
+    raise Empty
+
+
+def _await_reply(self: Any, msg_id: str, timeout: float | None = None) -> None:
+    _reply_to(self, msg_id, math.inf if timeout is None else timeout)
+
+
+def _stop_if_dead(item: Any) -> None:
+    died = getattr(item.parent, "died_in", None)
+    if died:
+        raise _DeadError(f"Not run, as the kernel died in {died}.")
+
+
+_run = IPyNbCell.runtest
+
+
+def _run_cell(self: Any) -> None:
+    try:
+        _stop_if_dead(self)
+        _run(self)
+    except _DeadError as error:
+        if not str(error):
+            self.parent.died_in = f"Cell {self.cell_num}"
+            error = _DeadError(f"In this cell{notebooks.DIED}.")
+        raise NbCellError(self.cell_num, str(error), self.cell.source) from None

@@ -15,7 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from tools import nbval_tolerance, notebooks, settings
+from tools import computed, myst, nbval_tolerance, notebooks, settings
 from tools.nbval_tolerance import compare_outputs, compare_pictures, compare_text
 
 CHAPTER = """\
@@ -44,6 +44,15 @@ print("apples are edible")
 ```{code-cell} python
 plotting.plot_kernel_profile(SimpleSensor());
 ```
+
+```{code-cell} python
+threshold = 25
+tiny = 3.21e-7
+```
+
+Within {eval}`threshold` m, {eval}`f"{tiny:.2e}"` of {eval}`f"{threshold * 0.1:.1f}"`, 25 metres.
+
+% repeats 25 metres: threshold
 """
 
 
@@ -69,8 +78,14 @@ def check(notebook, path):
         check=False,
     )
     failed = re.findall(r"^FAILED .*::Cell (\d+)", result.stdout, re.MULTILINE)
-    assert result.returncode == (1 if failed else 0), result.stdout + result.stderr
+    any_failed = failed or failed_values(result.stdout)
+    assert result.returncode == (1 if any_failed else 0), result.stdout + result.stderr
     return [int(number) for number in failed], result.stdout
+
+
+def failed_values(printed):
+    """Items of values that failed, by the cell they come after."""
+    return re.findall(r"^FAILED .*::(Values after Cell \d+)", printed, re.MULTILINE)
 
 
 def with_patch(data, size=40, shade=0):
@@ -118,6 +133,62 @@ def test_an_output_that_depends_on_the_processor_is_run_and_not_compared(execute
     notebook.cells[2].source = "# NBVAL_IGNORE_OUTPUT\nraise ValueError('it does not hold')"
     failed, printed = check(notebook, tmp_path / "small.ipynb")
     assert failed == [2], printed
+
+
+def test_a_stored_value_that_is_wrong_fails_by_line_and_expression(executed, tmp_path):
+    """End to end: stored values are compared with those that the kernel computes at their place."""
+    (tmp_path / "small.md").write_text(CHAPTER)
+    notebook = copy.deepcopy(executed)
+    values = notebook.cells[-1].metadata.user_expressions
+    assert [one.result.data["text/plain"] for one in values] == [
+        *("25", "'3.21e-07'", "'2.5'", "25.0"),
+    ]
+    values[0].result.data["text/plain"] = "35"
+    values[1].result.data["text/plain"] = "'4.21e-07'"
+    failed, printed = check(notebook, tmp_path / "small.ipynb")
+    assert failed == []
+    assert failed_values(printed) == ["Values after Cell 4"]
+    line = CHAPTER.split("\n").index("Within" + CHAPTER.partition("\nWithin")[2].split("\n")[0]) + 1
+    assert f"small.md, line {line}, threshold: 35 became 25: number 35 became 25" in printed
+    assert f"line {line}, f\"{{tiny:.2e}}\": '4.21e-07' became '3.21e-07'" in printed
+    assert "2.5" not in printed.partition("FAILURES")[2]
+
+
+def test_code_behind_a_value_that_changed_fails(executed, tmp_path):
+    notebook = copy.deepcopy(executed)
+    notebook.cells[4].source = notebook.cells[4].source.replace("25", "26")
+    failed, printed = check(notebook, tmp_path / "small.ipynb")
+    assert failed == []
+    assert failed_values(printed) == ["Values after Cell 4"]
+    for fault in ("25 became 26", "'2.5' became '2.6'", "'25 metres' was typed, but threshold is"):
+        assert fault in printed
+
+
+def test_values_that_are_not_stored_or_raise_fail(executed, tmp_path):
+    notebook = copy.deepcopy(executed)
+    last = notebook.cells[-1]
+    last.metadata.user_expressions.pop(1)
+    last.source = last.source.replace("{eval}`threshold`", "{eval}`nowhere`")
+    notebook.cells[0].source = "import os; os._exit(1)"
+    failed, printed = check(notebook, tmp_path / "small.ipynb")
+    assert failed == [0, 1, 2, 3, 4], printed  # none hangs, each says why
+    assert "In this cell the kernel died" in printed
+    assert printed.count("Not run, as the kernel died in Cell 0") >= 5
+
+    notebook.cells[0].source = executed.cells[0].source
+    failed, printed = check(notebook, tmp_path / "small.ipynb")
+    assert failed == []
+    assert "nowhere failed: NameError: name 'nowhere' is not defined" in printed
+    assert 'f"{tiny:.2e}": no value is stored. Run: make notebooks' in printed
+
+
+def test_cells_that_are_skipped_are_not_run(executed, tmp_path):
+    notebook = copy.deepcopy(executed)
+    notebook.cells[2].metadata.tags = ["skip-execution"]
+    notebook.cells[2].source = "raise ValueError"
+    failed, printed = check(notebook, tmp_path / "small.ipynb")
+    assert failed == []
+    assert "1 skipped" in printed
 
 
 def test_only_what_the_book_says_is_not_compared():
@@ -169,6 +240,50 @@ def test_no_output_of_the_book_could_change_unnoticed(outputs):
             assert compare_outputs(outputs, changed) is not None, holder[key]
 
 
+def values_of(path):
+    """Values of prose that a notebook holds."""
+    for cell in nbformat.read(path, as_version=4).cells:
+        yield from computed.entries(cell)
+
+
+def changed_first_digit(text):
+    """A text whose first digit is another one; without a digit, its first letter."""
+    digit = re.search(r"\d", text)
+    if digit:
+        return text[: digit.start()] + str((int(digit[0]) + 1) % 10 or 1) + text[digit.end() :]
+    letter = re.search(r"[^\W_]|$", text)
+    return text[: letter.start()] + ("x" if letter[0] != "x" else "y") + text[letter.end() :]
+
+
+@pytest.mark.parametrize("source", settings.chapters(), ids=lambda path: path.stem)
+def test_no_value_in_the_prose_of_the_book_could_change_unnoticed(source):
+    """The first digit of every stored value is changed, and each time the comparison fails."""
+    number = 0
+    for one in values_of(settings.NOTEBOOKS / f"{source.stem}.ipynb"):
+        number += 1
+        assert nbval_tolerance.compare_value(one, one) is None
+        for kind, text in one["result"]["data"].items():
+            if kind.startswith("image/"):  # pictures are tried below
+                continue
+            wrong = copy.deepcopy(one)
+            wrong["result"]["data"][kind] = changed_first_digit(text)
+            fault = nbval_tolerance.compare_value(wrong, one)
+            assert fault is not None, f"{one['expression']}: {text}"
+    chapter = myst.read(source.read_text())
+    assert number == len(chapter.expressions) + len(chapter.repeats)
+
+
+@pytest.mark.parametrize("source", settings.chapters(), ids=lambda path: path.stem)
+def test_every_value_in_the_prose_of_the_book_is_compared(source, pytestconfig):
+    """What a run of the notebooks collects holds each expression of the chapter, once, in order."""
+    path = settings.NOTEBOOKS / f"{source.stem}.ipynb"
+    lines = nbval_tolerance.lines_of_values(path, nbformat.read(path, as_version=4))
+    chapter = myst.read(source.read_text())
+    found = sorted((line, one["expression"]) for cell in lines for line, one in cell)
+    wanted = [(item.line, item.code) for item in (*chapter.expressions, *chapter.repeats)]
+    assert found == sorted(wanted)
+
+
 # --- numbers and words ---------------------------------------------------------------------------
 
 
@@ -200,7 +315,8 @@ def test_numbers_beyond_the_tolerance_differ(number, change, sign):
     ("stored", "new"),
     [
         ("1,234 steps", "1234 steps"),
-        ("1,234 steps", "1,235 steps"),
+        ("1,234.5 steps", "1,235.1 steps"),
+        ("12 of 34", "12.0 of 34."),
         ("−5.0", "-5.0000001"),
         ("1e-09", "0.0"),
         ("tensor([0.1000, 2.])", "tensor([0.10001, 2.0])"),
@@ -216,6 +332,12 @@ def test_the_same_number_may_be_written_otherwise(stored, new):
         ("apple 1", "pear 1"),
         ("5 apples", "5 pears"),
         ("5 apples", "6 apples"),
+        ("1,234 steps", "1,235 steps"),
+        ("10234", "10235"),
+        ("35%", "36%"),
+        ("4 ± 1", "4 ± 2"),
+        ("−12", "12"),
+        ("7", "7.001"),
         ("-5", "5"),
         ("1 2", "1"),
         ("1", "1 2"),
