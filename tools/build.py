@@ -19,12 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import origins
-from tools import check_site, colophons, settings
+from tools import check_site, colophons, failures, notebooks, settings
 
 ENGINE = ["jupyter", "book", "build", "--html", "--execute", "--strict"]
 
 # The engine reports these and may still exit with 0.
 _COMPLAINT = re.compile(r"⛔|🛑|⚠️|Cannot render|Traceback|ECONNREFUSED|Error:")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class BuildError(Exception):
@@ -92,8 +93,14 @@ def run_engine() -> int:
     BuildError
         If the engine fails, complains, or takes too long.
     """
+    sources = settings.pages()
+    refused = [why for page in sources if page.exists() for why in notebooks.refusals(page)]
+    if refused:
+        raise BuildError("\n".join(refused))
     theme_assets()
     environment = settings.site_environment()
+    log = Path(environment["TREE_WORLD_CELL_LOG"])
+    log.unlink(missing_ok=True)
     if not Path(environment["TREE_WORLD_CELL_TIMES"]).exists():
         # Outputs that were kept, but not their times, are made again.
         shutil.rmtree(settings.ROOT / "_build" / "execute", ignore_errors=True)
@@ -119,7 +126,7 @@ def run_engine() -> int:
     executed = 0
     try:
         for line in engine.stdout:
-            printed.append(line.rstrip())
+            printed.append(_COLOURS.sub("", line).rstrip())
             if "Executing notebook" in line:
                 executed += 1
                 print(f"Executing {_between(line, '(', ')')} ...", flush=True)
@@ -130,7 +137,8 @@ def run_engine() -> int:
         watchdog.cancel()
         watchdog.join()
         end_group(engine.pid)
-    output = "\n".join(line for line in printed if line.strip())
+    told = [line for line in printed if line.strip()]
+    output = "\n".join([*told, *failures.of_pages(log, sources)])
     if late.is_set():
         raise BuildError(
             f"{output}\nThe engine did not finish within {settings.BUILD_TIMEOUT_SECONDS} seconds."

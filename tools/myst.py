@@ -27,6 +27,7 @@ from mdit_py_plugins.myst_blocks import myst_block_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
 CODE_CELL = "code-cell"
+SKIP = "skip-execution"
 
 # Directives whose body is not read as MyST, and those whose argument is not.
 _PLAIN_BODIES = {
@@ -103,6 +104,11 @@ class Cell:
         """Tags, given as a list or as words."""
         tags = self.options.get("tags") or []
         return re.split(r"[,\s]+", tags.strip("[] ")) if isinstance(tags, str) else list(tags)
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it is shown, but not run."""
+        return SKIP in self.tags
 
 
 @dataclass

@@ -33,7 +33,7 @@ from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
 from PIL import Image
 
-from tools import computed, myst, notebooks, settings
+from tools import computed, failures, myst, notebooks, settings
 
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-6
@@ -377,5 +377,5 @@ def _run_cell(self: Any) -> None:
     except _DeadError as error:
         if not str(error):
             self.parent.died_in = f"Cell {self.cell_num}"
-            error = _DeadError(f"In this cell{notebooks.DIED}.")
+            error = _DeadError(f"In this cell {failures.DIED}.")
         raise NbCellError(self.cell_num, str(error), self.cell.source) from None

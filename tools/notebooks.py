@@ -28,12 +28,12 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_core.utils import ensure_async
 from jupytext.myst import MystMetadataParsingError, myst_to_notebook
 
-from tools import computed, myst, settings
+from tools import computed, failures, myst, settings
 from tools.myst import ChapterError
 
 Notebook = Any
 
-SKIP = "skip-execution"
+SKIP = myst.SKIP
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -385,7 +385,7 @@ class _Client(nbclient.NotebookClient):
                 "quicker, or raise cell-timeout-seconds in pyproject.toml"
             ) from None
         except nbclient.exceptions.DeadKernelError:
-            raise ChapterError(self._place(cell_index) + DIED) from None
+            raise ChapterError(f"{self._place(cell_index)} {failures.DIED}") from None
         return cell
 
     def _place(self, index: int) -> str:
@@ -413,11 +413,6 @@ class _Client(nbclient.NotebookClient):
             if reply["parent_header"].get("msg_id") == sent:
                 return dict(reply["content"])
         raise nbclient.exceptions.CellTimeoutError("the prose", self.timeout)
-
-
-DIED = (
-    " the kernel died. The memory of the machine may not have been enough, or compiled code failed"
-)
 
 
 def _cause(error: nbclient.exceptions.CellExecutionError) -> str:

@@ -8,7 +8,9 @@ environment variable ``CI`` runs everything all the same.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from tools import settings
+from tools import colophons, settings
 
 REPORT = settings.CACHE / "pytest.xml"
 STAMP = settings.CACHE / "tested"
@@ -45,8 +47,8 @@ def main() -> int:
     if not forced and state and STAMP.exists() and STAMP.read_text() == state:
         print("Nothing has changed since the last green run. To run it again: make test FORCE=1")
         return 0
-    STAMP.unlink(missing_ok=True)
-    REPORT.unlink(missing_ok=True)
+    for path in (STAMP, REPORT, settings.CONFIRMED):
+        path.unlink(missing_ok=True)
     failed = []
     environment = settings.kernel_environment()
     for name, command in STEPS.items():
@@ -59,8 +61,30 @@ def main() -> int:
         return 1
     if state == project_digest():  # else somebody edited while we were busy
         STAMP.write_text(state)
+        confirm()
+        colophons.renew()
     print(f"Tested: style, types, book, {count_tests()} in {seconds:.0f} s; site in _build/html")
     return 0
+
+
+def confirm() -> None:
+    """Write down what was tested: the state of each page, for its colophon to say when."""
+    pages = {path.stem: settings.page_digest(path) for path in sorted(settings.BOOK.glob("*.md"))}
+    changes = _git("status", "--porcelain")
+    stamp = {
+        "commit": _git("rev-parse", "HEAD"),
+        "clean": not changes,
+        "date": datetime.date.today().isoformat(),
+        "pages": pages,
+    }
+    settings.CONFIRMED.write_text(json.dumps(stamp, indent=1) + "\n")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=settings.ROOT, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def count_tests() -> str:

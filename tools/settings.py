@@ -50,6 +50,22 @@ def chapters(book: Path = BOOK) -> list[Path]:
     return [path for path in sorted(book.glob("*.md")) if computes(path)]
 
 
+def pages(root: Path | None = None) -> list[Path]:
+    """List the sources of the pages that the contents in ``myst.yml`` name."""
+    root = ROOT if root is None else root
+    found: list[Path] = []
+
+    def add(entries: list[Any]) -> None:
+        for entry in entries:
+            if "file" in entry:
+                found.append(root / entry["file"])
+            add(entry.get("children", []))
+
+    contents = yaml.safe_load((root / "myst.yml").read_text())
+    add(contents.get("project", {}).get("toc", []))
+    return found
+
+
 def computes(path: Path) -> bool:
     """Whether a page has code cells or computed numbers."""
     text = path.read_text()
@@ -157,7 +173,7 @@ def kernel_environment() -> dict[str, str]:
     (jupyter / "jupyter_server_config.json").write_text(json.dumps(server))
     quiet = {"IPKernelApp": {"log_level": logging.ERROR}}
     (startup.parent / "ipython_kernel_config.json").write_text(json.dumps(quiet))
-    for name in ("cell_time_limit.py", "cell_times.py", "dark_figures.py"):
+    for name in ("cell_time_limit.py", "cell_times.py", "cell_log.py", "dark_figures.py"):
         (startup / name).write_text(Path(__file__).with_name(name).read_text())
     environment = {
         **os.environ,
@@ -187,6 +203,7 @@ def site_environment() -> dict[str, str]:
         "TREE_WORLD_FIGURE_DPI": str(SITE_DPI),
         "TREE_WORLD_DARK_FIGURES": "1",
         "TREE_WORLD_CELL_TIMES": str(CACHE / "cell-times.txt"),
+        "TREE_WORLD_CELL_LOG": str(CACHE / "cell-log.txt"),
         "BOOK_ROOT": str(ROOT),
         "BOOK_CACHE": str(CACHE),
         "BOOK_MOVED": json.dumps(moved()),

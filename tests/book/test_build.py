@@ -90,6 +90,44 @@ def test_a_failing_cell_fails_the_build(small_project):
         build.run_engine()
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (
+            'print("from',
+            "import os; os._exit(1)  #",
+            r"line 15, code cell 0 \(import.*: the kernel died",
+        ),
+        (
+            'print("from',
+            "%nosuchmagic #",
+            r"line 15, code cell 0 \(%nos.*: UsageError: Line magic func",
+        ),
+        (
+            "Some words.",
+            "Some {eval}`1 / 0`.",
+            "line 13: 1 / 0 failed: ZeroDivisionError: division",
+        ),
+    ],
+)
+def test_what_fails_is_named_with_page_line_and_cause(small_project, before, after, told):
+    folder, _ = small_project
+    (folder / "chapter.md").write_text(CHAPTER.replace(before, after))
+    with pytest.raises(build.BuildError, match=f"\nchapter.md, {told}") as caught:
+        build.run_engine()
+    assert "\x1b" not in str(caught.value)
+
+
+def test_what_the_notebooks_could_not_hold_is_refused_before_anything_runs(small_project):
+    folder, _ = small_project
+    (folder / "chapter.md").write_text(CHAPTER.replace("```{code", "``` {code"))
+    with pytest.raises(build.BuildError, match=r"^chapter.md, line 15: notebooks cannot hold"):
+        build.run_engine()
+    (folder / "chapter.md").write_text(CHAPTER.replace("name: python3", "name: julia"))
+    with pytest.raises(build.BuildError, match=r"^chapter.md, line 2: the kernel 'julia' is not"):
+        build.run_engine()
+
+
 def test_a_hanging_cell_is_stopped(small_project):
     folder, patch = small_project
     patch.setattr(settings, "CELL_TIMEOUT_SECONDS", 1)

@@ -1,0 +1,57 @@
+"""Writes down which cell runs and what failed. IPython runs this file when a kernel starts.
+
+When a kernel dies, or IPython itself complains, the engine of the book does not say of which page
+and cell. So the kernel adds a line to the file that ``TREE_WORLD_CELL_LOG`` names when a cell
+starts, when it ends, and when an expression in a sentence fails: a digest of all code up to and
+with the cell, as in ``cell_times.py``, and the error.
+"""
+
+
+def _set_up() -> None:
+    # Imported in here, so that chapters find no names that they did not import themselves.
+    import hashlib
+    import json
+    import os
+    from pathlib import Path
+    from typing import Any
+
+    from IPython.core.getipython import get_ipython
+    from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
+
+    path = os.environ.get("TREE_WORLD_CELL_LOG")
+    shell = get_ipython()
+    if not path or shell is None:
+        return
+    digest = hashlib.sha256()
+
+    def note(**what: str) -> None:
+        line = json.dumps({"kernel": os.getpid(), "cell": digest.hexdigest(), **what})
+        with Path(path).open("a") as file:  # one short line, appended whole: kernels share the file
+            file.write(line + "\n")
+
+    def start(info: ExecutionInfo) -> None:
+        if info.raw_cell.strip():
+            digest.update(info.raw_cell.encode() + b"\0")
+            note(event="start")
+
+    def stop(result: ExecutionResult) -> None:
+        if result.info and result.info.raw_cell.strip():
+            error = result.error_before_exec or result.error_in_exec
+            note(event="end", **({"error": f"{type(error).__name__}: {error}"} if error else {}))
+
+    def watched(expressions: dict[str, str]) -> dict[str, Any]:
+        values = compute(expressions)
+        for key, value in values.items():
+            if value["status"] != "ok":
+                error = f"{value['ename']}: {value['evalue']}"
+                note(event="end", expression=expressions[key], error=error)
+        return values
+
+    compute = shell.user_expressions
+    shell.user_expressions = watched
+    shell.events.register("pre_run_cell", start)
+    shell.events.register("post_run_cell", stop)
+
+
+_set_up()
+del _set_up

@@ -1,0 +1,69 @@
+"""Say which page and cell failed in a build, by what the kernels wrote down (``cell_log.py``)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tools import myst
+
+DIED = (
+    "the kernel died. The memory of the machine may not have been enough, or compiled code failed"
+)
+
+
+def of_pages(log: Path, pages: Iterable[Path]) -> list[str]:
+    """List what failed.
+
+    Parameters
+    ----------
+    log : pathlib.Path
+        What the kernels wrote; need not exist.
+    pages : iterable of pathlib.Path
+        Sources of the pages that were built.
+
+    Returns
+    -------
+    list of str
+        Page, line, cell and cause of each failure.
+    """
+    if not log.exists():
+        return []
+    notes = [json.loads(line) for line in log.read_text().splitlines()]
+    chapters = [(page, myst.read(page.read_text())) for page in pages if page.exists()]
+    running: dict[int, dict[str, Any]] = {}
+    found = []
+    for note in notes:
+        if note["event"] == "start":
+            running[note["kernel"]] = note
+            continue
+        running.pop(note["kernel"], None)
+        if "error" in note:
+            found += _told(note, chapters)
+    for note in running.values():
+        found += _told({**note, "error": DIED}, chapters)
+    return list(dict.fromkeys(found))
+
+
+def _told(note: dict[str, Any], chapters: list[tuple[Path, myst.Chapter]]) -> list[str]:
+    found = []
+    for page, chapter in chapters:
+        digest, number = hashlib.sha256(), -1
+        for item in chapter.root.items():
+            if isinstance(item, myst.Cell) and item.code.strip() and not item.skipped:
+                number += 1
+                digest.update(item.code.encode() + b"\0")
+            if digest.hexdigest() != note["cell"]:
+                continue
+            if isinstance(item, myst.Cell) and "expression" not in note:
+                if "raises-exception" in item.tags:
+                    return []
+                first = next(line for line in item.code.split("\n") if line.strip())
+                where = f"line {item.line}, code cell {number} ({first.strip()[:60]})"
+                found.append(f"{page.name}, {where}: {note['error']}")
+            if isinstance(item, myst.Expression) and item.code == note.get("expression"):
+                found.append(f"{page.name}, line {item.line}: {item.code} failed: {note['error']}")
+    return found
