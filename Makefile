@@ -28,6 +28,9 @@ notebooks: setup ## run what changed into the reference notebooks in book/notebo
 chapter: setup ## run one chapter into its reference notebook (NAME=03-drives)
 	@$(BIN)/python -m tools.notebooks $(if $(NAME),$(NAME),--one)
 
+diff: setup ## show what changed in the reference notebooks (SINCE=commit, by default the last one)
+	@$(BIN)/python -m tools.diff $(SINCE)
+
 bench: setup ## measure speed and memory, and write benchmarks/results (FULL=1: all studies, too)
 	@$(BIN)/python -m benchmarks $(if $(FULL),--full)
 

@@ -30,17 +30,17 @@ def _set_up() -> None:
             file.write(line + "\n")
 
     def start(info: ExecutionInfo) -> None:
-        if info.raw_cell.strip():
+        if info.raw_cell and info.raw_cell.strip():
             digest.update(info.raw_cell.encode() + b"\0")
             note(event="start")
 
     def stop(result: ExecutionResult) -> None:
-        if result.info and result.info.raw_cell.strip():
+        if result.info and (result.info.raw_cell or "").strip():
             error = result.error_before_exec or result.error_in_exec
             note(event="end", **({"error": f"{type(error).__name__}: {error}"} if error else {}))
 
     def watched(expressions: dict[str, str]) -> dict[str, Any]:
-        values = compute(expressions)
+        values: dict[str, Any] = compute(expressions)
         for key, value in values.items():
             if value["status"] != "ok":
                 error = f"{value['ename']}: {value['evalue']}"
@@ -48,7 +48,7 @@ def _set_up() -> None:
         return values
 
     compute = shell.user_expressions
-    shell.user_expressions = watched
+    shell.user_expressions = watched  # type: ignore[method-assign]
     shell.events.register("pre_run_cell", start)
     shell.events.register("post_run_cell", stop)
 

@@ -170,7 +170,7 @@ def compare_outputs(stored: list[Any], new: list[Any]) -> str | None:
     str or None
         The first difference, in words; None if there is none.
     """
-    stored, new = (_flat(outputs) for outputs in (stored, new))
+    stored, new = (flat(outputs) for outputs in (stored, new))
     kinds_before, kinds_now = ([kind for kind, _ in outputs] for outputs in (stored, new))
     if kinds_before != kinds_now:
         return f"outputs {kinds_before} became {kinds_now}"
@@ -182,8 +182,8 @@ def compare_outputs(stored: list[Any], new: list[Any]) -> str | None:
     return None
 
 
-def _flat(outputs: list[Any]) -> list[tuple[str, str]]:
-    """Pairs of a kind and its content. Streams are joined, as they may come in any portions."""
+def flat(outputs: list[Any]) -> list[tuple[str, str]]:
+    """List kinds and contents. Streams are joined, as they may come in any portions."""
     flat: list[tuple[str, str]] = []
     for output in outputs:
         for kind, content in sorted(output.get("data", {}).items()):
