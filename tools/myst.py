@@ -258,9 +258,12 @@ class _Reader:
     def _inline(self, block: Block, tokens: list[Token], line: int) -> str:
         """Add the expressions of a line of text to a block; the words, with … for the rest."""
         text = ""
+        is_address = False
         for token in tokens:
-            if token.type == "text":
-                text += token.content
+            if token.type in ("link_open", "link_close"):
+                is_address = token.type == "link_open" and token.markup == "autolink"
+            elif token.type == "text":
+                text += "…" if is_address else token.content
             elif token.type in ("softbreak", "hardbreak"):
                 text += "\n"
             elif token.type == "image":

@@ -41,7 +41,7 @@ SITE_DPI = 160
 
 # What lies in the folder of the chapters and is not read by their cells.
 _NOT_READ_FOLDERS = {"notebooks", "reference"}
-_NOT_READ_FILES = {".md", ".bib"}
+_NOT_READ_ENDINGS = (".md", ".bib")
 _NOT_READ_NAMES = {"preview.webp"}
 
 
@@ -106,18 +106,21 @@ def library_digest(root: Path = ROOT) -> str:
 
 def _beside_chapters(book: Path) -> list[Path]:
     """List data and modules that a cell may read: neither text, nor made, nor the theme's."""
+    found = []
+    for folder, folders, names in os.walk(book):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(("_", ".")) and name not in _NOT_READ_FOLDERS
+        ]
+        found += [Path(folder) / name for name in names if _is_read(name)]
+    return sorted(found)
 
-    def is_read(path: Path) -> bool:
-        *folders, name = path.relative_to(book).parts
-        return not (
-            any(part.startswith(("_", ".")) or part in _NOT_READ_FOLDERS for part in folders)
-            or name.startswith(".")
-            or name.endswith("~")
-            or name in _NOT_READ_NAMES
-            or path.suffix in _NOT_READ_FILES
-        )
 
-    return sorted(path for path in book.rglob("*") if path.is_file() and is_read(path))
+def _is_read(name: str) -> bool:
+    return not (
+        name.startswith(".") or name.endswith(("~", *_NOT_READ_ENDINGS)) or name in _NOT_READ_NAMES
+    )
 
 
 def page_digest(source: Path) -> str:

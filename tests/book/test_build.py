@@ -252,6 +252,9 @@ DIGESTED = (
     "tree_world/data/two.bin",
     "benchmarks/results/speed.json",
     "requirements.lock",
+    "book/data.csv",
+    "book/helper.py",
+    "book/more/table.json",
 )
 
 
@@ -287,8 +290,13 @@ def test_a_new_or_renamed_file_is_seen(library):
 def test_nothing_else_is_seen(library):
     before = settings.library_digest(library)
     (library / "README.md").write_text("other")
-    (library / "book").mkdir()
-    (library / "book/01.md").write_text("prose")
+    for name in (
+        *("01.md", "references.bib", "preview.webp", ".01.md.swp", "01.md~", "notebooks/01.ipynb"),
+        *("_theme/render.mjs", "__pycache__/helper.pyc", ".ipynb_checkpoints/01-checkpoint.md"),
+    ):
+        path = library / "book" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("other")
     (library / "tree_world/__pycache__").mkdir()
     (library / "tree_world/__pycache__/one.pyc").write_text("compiled")
     assert settings.library_digest(library) == before
