@@ -1,7 +1,8 @@
 """Reads by Tree World and by others, measured in one run and against one oracle.
 
-Usage: ``python -m benchmarks.study_rivals [small] [full]``, a few minutes and more than half an
-hour. Where a GPU is present, the ways that can use it are measured there, too.
+Usage: ``python -m benchmarks.study_rivals [OPTION ...] [small] [full]``, a few minutes and more
+than half an hour, in a part for each size and kernel. Where a GPU is present, the ways that can use
+it are measured there, too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import tqdm
 from benchmarks import rivals
 from benchmarks.machine import peak_megabytes
 from benchmarks.rivals import Problem, Reader
-from benchmarks.studies import run_studies
+from benchmarks.studies import Part, Study, run_studies
 
 RESULTS = Path(__file__).resolve().parent / "results" / "rivals.json"
 
@@ -45,45 +46,25 @@ KERNELS: dict[str, tuple[Callable[[float], float], float | None]] = {
 }
 
 
-def small() -> dict[str, Any]:
+def small(part: Part) -> dict[str, Any]:
     """Read from a thousand and ten thousand observations."""
-    return _compare(SIZES[:2])
+    return _compare(part, SIZES[:2])
 
 
-def full() -> dict[str, Any]:
+def full(part: Part) -> dict[str, Any]:
     """Read from a thousand to a million observations."""
-    return _compare(SIZES)
+    return _compare(part, SIZES)
 
 
-def _compare(sizes: tuple[int, ...]) -> dict[str, Any]:
+def _compare(
+    part: Part, sizes: Sequence[int], left_out: Sequence[str] = (), rounds: int = ROUNDS
+) -> dict[str, Any]:
     packages = ("faiss-cpu", "pykeops", "scipy", "scikit-learn")
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     rows = []
-    number = len(sizes) * (len(KERNELS) * len(rivals.EXACT) + len(rivals.NEAREST))
-    with tqdm.tqdm(total=number, unit="way") as bar:
-        for size in sizes:
-            problems = _problems(size)
-            expected = {k: rivals.exact(problem, CHECKED) for k, problem in problems.items()}
-            for device in devices:
-                for kernel, problem in problems.items():
-                    for name, prepare in rivals.EXACT.items():
-                        if device != "cpu" and name not in rivals.ON_DEVICE:
-                            continue
-                        bar.set_description(f"{size:,} {kernel}: {name}")
-                        found = _measured(prepare, problem.to(device), expected[kernel])
-                        key = {"size": size, "kernel": kernel, "way": name, "device": device}
-                        rows.append({**key, **found})
-                        bar.update(device == "cpu")
-            for name, build in rivals.NEAREST.items():
-                bar.set_description(f"{size:,}: {name}")
-                started = time.perf_counter()
-                index = build(problems["threshold"].locations.numpy())
-                seconds = time.perf_counter() - started
-                for kernel, problem in problems.items():
-                    found = _nearest(problem, index, expected[kernel])
-                    key = {"size": size, "kernel": kernel, "way": name, "device": "cpu"}
-                    rows.append({**key, **found, "seconds_to_prepare": seconds})
-                bar.update()
+    for size in sizes:
+        for kernel in KERNELS:
+            rows += part(f"{size:,} {kernel}", _exact_ways, size, kernel, left_out, rounds)
+        rows += part(f"{size:,} by the nearest", _nearest_ways, size, rounds)
     return {
         "versions": {name: importlib.metadata.version(name) for name in packages},
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -92,6 +73,34 @@ def _compare(sizes: tuple[int, ...]) -> dict[str, Any]:
         "patience": PATIENCE,
         "rows": rows,
     }
+
+
+def _exact_ways(
+    size: int, kernel: str, left_out: Sequence[str], rounds: int
+) -> list[dict[str, Any]]:
+    problem, rows = _problems(size)[kernel], []
+    expected = rivals.exact(problem, CHECKED)
+    for device in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:
+        for name, prepare in tqdm.tqdm(rivals.EXACT.items(), desc=f"{size:,} {kernel}", unit="way"):
+            if name in left_out or (device != "cpu" and name not in rivals.ON_DEVICE):
+                continue
+            found = _measured(prepare, problem.to(device), expected, rounds)
+            rows.append({"size": size, "kernel": kernel, "way": name, "device": device, **found})
+    return rows
+
+
+def _nearest_ways(size: int, rounds: int) -> list[dict[str, Any]]:
+    problems, rows = _problems(size), []
+    expected = {kernel: rivals.exact(problem, CHECKED) for kernel, problem in problems.items()}
+    for name, build in tqdm.tqdm(rivals.NEAREST.items(), desc=f"{size:,} nearest", unit="way"):
+        started = time.perf_counter()
+        index = build(problems["threshold"].locations.numpy())
+        seconds = time.perf_counter() - started
+        for kernel, problem in problems.items():
+            found = _nearest(problem, index, expected[kernel], rounds)
+            key = {"size": size, "kernel": kernel, "way": name, "device": "cpu"}
+            rows.append({**key, **found, "seconds_to_prepare": seconds})
+    return rows
 
 
 def _problems(size: int) -> dict[str, Problem]:
@@ -106,18 +115,18 @@ def _problems(size: int) -> dict[str, Problem]:
     }
 
 
-def _nearest(problem: Problem, index: Any, expected: torch.Tensor) -> dict[str, Any]:
+def _nearest(problem: Problem, index: Any, expected: torch.Tensor, rounds: int) -> dict[str, Any]:
     """Ask for more neighbours until the read is accurate, or for as many as are found."""
     for number in NEIGHBOURS:
         read = rivals.by_nearest(problem, index, number)
         error = _error(read, problem, expected)
         if error <= ACCURATE or number >= len(problem.locations):
             break
-    return {"neighbours": number, **_timed(read, problem), "error": error}
+    return {"neighbours": number, **_timed(read, problem, rounds), "error": error}
 
 
 def _measured(
-    prepare: Callable[[Problem], Reader], problem: Problem, expected: torch.Tensor
+    prepare: Callable[[Problem], Reader], problem: Problem, expected: torch.Tensor, rounds: int
 ) -> dict[str, Any]:
     if prepare is rivals.keops and shutil.which("g++") is None and shutil.which("clang++") is None:
         return {"left_out": "no compiler"}
@@ -125,7 +134,7 @@ def _measured(
     read = prepare(problem)
     seconds = time.perf_counter() - started
     try:
-        timed = _timed(read, problem)
+        timed = _timed(read, problem, rounds)
         error = _error(read, problem, expected)
     except rivals.DoesNotFit as reason:
         one = _seconds([lambda: read(problem.queries[:1])])
@@ -138,7 +147,7 @@ def _error(read: Reader, problem: Problem, expected: torch.Tensor) -> float:
     return float((found.cpu() - expected).abs().max())
 
 
-def _timed(read: Reader, problem: Problem) -> dict[str, Any]:
+def _timed(read: Reader, problem: Problem, rounds: int) -> dict[str, Any]:
     places, device = problem.queries, problem.senses.device
     read(places[:2])  # compiles what is to be compiled
     single = [partial(read, places[at : at + 1]) for at in range(2, 102)]
@@ -147,7 +156,7 @@ def _timed(read: Reader, problem: Problem) -> dict[str, Any]:
     # Ten at a time share less than a thousand do, so that what is quick is tried all the same.
     if few * len(places) / 10 > PATIENCE and few > 1.0:
         return {**found, "left_out": f"some {few * len(places) / 10:.0f} s"}
-    found["seconds_of_many"] = _seconds([lambda: read(places)] * ROUNDS)
+    found["seconds_of_many"] = _seconds([lambda: read(places)] * rounds)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         held = torch.cuda.memory_allocated()
@@ -170,12 +179,38 @@ def _seconds(works: Sequence[Callable[[], Any]]) -> float:
     return float(np.median(seconds))
 
 
-STUDIES: dict[str, Callable[[], dict[str, Any]]] = {"small": small, "full": full}
+def _as_accurate(short: dict[str, Any], stored: dict[str, Any]) -> list[str]:
+    """Compare which ways are accurate; how quick they are depends on the machine."""
+
+    def verdicts(result: dict[str, Any]) -> dict[tuple[Any, ...], Any]:
+        return {
+            (row["way"], row["kernel"], row["size"]): row["error"] <= result["accurate"]
+            for row in result["rows"]
+            if row["device"] == "cpu" and "error" in row
+        }
+
+    theirs = verdicts(stored)
+    return [
+        f"{way}, {kernel}, {size:,}: accurate is {ours}, stored {theirs.get((way, kernel, size))}"
+        for (way, kernel, size), ours in verdicts(short).items()
+        if ours != theirs.get((way, kernel, size))
+    ]
 
 
-def main(names: list[str]) -> int:
-    """Run studies, all by default."""
-    return run_studies(STUDIES, RESULTS, names)
+def _short(part: Part) -> dict[str, Any]:
+    # PyKeOps compiles for longer than all others take.
+    return _compare(part, SIZES[:1], left_out=["PyKeOps"], rounds=1)
+
+
+STUDIES = {
+    "small": Study(small, _short, [_as_accurate]),
+    "full": Study(full, _short, [_as_accurate]),
+}
+
+
+def main(options: list[str]) -> int:
+    """Run studies, all by default; for the options see `benchmarks.studies`."""
+    return run_studies(STUDIES, RESULTS, options)
 
 
 if __name__ == "__main__":

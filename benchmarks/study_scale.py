@@ -1,7 +1,8 @@
 """Studies of memories of a million observations and more, which take too long for a chapter.
 
-Usage: ``python -m benchmarks.study_scale [NAME ...]``, all by default. Each is measured in one run,
-so that ratios hold whatever the machine; times are those of the machine that is noted.
+Usage: ``python -m benchmarks.study_scale [OPTION ...] [NAME ...]``, all by default. What is
+compared is measured in one run, so that ratios hold whatever the machine; times are those of the
+machine that is noted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ import tqdm
 
 from benchmarks.dense import read_densely
 from benchmarks.machine import copy_bandwidth, peak_flops
-from benchmarks.studies import run_studies
+from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.models.memory import SpatialMemory
+from tree_world.models.reading import RUN
 
 RESULTS = Path(__file__).resolve().parent / "results" / "scale.json"
 
@@ -34,103 +36,164 @@ KEYS = 3  # drives that take turns
 AT_A_TIME = 50_000  # observations in a write that fills a memory
 
 MANY = 1_000_000
-SPREAD = 200.0  # metres: ten thousand observations so spread are as dense as in the other chapters
+SPREAD = 200.0  # metres on each axis, of ten thousand observations; larger memories are as dense
 SIZES = (10_000, 100_000, 1_000_000)
 DISK_SIZE = 10_000_000
 STEPS = 2000
 QUERIES = 100_000
+# What is read in half and in single precision: how observations spread, the deviation of all, the
+# threshold, and how many places at once. The first is as dense as the crowded million.
+HALVED = (
+    ("thousands", SPREAD * math.sqrt(SIZES[1] / MANY), SD, THRESHOLD, 1),
+    ("everything", SPREAD, SPREAD, None, 1),
+    ("everything, many", SPREAD, SPREAD, None, 100),
+)
+WORLDS = {"crowded": SPREAD, "wide": SPREAD * math.sqrt(MANY / SIZES[0])}  # metres
 # Floats for each pair in `benchmarks.dense`: differences 2, variances 2, squares 4, quotients 6,
 # their sum 3, its half 2, logarithms 4, their sum 3, two subtractions 5, softmax 2, NaN to zero 2,
 # product 1.
 WRITTEN_AND_READ = 36
 
 
-def step() -> dict[str, Any]:
-    """Live in a full memory of a million: crowded, and as dense as ten thousand elsewhere."""
-    return {
-        name: _life(_filled(MANY, spread), spread)
-        for name, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0])))
-    }
+def step(part: Part, names: Sequence[str] = ("crowded", "wide")) -> dict[str, Any]:
+    """Live in a full memory of a million: crowded, and as dense as ten thousand are elsewhere."""
+    return {name: part(name, _life_in, MANY, WORLDS[name]) for name in names}
 
 
-def growth() -> dict[str, Any]:
+def growth(part: Part, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
     """Live in memories of 10⁴, 10⁵ and 10⁶ observations that are as dense as each other."""
     lives = []
-    for size in SIZES:
+    for size in sizes:
         spread = SPREAD * math.sqrt(size / SIZES[0])
-        lives.append({"size": size, **_life(_filled(size, spread), spread)})
+        lives.append({"size": size, **part(f"{size:,}", _life_in, size, spread)})
     return {
         "lives": lives,
         "growth": lives[-1]["median"] / lives[0]["median"],
     }
 
 
-def overhead() -> dict[str, Any]:
+def overhead(part: Part, size: int = MANY) -> dict[str, Any]:
     """Count all that is kept beside the observations, with search tables of several keys."""
-    found = {}
-    for world, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0]))):
-        memory = _filled(MANY, spread, storage_dtype=torch.float16)
-        for key in _keys():
-            memory.sample([0.0, 0.0], SD, key, NUMBER, temperature=1.0)
-        store = memory._rows[0]
-        tree, searches = store.index.tree, memory._searches.values()
-        nodes, buckets = int(tree.used[0]), int(tree.used[2])
-        arrays = [
-            *(store.ids, store.written_at),
-            *(array[:nodes] for array in (tree.links, tree.splits, tree.changed)),
-            *(array[:buckets] for array in (tree.rows, tree.places)),
-            *(search._sums.scores for search in searches),
-            *(search._sums.log_sums[:nodes] for search in searches),
-            *(search._sums.boxes[:nodes] for search in searches),
-        ]
-        each = sum(array.nbytes for array in arrays) / MANY
-        places = 2 * 2 * 4
-        found[world] = {
-            "keys": len(searches),
-            "bytes_each": each,
-            "share_of_single_precision": each / (places + 4 * SENSORY),
-            "share_of_half_precision": each / (places + 2 * SENSORY),
-        }
-    return found
+    return {
+        world: part(world, _overhead, size, spread * math.sqrt(size / MANY))
+        for world, spread in WORLDS.items()
+    }
 
 
-def batch() -> dict[str, Any]:
+def _overhead(size: int, spread: float) -> dict[str, Any]:
+    memory = _filled(size, spread, storage_dtype=torch.float16)
+    for key in _keys():
+        memory.sample([0.0, 0.0], SD, key, NUMBER, temperature=1.0)
+    store = memory._rows[0]
+    tree, searches = store.index.tree, memory._searches.values()
+    nodes, buckets = int(tree.used[0]), int(tree.used[2])
+    arrays = [
+        *(store.ids, store.written_at),
+        *(array[:nodes] for array in (tree.links, tree.splits, tree.changed)),
+        *(array[:buckets] for array in (tree.rows, tree.places)),
+        *(search._sums.scores for search in searches),
+        *(search._sums.log_sums[:nodes] for search in searches),
+        *(search._sums.boxes[:nodes] for search in searches),
+    ]
+    each = sum(array.nbytes for array in arrays) / size
+    places = 2 * 2 * 4
+    return {
+        "keys": len(searches),
+        "bytes_each": each,
+        "share_of_single_precision": each / (places + 4 * SENSORY),
+        "share_of_half_precision": each / (places + 2 * SENSORY),
+    }
+
+
+def batch(part: Part, names: Sequence[str] = ("crowded", "wide")) -> dict[str, Any]:
     """Read 100,000 places at once from a million observations."""
-    found = {}
-    for name, spread in (("crowded", SPREAD), ("wide", SPREAD * math.sqrt(MANY / SIZES[0]))):
-        memory = _filled(MANY, spread)
-        generator = torch.Generator().manual_seed(2)
-        number = QUERIES if name == "wide" else QUERIES // 50
-        queries = spread * torch.randn(number, 2, generator=generator)
-        store = memory._rows[0]
-        few = queries[:500].numpy()
-        neighbours = np.mean([len(store.index.near_box(place, place, THRESHOLD)) for place in few])
-        seconds = []
-        for _ in range(4):
-            started = time.perf_counter()
-            memory.read(queries, SD, THRESHOLD)
-            seconds.append(time.perf_counter() - started)
-        gathered = float(neighbours) * number * SENSORY * 4
-        bandwidth = copy_bandwidth()
-        found[name] = {
-            "queries": number,
-            "neighbours": float(neighbours),
-            "seconds": min(seconds),
-            "bytes_a_second": gathered / min(seconds),
-            "bandwidth": bandwidth,
-            "share": gathered / min(seconds) / bandwidth,
-        }
+    return {name: part(name, _batch, name) for name in names}
+
+
+def _batch(name: str) -> dict[str, Any]:
+    spread = WORLDS[name]
+    memory = _filled(MANY, spread)
+    generator = torch.Generator().manual_seed(2)
+    number = QUERIES if name == "wide" else QUERIES // 50
+    queries = spread * torch.randn(number, 2, generator=generator)
+    store = memory._rows[0]
+    few = queries[:500].numpy()
+    neighbours = np.mean([len(store.index.near_box(place, place, THRESHOLD)) for place in few])
+    seconds = []
+    for _ in range(4):
+        started = time.perf_counter()
+        memory.read(queries, SD, THRESHOLD)
+        seconds.append(time.perf_counter() - started)
+    gathered = float(neighbours) * number * SENSORY * 4
+    bandwidth = copy_bandwidth()
+    return {
+        "queries": number,
+        "neighbours": float(neighbours),
+        "seconds": min(seconds),
+        "bytes_a_second": gathered / min(seconds),
+        "bandwidth": bandwidth,
+        "share": gathered / min(seconds) / bandwidth,
+    }
+
+
+def half(part: Part, rounds: int = 20) -> dict[str, Any]:
+    """Read from smells in half precision and in single precision, in turns."""
+    found: dict[str, Any] = {"size": SIZES[1]}
+    for name, spread, sd, threshold, queries in HALVED:
+        found[name] = part(name, _half, spread, sd, threshold, queries, rounds)
     return found
 
 
-def roofline() -> dict[str, Any]:
-    """Count operations and bytes of reads, time them, and measure what the machine can do.
+def _half(
+    spread: float, sd: float, threshold: float | None, queries: int, rounds: int
+) -> dict[str, Any]:
+    single = _filled(SIZES[1], spread)
+    halved = _filled(SIZES[1], spread, storage_dtype=torch.float16)
+    # Near the middle, where thousands are within the threshold.
+    places = 10.0 * torch.randn(queries, 2, generator=torch.Generator().manual_seed(2))
+    near = len(single._rows[0].index.near_box(*2 * (places[0].numpy(),), threshold or np.inf))
+
+    def seconds_of(memory: SpatialMemory) -> float:
+        seconds = []
+        for _ in range(3):  # of which the least is the one that was disturbed least
+            started = time.perf_counter()
+            memory.read(places, sd, threshold)
+            seconds.append(time.perf_counter() - started)
+        return min(seconds)
+
+    lost = halved.read(places, sd, threshold) - single.read(places, sd, threshold)
+    pairs = [(seconds_of(single), seconds_of(halved)) for _ in range(rounds)]
+    return {
+        "queries": queries,
+        "neighbours": near,
+        "seconds": np.median(pairs, axis=0).tolist(),
+        "ratios": [later / first for first, later in pairs],
+        "lost": float(torch.linalg.vector_norm(lost, dim=-1).max()),
+    }
+
+
+def roofline(part: Part, rounds: int = 50) -> dict[str, Any]:
+    """Set what reads do and move against what the machine can do."""
+    return {**part("machine", _machine), "points": part("reads", _points, rounds)}
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "peak_flops": peak_flops(),
+        "bandwidth": copy_bandwidth(),
+        "floats_a_pair": WRITTEN_AND_READ,
+    }
+
+
+def _points(rounds: int) -> list[dict[str, Any]]:
+    """Count operations and bytes of reads, and time them.
 
     Counted are the products of weights and senses, and the bytes of senses that must come from
     memory if none is found in a cache. For the formula as printed, which writes all pairs down,
     each of its passes over pairs counts as well.
     """
-    points = []
+    few = max(1, rounds // 10)
+    points: list[dict[str, Any]] = []
 
     def add(name: str, seconds: float, pairs: float, moved: float) -> None:
         flops = 2 * pairs * SENSORY
@@ -141,24 +204,23 @@ def roofline() -> dict[str, Any]:
     for spread in (SPREAD, SPREAD * math.sqrt(MANY / SIZES[0])):
         memory = _filled(MANY, spread)
         near = len(memory._rows[0].index.near_box(place.numpy(), place.numpy(), THRESHOLD))
-        seconds = _median(partial(memory.read, place, SD, THRESHOLD), 50)
+        seconds = _median(partial(memory.read, place, SD, THRESHOLD), rounds)
         add(f"one read of {near:,}", seconds, near, near * row)
     generator = torch.Generator().manual_seed(2)
     queries = spread * torch.randn(QUERIES, 2, generator=generator)
     index = memory._rows[0].index
     found = [len(index.near_box(place, place, THRESHOLD)) for place in queries[:1000].numpy()]
     pairs = QUERIES * float(np.mean(found))
-    add(
-        "100,000 reads", _median(lambda: memory.read(queries, SD, THRESHOLD), 5), pairs, pairs * row
-    )
+    seconds = _median(lambda: memory.read(queries, SD, THRESHOLD), few)
+    add("100,000 reads", seconds, pairs, pairs * row)
     # A deviation like the spread: everything weighs, and nothing can be left out.
-    seconds = _median(lambda: memory.read(place, spread), 5)
+    seconds = _median(lambda: memory.read(place, spread), few)
     add("one read of everything", seconds, MANY, MANY * row)
     del memory
     size, number = SIZES[1], 1000
     memory = _filled(size, SPREAD)
     places = SPREAD * torch.randn(number, 2, generator=generator)
-    seconds, runs = _median(lambda: memory.read(places, SPREAD), 5), math.ceil(number / 256)
+    seconds, runs = _median(lambda: memory.read(places, SPREAD), few), math.ceil(number / RUN)
     add("1,000 reads of everything", seconds, number * size, runs * size * row)
     size = SIZES[0]
     memory = _filled(size, SPREAD)
@@ -166,28 +228,28 @@ def roofline() -> dict[str, Any]:
         *(places, torch.full((number, 2), SPREAD)),
         *(memory.memory_locations[0], memory.memory_location_sds[0], memory.memory_senses[0]),
     )
-    seconds, passes = _median(lambda: read_densely(*arrays), 5), WRITTEN_AND_READ
+    seconds, passes = _median(lambda: read_densely(*arrays), few), WRITTEN_AND_READ
     moved = number * size * 4 * passes + size * row
     add("1,000 reads as printed", seconds, number * size, moved)
-    return {
-        "peak_flops": peak_flops(),
-        "bandwidth": copy_bandwidth(),
-        "floats_a_pair": WRITTEN_AND_READ,
-        "points": points,
-    }
+    return points
 
 
-def disk() -> dict[str, Any]:
+def disk(part: Part, size: int = DISK_SIZE, steps: int = STEPS) -> dict[str, Any]:
     """Live in a memory of ten million on disk, in half precision; stop, and start again."""
-    spread = SPREAD * math.sqrt(DISK_SIZE / SIZES[0])
+    found: dict[str, Any] = part(f"{size:,}", _disk, size, steps)
+    return found
+
+
+def _disk(size: int, steps: int) -> dict[str, Any]:
+    spread = SPREAD * math.sqrt(size / SIZES[0])
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as scratch:
         folder = Path(scratch) / "memory"
         before, started = _anonymous_bytes(), time.perf_counter()
-        memory = _filled(DISK_SIZE, spread, storage=folder, storage_dtype=torch.float16)
+        memory = _filled(size, spread, storage=folder, storage_dtype=torch.float16)
         filled = time.perf_counter()
         memory.checkpoint()
         checkpointed = time.perf_counter()
-        life = _life(memory, spread)
+        life = _life(memory, spread, steps)
         again = time.perf_counter()
         memory.checkpoint()
         again = time.perf_counter() - again
@@ -246,13 +308,17 @@ def _keys() -> list[torch.Tensor]:
     return [5 * torch.randn(SENSORY, generator=generator) for _ in range(KEYS)]
 
 
-def _life(memory: SpatialMemory, spread: float) -> dict[str, Any]:
+def _life_in(size: int, spread: float) -> dict[str, Any]:
+    return _life(_filled(size, spread), spread)
+
+
+def _life(memory: SpatialMemory, spread: float, steps: int = STEPS) -> dict[str, Any]:
     """Walk about the middle, where it is densest, and time each step after the first hundred."""
     generator = torch.Generator().manual_seed(3)
     keys, place = _keys(), torch.zeros(2)
     latencies: list[float] = []
     parts: list[list[float]] = []
-    for number in tqdm.trange(STEPS + 100, desc=f"life in {len(memory):,}", unit="step"):
+    for number in tqdm.trange(steps + 100, desc=f"life in {len(memory):,}", unit="step"):
         place = 0.995 * place + 0.02 * SPREAD * torch.randn(2, generator=generator)
         sense, key = _senses(1, generator), keys[number // 100 % KEYS]
         times = [time.perf_counter()]
@@ -281,19 +347,75 @@ def _life(memory: SpatialMemory, spread: float) -> dict[str, Any]:
     }
 
 
-STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
-    "step": step,
-    "growth": growth,
-    "overhead": overhead,
-    "batch": batch,
-    "roofline": roofline,
-    "disk": disk,
+def _same_work(short: dict[str, Any], stored: dict[str, Any]) -> list[str]:
+    """Compare what reads do and move; their speeds may differ."""
+    return [
+        f"{ours['name']}: {name} is {ours[name]}, stored {theirs[name]}"
+        for ours, theirs in zip(short["points"], stored["points"], strict=True)
+        for name in ("name", "flops", "bytes")
+        if ours[name] != theirs[name]
+        and not math.isclose(float(ours[name]), float(theirs[name]), rel_tol=1e-3)
+    ]
+
+
+def _same_bytes(short: dict[str, Any], stored: dict[str, Any]) -> list[str]:
+    """Compare what an observation takes on disk, in memories of any size."""
+    ours, theirs = (one["bytes_on_disk"] / one["size"] for one in (short, stored))
+    if math.isclose(ours, theirs, rel_tol=0.1):
+        return []
+    return [f"an observation takes {ours:.0f} bytes on disk, stored {theirs:.0f}"]
+
+
+STUDIES = {
+    "step": Study(
+        step,
+        lambda part: step(part, ["crowded"]),
+        [Same(f"crowded/{name}") for name in ("spread", "neighbours", "steps")],
+    ),
+    "growth": Study(
+        growth,
+        lambda part: growth(part, SIZES[:1]),
+        [Same(f"lives/0/{name}") for name in ("size", "spread", "neighbours", "steps")],
+    ),
+    "overhead": Study(
+        overhead,
+        lambda part: overhead(part, SIZES[1]),
+        [
+            Same(f"{world}/{name}", tolerance=0.1)
+            for world in WORLDS
+            for name in ("keys", "bytes_each")
+        ],
+    ),
+    "batch": Study(
+        batch,
+        lambda part: batch(part, ["wide"]),
+        [Same("wide/queries"), Same("wide/neighbours")],
+    ),
+    "half": Study(
+        half,
+        lambda part: half(part, rounds=2),
+        [
+            Same("size"),
+            *(Same(f"{name}/neighbours") for name, *_ in HALVED),
+            *(Same(f"{name}/lost", tolerance=0.1) for name, *_ in HALVED),
+        ],
+    ),
+    "roofline": Study(
+        roofline,
+        lambda part: roofline(part, rounds=1),
+        [Same("floats_a_pair"), _same_work],
+    ),
+    "disk": Study(
+        disk,
+        lambda part: disk(part, MANY, steps=100),
+        [_same_bytes],
+    ),
 }
 
 
-def main(names: list[str]) -> int:
-    """Run studies, all by default."""
-    return run_studies(STUDIES, RESULTS, names)
+def main(options: list[str]) -> int:
+    """Run studies, all by default; for the options see `benchmarks.studies`."""
+    return run_studies(STUDIES, RESULTS, options)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,8 @@ _FEW_PAIRS = 2**18  # up to here a dense read is quickest
 _NOT_WORTH_LEAVING_OUT = 512  # observations
 _MANY = 0.7  # share of all pairs that can matter, from which on leaving out the rest does not pay
 _FEW_QUERIES = 8  # that take less time in double precision than to bound what single loses
-_RUN = 512  # neighbouring queries in a run of a chunked read
+RUN = 512
+"""Neighbouring queries that share each block of a read that looks at everything."""
 _BLOCK = 2048  # observations in a block
 
 # Up to which exponent reads come out to about 1e-6 in single precision, and to about 1e-9 in double
@@ -152,12 +153,12 @@ def _read_runs(
     places: torch.Tensor, sds: torch.Tensor, observations: Observations, options: ReadOptions
 ) -> Read:
     """Read all observations, in blocks, for one run of queries after the other."""
-    size = _block_size(min(_RUN, len(places)), None, options.memory_limit)
+    size = _block_size(min(RUN, len(places)), None, options.memory_limit)
     blocks = [
         slice(start, min(start + size, len(observations)))
         for start in range(0, len(observations), size)
     ]
-    groups = Groups.of_neighbours(places.detach().cpu().numpy(), _RUN)
+    groups = Groups.of_neighbours(places.detach().cpu().numpy(), RUN)
     order = torch.from_numpy(groups.rows).to(places.device)
     places, sds = places[order], sds if len(sds) == 1 else sds[order]
     parts = []
