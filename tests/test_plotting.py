@@ -538,6 +538,22 @@ def test_a_posterior_is_drawn_where_its_cells_are():
     assert ax.patches[0].get_hatch()
 
 
+def test_a_posterior_is_shown_around_a_place():
+    places = torch.tensor([[300.0, -200.0], [310.0, -200.0], [300.0, -190.0]])
+    posterior = Posterior(
+        torch.tensor([0.2, 0.6, 0.2]), torch.zeros(2), torch.tensor([310.0, -200.0]),
+        torch.tensor([False, True, False]), 100.0, 1.0, True,
+    )  # fmt: skip
+    _, (first, second) = plotting.map_panels(2, share=False)
+    plotting.plot_posterior(places, posterior, 10.0, first, half_width=50.0, centre=[300.0, -210.0])
+    plotting.plot_posterior(places, posterior, 10.0, second, half_width=80.0)
+    assert first.get_xlim() == (250.0, 350.0)
+    assert first.get_ylim() == (-260.0, -160.0)  # and the panel beside it does not change that
+    assert second.get_ylim() == (-80.0, 80.0)
+    hatched = first.patches[0]
+    assert (hatched.get_xy(), hatched.get_width()) == ((250.0, -260.0), 100.0)
+
+
 def test_a_frontier_joins_its_settings():
     estimates = [mean_with_interval([1.0, 3.0]), mean_with_interval([4.0, 6.0])]
     ax = plotting.plot_frontier(

@@ -71,6 +71,8 @@ PAPER_TO_LEAF = LinearSegmentedColormap.from_list("paper to leaf", [PAPER, "#9cc
 
 TEXT_WIDTH = 7.4
 """Width in inches of a figure as wide as the text; its labels then have the size of the caption."""
+DENSITY_SHARES = (0.5, 0.8, 0.95)
+"""Shares of a density that lie within its contours."""
 
 DEFAULT_DPI = 80
 
@@ -237,13 +239,15 @@ class MapGrid:
         return (-self.half_width, self.half_width, -self.half_width, self.half_width)
 
 
-def map_panels(num_panels: int = 1) -> tuple[Figure, list[Axes]]:
+def map_panels(num_panels: int = 1, *, share: bool = True) -> tuple[Figure, list[Axes]]:
     """Make a figure for one map, or for several side by side.
 
     Parameters
     ----------
     num_panels : int, default=1
         How many maps.
+    share : bool, default=True
+        Whether all show the same part of the world.
 
     Returns
     -------
@@ -258,7 +262,7 @@ def map_panels(num_panels: int = 1) -> tuple[Figure, list[Axes]]:
     num_panels = whole_number("num_panels of a figure", num_panels, least=1)
     width = TEXT_WIDTH if num_panels > 1 else 0.8 * TEXT_WIDTH
     figure, axes = plt.subplots(
-        1, num_panels, figsize=(width, width / num_panels + 0.45), sharey=True,
+        1, num_panels, figsize=(width, width / num_panels + 0.45), sharey=share,
         squeeze=False, layout=ConstrainedLayoutEngine(compress=True, wspace=0.06),
     )  # fmt: skip
     return figure, list(axes[0])
@@ -660,10 +664,11 @@ def scent_legend(
     return legend
 
 
-def _hatch_everything(ax: Axes, grid: MapGrid) -> None:
+def _hatch_everything(ax: Axes, grid: MapGrid, centre: Sequence[float] = (0.0, 0.0)) -> None:
     ax.add_patch(
         Rectangle(
-            (-grid.half_width, -grid.half_width), 2 * grid.half_width, 2 * grid.half_width,
+            (centre[0] - grid.half_width, centre[1] - grid.half_width),
+            2 * grid.half_width, 2 * grid.half_width,
             facecolor=UNKNOWN_FILL, edgecolor=UNKNOWN_HATCH, hatch="////", linewidth=0, zorder=0,
         )
     )  # fmt: skip
@@ -943,7 +948,7 @@ def plot_samples(
 
 
 def plot_density(density: torch.Tensor, grid: MapGrid, ax: Axes) -> Axes:
-    """Draw contours of a density on a map: within them lie 50, 80 and 95 % of it.
+    """Draw contours of a density on a map: within them lie `DENSITY_SHARES` of it.
 
     Parameters
     ----------
@@ -967,7 +972,7 @@ def plot_density(density: torch.Tensor, grid: MapGrid, ax: Axes) -> Axes:
         raise ValueError("a density must be positive somewhere on the map, but this one is not.")
     ordered = np.sort(values)[::-1]
     held = np.cumsum(ordered) / ordered.sum()
-    levels = sorted({float(ordered[np.searchsorted(held, share)]) for share in (0.5, 0.8, 0.95)})
+    levels = sorted({float(ordered[np.searchsorted(held, share)]) for share in DENSITY_SHARES})
     cell = 2 * grid.half_width / grid.cells_per_axis
     centres = np.linspace(-grid.half_width + cell / 2, grid.half_width - cell / 2,
                           grid.cells_per_axis)  # fmt: skip
@@ -985,6 +990,7 @@ def plot_posterior(
     *,
     truth: PointsLike | None = None,
     half_width: float = 500.0,
+    centre: Sequence[float] = (0.0, 0.0),
     title: str | None = None,
 ) -> Axes:
     """Draw where something may have been smelled: green cells are probable, hatched ones unknown.
@@ -1003,6 +1009,8 @@ def plot_posterior(
         Where it was, in metres.
     half_width : float, default=500.0
         Of the map, in metres.
+    centre : sequence of two floats, default=(0, 0)
+        Of the map, in metres.
     title : str, optional
 
     Returns
@@ -1010,6 +1018,7 @@ def plot_posterior(
     matplotlib.axes.Axes
     """
     _map_axes(ax, half_width, title)
+    middle = [float(coordinate) for coordinate in centre]
     axes = [np.unique(_array(places)[:, axis]) for axis in range(2)]
     shape = (len(axes[1]), len(axes[0]))
     columns, rows = (
@@ -1020,7 +1029,7 @@ def plot_posterior(
     inside[rows, columns] = _array(posterior.region, dtype=np.float64)
     edge = spacing / 2
     extent = (axes[0][0] - edge, axes[0][-1] + edge, axes[1][0] - edge, axes[1][-1] + edge)
-    _hatch_everything(ax, MapGrid(half_width, 2))
+    _hatch_everything(ax, MapGrid(half_width, 2), middle)
     ax.imshow(image / np.nanmax(image), origin="lower", extent=extent, interpolation="nearest",
               cmap=PAPER_TO_LEAF, vmin=0, vmax=1, zorder=1)  # fmt: skip
     ax.contour(*axes, inside, levels=[0.5], colors=CLAY, linewidths=1.2, zorder=3)
@@ -1029,7 +1038,8 @@ def plot_posterior(
         where = as_points(truth, 2, "truth")
         ax.plot(*where.tolist(), "+", color=CLAY, markersize=12, markeredgewidth=2, zorder=6,
                 label="truth")  # fmt: skip
-    ax.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width))
+    (left, right), (bottom, top) = ((m - half_width, m + half_width) for m in middle)
+    ax.set(xlim=(left, right), ylim=(bottom, top))
     return ax
 
 
