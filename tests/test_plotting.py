@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.contour import QuadContourSet
 from matplotlib.patches import Rectangle
 from PIL import Image
 
@@ -536,6 +537,26 @@ def test_a_posterior_is_drawn_where_its_cells_are():
     points = [line.get_xydata()[0].tolist() for line in ax.lines]
     assert points == [[10.0, 0.0], [8.0, 1.0]]
     assert ax.patches[0].get_hatch()
+
+
+def test_a_posterior_with_a_column_that_is_unknown_is_drawn_where_its_cells_are():
+    places = torch.tensor([[0.0, 0.0], [30.0, 0.0], [30.0, 10.0]])
+    posterior = Posterior(
+        torch.tensor([0.1, 0.2, 0.7]), torch.zeros(2), torch.tensor([30.0, 10.0]),
+        torch.tensor([False, False, True]), 100.0, 1.0, True,
+    )  # fmt: skip
+    _, (ax,) = plotting.map_panels(1)
+    plotting.plot_posterior(places, posterior, 10.0, ax, half_width=50.0)
+    assert ax.images[0].get_extent() == [-5.0, 35.0, -5.0, 15.0]
+    shown = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
+    row = np.full(4, np.nan)
+    row[3] = 1.0
+    np.testing.assert_allclose(shown[1], row)
+    (outlines,) = (c for c in ax.collections if isinstance(c, QuadContourSet))
+    (outline,) = outlines.get_paths()
+    assert np.abs(outline.vertices.min(axis=0) - [25.0, 5.0]).max() < 0.6  # the edges of one cell
+    assert np.abs(outline.vertices.max(axis=0) - [35.0, 15.0]).max() < 0.6
+    np.testing.assert_allclose(outline.vertices[0], outline.vertices[-1])  # closed
 
 
 def test_a_posterior_is_shown_around_a_place():

@@ -1019,27 +1019,34 @@ def plot_posterior(
     """
     _map_axes(ax, half_width, title)
     middle = [float(coordinate) for coordinate in centre]
-    axes = [np.unique(_array(places)[:, axis]) for axis in range(2)]
-    shape = (len(axes[1]), len(axes[0]))
-    columns, rows = (
-        np.searchsorted(along, _array(places)[:, axis]) for axis, along in enumerate(axes)
-    )
-    image, inside = np.full(shape, np.nan), np.zeros(shape)
+    cells = _array(places, dtype=np.float64)
+    first = cells.min(axis=0)
+    # Counted in cells: there may be none in a whole column.
+    columns, rows = np.rint((cells - first) / spacing).astype(int).T
+    image = np.full((rows.max() + 1, columns.max() + 1), np.nan)
+    inside = np.zeros(image.shape)
     image[rows, columns] = _array(posterior.probabilities)
     inside[rows, columns] = _array(posterior.region, dtype=np.float64)
-    edge = spacing / 2
-    extent = (axes[0][0] - edge, axes[0][-1] + edge, axes[1][0] - edge, axes[1][-1] + edge)
+    left, bottom = first - spacing / 2
+    extent = (left, left + spacing * image.shape[1], bottom, bottom + spacing * image.shape[0])
     _hatch_everything(ax, MapGrid(half_width, 2), middle)
     ax.imshow(image / np.nanmax(image), origin="lower", extent=extent, interpolation="nearest",
               cmap=PAPER_TO_LEAF, vmin=0, vmax=1, zorder=1)  # fmt: skip
-    ax.contour(*axes, inside, levels=[0.5], colors=CLAY, linewidths=1.2, zorder=3)
+    # In parts of cells, the line follows their edges; around them all, it is closed.
+    parts = 10
+    fine = np.kron(np.pad(inside, 1), np.ones((parts, parts)))
+    x, y = (
+        start - spacing + spacing / parts * (np.arange(number) + 0.5)
+        for start, number in ((left, fine.shape[1]), (bottom, fine.shape[0]))
+    )
+    ax.contour(x, y, fine, levels=[0.5], colors=CLAY, linewidths=1.2, zorder=3)
     ax.plot(*posterior.peak.tolist(), "o", color=INK, markersize=5, zorder=5, label="told")
     if truth is not None:
         where = as_points(truth, 2, "truth")
         ax.plot(*where.tolist(), "+", color=CLAY, markersize=12, markeredgewidth=2, zorder=6,
                 label="truth")  # fmt: skip
-    (left, right), (bottom, top) = ((m - half_width, m + half_width) for m in middle)
-    ax.set(xlim=(left, right), ylim=(bottom, top))
+    xlim, ylim = ((m - half_width, m + half_width) for m in middle)
+    ax.set(xlim=xlim, ylim=ylim)
     return ax
 
 
@@ -1092,7 +1099,7 @@ def plot_frontier(
                         color=SOFT_INK)  # fmt: skip
     for marker, (label, (one, other)) in zip("sDPv", (points or {}).items(), strict=False):
         ax.plot(one.mean, other.mean, marker, color=INK, markersize=7, linestyle="none",
-                label=label)  # fmt: skip
+                label=label, clip_on=False, zorder=3)  # fmt: skip
         cross(one, other, INK)
     ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, None), ylim=(0, None))
     ax.legend()

@@ -188,7 +188,8 @@ class Localiser:
         true_cells = true_cells[known]
         if not bool(known.any()):
             return 1.0
-        squares, log_tau = self._squares(senses[known]), self._taus.log()
+        squares = self._squares(senses[known]).to(self.places.dtype)
+        log_tau = self._taus.log().to(self.places.dtype)
         coverages = []
         for width in _WIDTHS:
             log_p = -squares / (2 * width**2) - self.places.shape[1] * log_tau
