@@ -197,9 +197,10 @@ class Localiser:
             own = p.gather(1, true_cells[:, None])
             # In the region unless what is more probable already holds the credible share.
             above = torch.where(p > own, p, 0.0).sum(dim=-1)
-            coverages.append(float((above < self.credibility).float().mean()))
-        enough = np.flatnonzero(np.array(coverages) >= self.credibility)
-        return float(_WIDTHS[enough[0]] if len(enough) else _WIDTHS[int(np.argmax(coverages))])
+            coverages.append(float((above < self.credibility).double().mean()))
+            if coverages[-1] >= self.credibility:
+                return float(width)
+        return float(_WIDTHS[int(np.argmax(coverages))])
 
     def _squares(self, senses: torch.Tensor) -> torch.Tensor:
         """Squared distances of senses (n, sensory_dim) to what is read, over τ²."""
