@@ -1,5 +1,6 @@
 """Senses kept in half precision lose as little as is stated, and nothing else is lost."""
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models import oracle
+from tree_world.models import compiling
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.read_types import Observations, ReadOptions
 from tree_world.models.reading import read
@@ -157,3 +159,21 @@ def test_what_half_precision_cannot_hold_is_refused():
             SpatialMemory(2, 3, **choices)
     with pytest.raises(ValueError, match="give storage_dtype"):
         memory.to(dtype=torch.float16)
+
+
+@pytest.mark.parametrize("converts", [True, False])
+def test_every_number_is_converted_exactly(monkeypatch, converts):
+    # With the instruction of the processor, and by bits where it has none.
+    monkeypatch.setattr(compiling, "_CONVERTS_HALF", compiling._CONVERTS_HALF and converts)
+
+    @numba.njit
+    def all_of(bits, found):
+        for row in range(len(bits)):
+            found[row] = compiling.value(bits[row])
+
+    bits = np.arange(2**16, dtype=np.uint16)
+    found = np.empty(len(bits), dtype=np.float32)
+    all_of(bits, found)
+    expected = bits.view(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))

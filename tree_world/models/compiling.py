@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
+import llvmlite.binding
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import intrinsic, overload
 
 P = ParamSpec("P")
@@ -71,10 +73,42 @@ def _value(number: Any) -> Any:
     return lambda number: number
 
 
+def _converts_half() -> bool:
+    """Say whether the processor that is compiled for has an instruction for it."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return True
+    features = getattr(config, "CPU_FEATURES", None)  # none of them with a generic processor
+    if features is None:
+        features = llvmlite.binding.get_host_cpu_features().flatten()
+    return "+f16c" in features.split(",")
+
+
+_CONVERTS_HALF = _converts_half()
+
+
+def _single_by_bits(builder: Any, bits: Any) -> Any:
+    """Shift exponent and mantissa to where single precision has them; then scale, which is exact.
+
+    Without the instruction LLVM would call a function of compilers that is not there.
+    """
+    word, single = ir.IntType(32), ir.FloatType()
+    wide = builder.zext(bits, word)
+    size = builder.and_(wide, ir.Constant(word, 0x7FFF))
+    shifted = builder.shl(size, ir.Constant(word, 13))
+    scaled = builder.fmul(builder.bitcast(shifted, single), ir.Constant(single, 2.0**112))
+    endless = builder.or_(shifted, ir.Constant(word, 0x7F800000))  # infinity, NaN
+    is_endless = builder.icmp_unsigned(">=", size, ir.Constant(word, 0x7C00))
+    found = builder.select(is_endless, endless, builder.bitcast(scaled, word))
+    sign = builder.shl(builder.and_(wide, ir.Constant(word, 0x8000)), ir.Constant(word, 16))
+    return builder.bitcast(builder.or_(found, sign), single)
+
+
 @intrinsic
 def _single_of_half(context: Any, number: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        half = builder.bitcast(arguments[0], ir.HalfType())
-        return builder.fpext(half, ir.FloatType())
+        if _CONVERTS_HALF:
+            half = builder.bitcast(arguments[0], ir.HalfType())
+            return builder.fpext(half, ir.FloatType())
+        return _single_by_bits(builder, arguments[0])
 
     return types.float32(types.uint16), generate
