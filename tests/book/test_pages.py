@@ -157,13 +157,14 @@ def test_pages_can_be_shared(pages, built_site):
     assert len(titles) == len(pages)
 
 
-def test_chapters_share_their_own_figure(pages):
+def test_chapters_share_their_own_figure(pages, trees):
     pictures = {
         path.parent.name: meta(tree, "og:image")[0].rsplit("/", 1)[1]
         for path, tree in pages.items()
     }
     chapters = [re.sub(r"^\d+-", "", path.stem) for path in settings.chapters()]
-    assert len({pictures[name] for name in chapters}) == len(chapters)
+    with_figure = [name for name in chapters if figures_of({name: trees[name]})]
+    assert len({pictures[name] for name in with_figure}) == len(with_figure) > 1
 
 
 def test_the_colophon_says_what_a_chapter_was_made_with(pages):
@@ -175,16 +176,20 @@ def test_the_colophon_says_what_a_chapter_was_made_with(pages):
         for name in ("Python", "PyTorch", "tree_world", "Jupyter Book"):
             assert f"{name} {versions[name]}" in words
         assert versions["machine"] in words
-        assert "Seeds: " in words
-        assert re.search(r"The \d+ cells took [\d.]+ (s|min) in all", words)
+        assert ("Seeds: " in words) == bool(
+            re.search(r"^  seed:", source.read_text(), re.MULTILINE)
+        )
+        assert re.search(r"The (\d+ cells|only cell) took [\d.]+ (s|min) in all", words)
 
 
 def test_slow_cells_say_how_long_they_took(pages):
+    found = []
     for source in settings.chapters():
         tree = page_of(pages, re.sub(r"^\d+-", "", source.stem))
         times = [text(span) for span in tree.iter("span") if span.get("class") == "time"]
-        assert len(times) > 3
         assert all(re.fullmatch(r"[\d.]+ (s|min)", time) for time in times)
+        found += times
+    assert len(found) > 3  # a chapter may have no slow cell, the book has some
 
 
 def test_times_are_nowhere_but_in_the_site():
