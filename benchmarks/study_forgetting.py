@@ -39,6 +39,7 @@ STEPS = 100_000
 RANGE = 150.0  # metres, standard deviation of where the agent is, in the long run
 STRIDE = 7.0  # metres in a step and along an axis, standard deviation
 POLICY = ForgettingPolicy(2000, 1000, max_error_to_prune=0.15, in_background=False)
+RIVAL_SIZES = (2000, 5000)  # what the policy keeps at most; and that with its witnesses
 LOOK_EVERY, SIZE_EVERY = 2000, 130  # steps; prunings fall on whole thousands
 
 MANY = 100_000
@@ -76,46 +77,13 @@ def consolidation() -> dict[str, Any]:
 
 
 def long_life() -> dict[str, Any]:
-    """Size and held-out error over 100,000 steps: by the policy, first in first out, everything."""
-    names = ("policy", "first in, first out", "everything")
-    errors: dict[str, list[list[float]]] = {name: [] for name in names}
-    told: dict[str, list[list[float]]] = {name: [] for name in names}
-    sizes, prunings, worst, witnesses_lost = [], [], [], []
-    for seed in LIVES:
-        world, generator = _world(seed)
-        path = _stroll(generator)
-        new = RANGE * torch.randn(1000, 2, generator=generator)
-        truth = _smell(world, new)
-        senses = torch.cat([_smell(world, part) for part in path.split(4096)])
-        capacities = (2 * POLICY.start_at, POLICY.start_at, STEPS)
-        memories = {
-            name: SpatialMemory(2, SENSORY, max_memory_size=capacity)
-            for name, capacity in zip(names, capacities, strict=True)
-        }
-        ours = memories["policy"]
-        forgetter = Forgetter(ours, POLICY)
-        reports: list[PruneReport] = []
-        looks: dict[str, list[float]] = {name: [] for name in names}
-        own_sizes = []
-        for step in tqdm.trange(STEPS, desc=f"life {seed + 1} of {len(LIVES)}", unit="step"):
-            one = slice(step, step + 1)
-            for memory in memories.values():
-                memory.write(path[one], SD, senses[one])
-            report = forgetter.step()
-            if isinstance(report, PruneReport):
-                reports.append(report)
-            if (step + 1) % SIZE_EVERY == 0:
-                own_sizes.append(len(ours))
-            if (step + 1) % LOOK_EVERY == 0:
-                for name, memory in memories.items():
-                    looks[name].append(_error(memory, new, truth)[0])
-        for name, memory in memories.items():
-            errors[name].append(looks[name])
-            told[name].append(_shares_told(memory, path, senses))
-        sizes.append(own_sizes)
-        prunings.append(len(reports))
-        worst.append(max(report.worst_error for report in reports))
-        witnesses_lost.append(sum(report.num_lost_witnesses for report in reports))
+    """Size and held-out error over 100,000 steps: by the policy, and by five simpler ways."""
+    return joined([one_life(seed) for seed in LIVES])
+
+
+def joined(lives: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put lives beside each other."""
+    names = lives[0]["errors"]
     return {
         "steps": list(range(LOOK_EVERY, STEPS + 1, LOOK_EVERY)),
         "size_every": SIZE_EVERY,
@@ -123,14 +91,123 @@ def long_life() -> dict[str, Any]:
         "start_at": POLICY.start_at,
         "target_size": POLICY.target_size,
         "tolerance": POLICY.max_error_to_prune,
-        "sizes": sizes[0],
-        "greatest_size": max(max(one) for one in sizes),
+        "sizes": lives[0]["sizes"],
+        "sizes_with_witnesses": lives[0]["sizes_with_witnesses"],
+        "greatest_size": max(max(life["sizes"]) for life in lives),
+        "most_with_witnesses": [life["most_with_witnesses"] for life in lives],
+        "mean_with_witnesses": [life["mean_with_witnesses"] for life in lives],
+        "errors": {name: [life["errors"][name] for life in lives] for name in names},
+        "told": {name: [life["told"][name] for life in lives] for name in names},
+        **{
+            name: [life[name] for life in lives]
+            for name in ("prunings", "worst_error", "witnesses_lost")
+        },
+    }
+
+
+def one_life(seed: int) -> dict[str, Any]:
+    """One of the lives: 100,000 steps of a stroll, and what each way to remember makes of it."""
+    world, generator = _world(seed)
+    path = _stroll(generator)
+    new = RANGE * torch.randn(1000, 2, generator=generator)
+    truth = _smell(world, new)
+    senses = torch.cat([_smell(world, part) for part in path.split(4096)])
+    ours = SpatialMemory(2, SENSORY, max_memory_size=2 * POLICY.start_at)
+    forgetter = Forgetter(ours, POLICY)
+    reports: list[PruneReport] = []
+    rivals = {
+        "everything": Everything(),
+        **{f"reservoir of {size:,}": Reservoir(size, seed) for size in RIVAL_SIZES},
+        **{f"the last {size:,}": Latest(size) for size in RIVAL_SIZES},
+    }
+    errors: dict[str, list[float]] = {name: [] for name in ("policy", *rivals)}
+    told: dict[str, list[float]] = {}
+    sizes, in_use, most_rows, sum_of_rows = [], [], 0, 0
+    for step in tqdm.trange(STEPS, desc=f"life {seed + 1} of {len(LIVES)}", unit="step"):
+        one = slice(step, step + 1)
+        ours.write(path[one], SD, senses[one])
+        rows = len(ours) + ours.num_witnesses
+        report = forgetter.step()
+        if isinstance(report, PruneReport):
+            reports.append(report)
+        most_rows, sum_of_rows = max(most_rows, rows), sum_of_rows + rows
+        for rival in rivals.values():
+            rival.meet(step)
+        if (step + 1) % SIZE_EVERY == 0:
+            sizes.append(len(ours))
+            in_use.append(len(ours) + ours.num_witnesses)
+        if (step + 1) % LOOK_EVERY == 0:
+            memories = {"policy": ours}
+            for name, rival in rivals.items():
+                which = torch.from_numpy(rival.kept())
+                memories[name] = _memory(len(which), path[which], senses[which])
+            for name, memory in memories.items():
+                errors[name].append(_error(memory, new, truth)[0])
+                if step + 1 == STEPS:
+                    told[name] = _shares_told(memory, path, senses)
+    return {
         "errors": errors,
         "told": told,
-        "prunings": prunings,
-        "worst_error": worst,
-        "witnesses_lost": witnesses_lost,
+        "sizes": sizes,
+        "sizes_with_witnesses": in_use,
+        "most_with_witnesses": most_rows,
+        "mean_with_witnesses": sum_of_rows / STEPS,
+        "prunings": len(reports),
+        "worst_error": max(report.worst_error for report in reports),
+        "witnesses_lost": sum(report.num_lost_witnesses for report in reports),
     }
+
+
+class Everything:
+    """Keeps all that it meets."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def meet(self, step: int) -> None:
+        self.number = step + 1
+
+    def kept(self) -> np.ndarray:
+        return np.arange(self.number)
+
+
+class Latest(Everything):
+    """First in, first out: drops the oldest."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def kept(self) -> np.ndarray:
+        return np.arange(max(0, self.number - self.size), self.number)
+
+
+class Reservoir:
+    """Keeps as many at random, of all that it has met, each with the same probability.
+
+    Once it is full, what comes n-th takes the place of one of those kept with probability size / n.
+
+    References
+    ----------
+    J. S. Vitter, "Random sampling with a reservoir", ACM Transactions on Mathematical Software
+    11 (1985), algorithm R.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size = size
+        self.steps: list[int] = []
+        self.generator = np.random.default_rng(700 + seed)
+
+    def meet(self, step: int) -> None:
+        if len(self.steps) < self.size:
+            self.steps.append(step)
+            return
+        place = int(self.generator.integers(step + 1))
+        if place < self.size:
+            self.steps[place] = step
+
+    def kept(self) -> np.ndarray:
+        return np.sort(self.steps)
 
 
 def hot_swap() -> dict[str, Any]:

@@ -280,6 +280,14 @@ class SpatialMemory:
         return self._rows[0].clock
 
     @property
+    def num_witnesses(self) -> int:
+        """Observations that have gone and that `prune` remembers, in the row with most of them.
+
+        They take as much room as those in store.
+        """
+        return max(len(row.witnesses) for row in self._rows)
+
+    @property
     @_locked
     def memory_locations(self) -> torch.Tensor:
         """Places in store, of shape (batch, slots, location_dim), the oldest first, in metres."""
