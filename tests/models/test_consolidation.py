@@ -13,6 +13,8 @@ from tree_world.models.consolidation import consolidate
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.read_types import Observations
 
+NAMES = ("locations", "location_sds", "senses")
+
 
 def field(places):
     """A smooth field of smells in four dimensions."""
@@ -175,6 +177,63 @@ def test_one_observation_stays_what_it_is():
     memory.consolidate(5, num_steps=20)
     assert len(memory) == 1
     assert math.isclose(float(memory.read([3.0, 4.0], 5.0)[0]), 1.0, abs_tol=0.05)
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e9])
+def test_it_fits_as_well_far_from_the_origin(offset):
+    """A memory in double precision tells places a billion metres away apart, and so does a fit."""
+    here = observations()
+    here = Observations(*(getattr(here, n).double() for n in NAMES))
+    there = Observations(here.locations + offset, here.location_sds, here.senses)
+    near, far = (consolidate(one, 60, num_steps=60) for one in (here, there))
+    assert far.report.error == pytest.approx(near.report.error, rel=0.05)
+    assert far.observations.locations.dtype == torch.float64
+    fitted = far.observations
+    back = Observations(fitted.locations - offset, fitted.location_sds, fitted.senses)
+    errors = [read_error(one, 25.0) for one in (back, near.observations)]
+    assert errors[0] == pytest.approx(errors[1], rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("offset", "dtype"),
+    [(0.0, torch.float32), (1e8, torch.float32), (1e8, torch.float64), (1e9, torch.float64)],
+)
+def test_the_error_that_is_told_is_that_of_what_is_stored(offset, dtype):
+    everything = observations()
+    where = (everything.locations.double() + offset).to(dtype)
+    there = Observations(where, everything.location_sds.to(dtype), everything.senses.to(dtype))
+    found = consolidate(there, 60, num_steps=60)
+    generator = torch.Generator().manual_seed(5)
+    around = 25 * (2 * torch.rand(400, 2, generator=generator) - 1) / math.sqrt(2)
+    queries = (where.double() + around).to(dtype)
+    arrays = [
+        [(one.locations.double() - offset), one.location_sds, one.senses]
+        for one in (there, found.observations)
+    ]
+    sds = torch.full((400, 2), 8.0)
+    ridge = 0.1
+    said = oracle.read_linear(queries.double() - offset, sds, *arrays[0], ridge, 25.0)
+    told, size, _, _ = oracle.read(queries.double() - offset, sds, *arrays[1], 25.0)
+    error = np.linalg.norm(said - told, axis=1)[size > 0].mean()
+    assert error == pytest.approx(found.report.error, rel=0.5, abs=0.01)
+
+
+@pytest.mark.parametrize("mode", ["inference", "float64 by default"])
+def test_it_works_in_every_mode_of_torch(mode):
+    everything = observations()
+    expected = consolidate(everything, 50, num_steps=20).observations.locations
+    if mode == "inference":
+        with torch.inference_mode():
+            found = consolidate(observations(), 50, num_steps=20).observations
+        assert not found.locations.is_inference()
+    else:
+        torch.set_default_dtype(torch.float64)
+        try:
+            found = consolidate(everything, 50, num_steps=20).observations
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert found.locations.dtype == torch.float32
+    torch.testing.assert_close(found.locations, expected, atol=0.05, rtol=0)
 
 
 def test_progress_is_shown_when_asked_for(capsys):

@@ -25,6 +25,7 @@ _PLACES = 16  # places for each observation that are fitted to, of which one is 
 _COVERAGE = 2.0  # what a place out of reach counts, beside one that is read as nothing
 _EDGE = 1.0  # how gradually a place counts as out of reach, as a share of 25 metres ...
 _RATES = {"places": 0.2, "sds": 0.02, "senses": 0.1}  # in deviations, in e-folds, in typical size
+_FINE = 1e-4  # places that are rounded by more than this share of a deviation are centred first
 _DENSE = 2**22  # pairs, up to which reads are dense
 
 
@@ -122,6 +123,10 @@ def consolidate(
     term keeps places within reach: with d the distance to the nearest of V, s rises from zero to
     one at the threshold, beyond which a read would be nothing.
 
+    The fit is in single precision, in coordinates that are centred where places are far from the
+    origin; its errors are those of places as they are stored, rounded to the precision of the
+    observations.
+
     It starts with those observations that `tree_world.models.pruning.prune` would leave. Places
     that are held out tell which fit is the best, and when to stop.
 
@@ -154,8 +159,6 @@ def consolidate(
     ------
     ValueError
         If a number is out of its range.
-    MemoryError
-        If the lists of neighbours do not fit the limit.
     tree_world.models.pruning.Cancelled
         If it was told to stop.
 
@@ -182,23 +185,17 @@ def consolidate(
         memory_limit=memory_limit, stop=stop,
     )  # fmt: skip
     origins = np.flatnonzero(chosen.kept)
-    device = observations.senses.device
-    axes = needed_axes(observations.senses).to(device, torch.float32)
-    source = Observations(
-        observations.locations.detach().float(),
-        observations.location_sds.detach().float(),
-        observations.senses.detach().float() @ axes,
-    )
     # Steps are so small that a second thread would do more harm than good.
-    with torch.enable_grad(), threadpoolctl.threadpool_limits(1, user_api="openmp"):
+    with (
+        torch.inference_mode(False), torch.enable_grad(),
+        threadpoolctl.threadpool_limits(1, user_api="openmp"),
+    ):  # fmt: skip
+        frame = _Frame.of(observations)
+        source, axes = frame.inside(observations)
         size = max(512, len(origins)) if batch_size is None else batch_size
-        fit = _Fit(source, origins, match_threshold, make_generator(seed), num_steps, size)
+        fit = _Fit(source, origins, match_threshold, make_generator(seed), num_steps, size, frame)
         fitted, error_at_start, error, steps = fit.run(stop, progress)
-    dtype = observations.senses.dtype
-    virtual = Observations(
-        fitted.locations.to(dtype), fitted.location_sds.to(dtype),
-        (fitted.senses @ axes.mT).to(dtype),
-    )  # fmt: skip
+        virtual = frame.outside(fitted, axes, observations)
     report = ConsolidationReport(
         len(observations), len(origins), error_at_start, error, steps,
         time.perf_counter() - started,
@@ -216,6 +213,56 @@ def check_consolidation(target_size: int, num_steps: int, batch_size: int | None
             raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """Coordinates in which single precision tells places apart: centred, where that is needed.
+
+    Attributes
+    ----------
+    centre : torch.Tensor of shape (dim,), of double precision
+        Nothing if places are so near to the origin that nothing is gained.
+    dtype : torch.dtype
+        In which places are stored outside.
+    """
+
+    centre: torch.Tensor
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, observations: Observations) -> _Frame:
+        places = observations.locations.detach().double()
+        low, high = places.amin(dim=0), places.amax(dim=0)
+        step = torch.finfo(torch.float32).eps * torch.maximum(low.abs(), high.abs()).max()
+        far = step > _FINE * observations.location_sds.detach().min()
+        centre = (low + high) / 2
+        return cls(centre if far else torch.zeros_like(centre), observations.locations.dtype)
+
+    def inside(self, observations: Observations) -> tuple[Observations, torch.Tensor]:
+        """Centre places, and express senses in as many axes as they need, which it returns, too."""
+        # What was made for inference only cannot take part in gradients, but its copies can.
+        locations, sds, senses = (
+            array.detach().clone()
+            for array in (observations.locations, observations.location_sds, observations.senses)
+        )
+        axes = needed_axes(senses).to(senses.device, torch.float32)
+        centred = locations.float() if not self.centre.any() else locations.double() - self.centre
+        return Observations(centred.float(), sds.float(), senses.float() @ axes), axes
+
+    def as_stored(self, places: torch.Tensor) -> torch.Tensor:
+        """Round places as they are rounded outside."""
+        if not self.centre.any():
+            return places
+        return ((places.double() + self.centre).to(self.dtype).double() - self.centre).float()
+
+    def outside(self, fitted: Observations, axes: torch.Tensor, like: Observations) -> Observations:
+        """Undo `inside`."""
+        return Observations(
+            (fitted.locations.double() + self.centre).to(self.dtype),
+            fitted.location_sds.to(self.dtype),
+            (fitted.senses @ axes.mT).to(like.senses.dtype),
+        )
+
+
 class _Fit:
     """Virtual observations, and what they are fitted to."""
 
@@ -227,7 +274,9 @@ class _Fit:
         generator: torch.Generator,
         num_steps: int,
         batch_size: int,
+        frame: _Frame | None = None,
     ) -> None:
+        self.frame = _Frame.of(source) if frame is None else frame
         self.source = source
         self.match_threshold = match_threshold
         self.generator = generator
@@ -272,7 +321,8 @@ class _Fit:
 
     def _now(self) -> Observations:
         arrays = (self.locations, self.log_sds.exp(), self.senses)
-        return Observations(*(array.detach().clone() for array in arrays))
+        locations, sds, senses = (array.detach().clone() for array in arrays)
+        return Observations(self.frame.as_stored(locations), sds, senses)
 
     def _step(self) -> None:
         which = torch.randint(len(self.places[0]), (self.batch_size,), generator=self.generator).to(
@@ -309,14 +359,15 @@ class _Fit:
         which = torch.randint(len(self.source), (number,), generator=self.generator).to(device)
         start = self.source.take(which)
         direction = torch.nn.functional.normalize(
-            torch.randn((number, dim), generator=self.generator), dim=-1
+            torch.randn((number, dim), generator=self.generator, dtype=torch.float32), dim=-1
         )
-        radius = torch.rand((number, 1), generator=self.generator) ** (1 / dim)
+        radius = torch.rand((number, 1), generator=self.generator, dtype=torch.float32)
+        radius **= 1 / dim
         exact = number // _PLACES
         radius[:exact] = 0.0
         reach = self.match_threshold
         scale = 2 * start.location_sds if reach is None else start.location_sds.new_tensor(reach)
-        places = start.locations + (radius * direction).to(device) * scale
+        places = self.frame.as_stored(start.locations + (radius * direction).to(device) * scale)
         options = ReadOptions(reach, order="linear")
         with torch.no_grad():
             targets = read(places, start.location_sds, self.source, options).mean
