@@ -112,14 +112,18 @@ def test_leave_one_out_of_nearly_nothing():
     match_threshold=st.sampled_from([None, 3.0, 25.0, 1000.0]),
     target_size=st.integers(0, 30),
     smooth=st.booleans(),
+    memory_limit=st.sampled_from([pruning.PRUNING_LIMIT, 600]),  # of which one makes parts
 )
-@example(40, 0, 40.0, 0.3, 25.0, 0, True)
-@example(2, 0, 0.0, 2.0, None, 0, True)
+@example(40, 0, 40.0, 0.3, 25.0, 0, True, 2**30)
+@example(40, 0, 40.0, 0.3, 25.0, 0, True, 0)
+@example(2, 0, 0.0, 2.0, None, 0, True, 2**30)
 def test_what_goes_is_told_by_what_stays(
-    number, seed, spread, tolerance, match_threshold, target_size, smooth
+    number, seed, spread, tolerance, match_threshold, target_size, smooth, memory_limit
 ):
     everything = observations(number, seed, spread=spread, smooth=smooth)
-    found = prune(everything, tolerance, match_threshold, target_size=target_size)
+    found = prune(
+        everything, tolerance, match_threshold, target_size=target_size, memory_limit=memory_limit
+    )
     gone, left = rows_of(everything, ~found.kept), rows_of(everything, found.kept)
     errors = errors_of(gone, left, match_threshold)
     assert (errors <= tolerance + ROUNDING).all()
@@ -360,6 +364,140 @@ def test_own_limits_of_witnesses_hold_where_the_tolerance_is_less():
     assert not tight.witnesses_kept.all()
 
 
+# --- crowds --------------------------------------------------------------------------------------
+
+
+def crowd(number, *, around=0.0, noise=0.0, sides=1, seed=0):
+    """Who rests: nearly one place and one smell, or one for each of several sides in turn."""
+    generator = torch.Generator().manual_seed(seed)
+    places = torch.tensor([70.0, -20.0]) + around * torch.randn(number, 2, generator=generator)
+    senses = torch.nn.functional.one_hot(torch.arange(number) % sides, 3).float()
+    senses = senses + noise / math.sqrt(3) * torch.randn(number, 3, generator=generator)
+    return Observations(places, torch.full((number, 2), 10.0), senses)
+
+
+def test_a_crowd_is_pruned_whatever_its_size():
+    """The lists of neighbours of ten thousand would take more than the default limit."""
+    everything = crowd(10_000, around=0.05, noise=0.02)
+    found = prune(everything, 0.2, 25.0)
+    assert found.kept.sum() == 1
+    some = rows_of(everything, ~found.kept).take(slice(0, 300))
+    errors = errors_of(some, rows_of(everything, found.kept), 25.0)
+    assert 0 < errors.max() <= 0.2
+
+
+def test_without_a_threshold_a_crowd_is_recognised_before_all_pairs_are_looked_at(monkeypatch):
+    everything = crowd(1000, around=0.05, noise=0.02)
+    looked = []
+    find_best = pruning._find_best
+    monkeypatch.setattr(
+        pruning, "_find_best", lambda *a: (looked.append(len(a[2])), find_best(*a))[1]
+    )
+    found = prune(everything, 0.2, None, memory_limit=12 * 10_000)
+    assert found.kept.sum() == 1
+    assert looked[0] <= pruning._PART  # parts first, and only what is left of them together
+    errors = errors_of(rows_of(everything, ~found.kept), rows_of(everything, found.kept), None)
+    assert errors.max() <= 0.2
+
+
+@pytest.mark.parametrize("around", [0.0, 0.05, 15.0])
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.2, 0.6])
+def test_crowds_in_parts_keep_the_promise(monkeypatch, around, noise):
+    monkeypatch.setattr(pruning, "_PART", 50)
+    others = observations(60, sensory_dim=3, spread=60.0)
+    everything = crowd(300, around=around, noise=noise).followed_by(others)
+    whole = prune(everything, 0.2, 25.0)
+    found = prune(everything, 0.2, 25.0, memory_limit=12 * 3000)
+    gone, left = rows_of(everything, ~found.kept), rows_of(everything, found.kept)
+    errors = errors_of(gone, left, 25.0)
+    assert (errors <= 0.2 + ROUNDING).all()
+    assert found.report.worst_error == pytest.approx(errors.max(initial=0.0), abs=ROUNDING)
+    assert found.report.num_removed == len(gone) > 0.5 * whole.report.num_removed
+    reasons = (found.report.num_isolated, found.report.num_own_error, found.report.num_needed)
+    assert sum(reasons) == found.report.num_kept
+
+
+def test_those_of_a_crowd_that_contradict_each_other_all_stay():
+    everything = crowd(400, sides=2)
+    for limit in (2**30, 1000):
+        found = prune(everything, 0.2, 25.0, memory_limit=limit)
+        assert found.kept.all()
+        assert found.report.num_own_error == 400
+    one_against_many = crowd(400)
+    one_against_many.senses[7] = torch.tensor([0.0, 0.0, 3.0])
+    for limit in (2**30, 1000):
+        found = prune(one_against_many, 0.2, 25.0, memory_limit=limit)
+        assert found.kept[7]
+        gone, left = rows_of(one_against_many, ~found.kept), rows_of(one_against_many, found.kept)
+        assert errors_of(gone, left, 25.0).max() <= 0.2 + ROUNDING
+        assert len(gone) > 300
+
+
+@pytest.mark.parametrize("target_size", [200, 37, 0])
+def test_a_crowd_goes_down_to_a_size_whatever_it_costs(target_size):
+    everything = crowd(700, around=8.0, noise=1.0)
+    found = prune(everything, math.inf, 25.0, target_size=target_size, memory_limit=12 * 3000)
+    assert found.report.num_kept == max(1, target_size)
+
+
+def test_earlier_witnesses_are_told_by_what_is_left_of_a_crowd(monkeypatch):
+    monkeypatch.setattr(pruning, "_PART", 50)
+    first, second = crowd(200, around=4.0, noise=0.1), crowd(300, around=4.0, noise=0.1, seed=1)
+    loose = prune(first, 0.2, 25.0)
+    gone, left = rows_of(first, ~loose.kept), rows_of(first, loose.kept)
+    assert len(gone) > 150
+    everything = left.followed_by(second)
+    found = prune(
+        everything, 0.2, 25.0, witnesses=Witnesses(gone, np.full(len(gone), 0.2)),
+        memory_limit=12 * 3000,
+    )  # fmt: skip
+    assert found.report.num_removed > 100
+    kept = rows_of(everything, found.kept)
+    everyone = rows_of(gone, found.witnesses_kept).followed_by(rows_of(everything, ~found.kept))
+    assert found.witnesses_kept.sum() > 100
+    assert errors_of(everyone, kept, 25.0).max() <= 0.2 + ROUNDING
+
+
+def test_who_stays_is_not_told():
+    """What the certificate does not say: reads where observations stay may come to be anything."""
+    angle = torch.arange(8) * (2 * math.pi / 8)
+    ring = 3 * torch.stack([angle.cos(), angle.sin()], dim=1)
+    places = torch.cat([torch.zeros(1, 2), ring])
+    senses = torch.tensor([[1.0]] + [[0.0]] * 8)
+    everything = Observations(places, torch.full((9, 2), 10.0), senses)
+    found = prune(everything, 0.05, 25.0)
+    left = rows_of(everything, found.kept)
+    assert found.kept[0]
+    assert errors_of(rows_of(everything, ~found.kept), left, 25.0).max(initial=0.0) <= 0.05
+    assert errors_of(everything.take(slice(0, 1)), left, 25.0).max() > 0.8
+
+
+@pytest.mark.parametrize("mode", ["inference", "float64 by default"])
+def test_it_works_in_every_mode_of_torch(mode):
+    everything = observations(80, spread=20.0)
+    expected = prune(everything, 0.3, 25.0).kept
+    if mode == "inference":
+        with torch.inference_mode():
+            found = prune(everything.take(slice(None)), 0.3, 25.0)
+            leave_one_out(observations(30), 25.0)
+            prune(crowd(60), 0.3, 25.0, memory_limit=100)
+        made_there = prune(_made_in_inference_mode(), 0.3, 25.0)
+        np.testing.assert_array_equal(made_there.kept, expected)
+    else:
+        torch.set_default_dtype(torch.float64)
+        try:
+            found = prune(everything, 0.3, 25.0)
+            prune(crowd(60), 0.3, 25.0, memory_limit=100)
+        finally:
+            torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(found.kept, expected)
+
+
+def _made_in_inference_mode():
+    with torch.inference_mode():
+        return observations(80, spread=20.0)
+
+
 # --- choices and errors --------------------------------------------------------------------------
 
 
@@ -395,13 +533,11 @@ def test_what_is_out_of_range_is_refused(choices, message):
     assert len(memory) == 10
 
 
-def test_a_limit_on_memory_leaves_everything_as_it_was():
-    memory = SpatialMemory(2, 5)
+def test_leaving_one_out_of_a_crowd_is_refused_by_its_size():
     everything = observations(100, spread=1.0)
-    memory.write(everything.locations, everything.location_sds, everything.senses)
-    with pytest.raises(MemoryError, match="100 observations have 4950 pairs of neighbours"):
-        memory.prune(memory_limit=10_000)
-    assert len(memory) == 100
+    assert leave_one_out(everything, 25.0, memory_limit=12 * 9900).dependencies.nnz == 9900
+    with pytest.raises(MemoryError, match="100 observations have more than 4949 pairs"):
+        leave_one_out(everything, 25.0, memory_limit=12 * 9899)
 
 
 def test_a_memory_with_gradients_does_not_forget():

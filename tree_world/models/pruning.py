@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse
+import scipy.spatial
 import torch
 
 from tree_world.models.compiling import compiled
@@ -31,8 +32,21 @@ _REBUILD = 0.05  # a sum that has lost all but this share of its weight is added
 _NEARLY = 0.1  # share by which what goes may cost more than the least, which saves half the time
 _TOGETHER = 8192  # reads that are compared at a time
 _MARGIN = 1e-4  # share of the tolerance that is left to rounding
+_SOME = 64  # rows from which it is estimated whether there are far too many pairs
+_PASSES = 10  # over a part of a crowd
+_PART = 512  # observations of a crowd that are looked at together, where all would be too many
+_CAUTION = (
+    0.75  # share of the tolerance that parts of a crowd may use at first, each without the others
+)
+_CROWDED = 64  # where everything may go, as many of each part stay, until lists fit the limit
+_FIRST_BACK = 1 / 32  # share of what is not told that is put back at first, doubled each time
+_LITTLE = 0.05  # it is not worth while to take a crowd in parts again if less than that went
 
 _MAY_GO, _ISOLATED, _OWN_ERROR, _NEEDED = range(4)
+
+
+class _TooManyPairs(MemoryError):
+    """Raised when the lists of neighbours would not fit the limit."""
 
 
 class Cancelled(RuntimeError):
@@ -238,15 +252,25 @@ def prune(
 ) -> Pruned:
     r"""Choose observations that the others can replace.
 
-    At each step, of all observations that may go, one goes for which the squared error, summed over
-    all places of observations, grows least, or hardly more. It may go if then
+    Observations go one by one. One may go if then
 
     .. math::
 
         \lVert \hat z_r - z_r \rVert \le \varepsilon
 
     for itself and for all that went before, :math:`\hat z_r` being the read from what is left. The
-    end result is checked by reading; what rounding put out of tolerance is put back.
+    end result is checked by reading; what rounding put out of tolerance is put back. Of those that
+    *stay* nothing is promised: the read at their places may come to be anything, as they are only
+    one voice there among others.
+
+    Which goes first is decided by how much the squared error grows, summed over all places of
+    observations. A queue keeps these costs and renews one when its turn comes, so that what has
+    become cheaper meanwhile waits: it is not always the cheapest that goes.
+
+    Where the lists of neighbours do not fit the limit, as in a crowd of ten thousand at one place,
+    parts of some hundred are thinned first, each by itself, with a share of the tolerance. What
+    then is not told by what is left is put back. The promise is the same; more may be left than if
+    all had been looked at together, and reasons for staying are then those within a part.
 
     Parameters
     ----------
@@ -264,7 +288,7 @@ def prune(
         Observations that went before and that must be told, too, within their own limits or the
         tolerance, whichever is greater.
     memory_limit : int, default=1 GiB
-        For the lists of neighbours, in bytes.
+        For the lists of neighbours, in bytes. What does not fit is taken in parts.
     stop : numpy.ndarray of bool, of shape (1,), optional
         Set it from another thread to cancel.
 
@@ -276,8 +300,6 @@ def prune(
     ------
     ValueError
         If a number is out of its range.
-    MemoryError
-        If the lists of neighbours do not fit the limit.
     Cancelled
         If it was told to stop.
 
@@ -304,11 +326,15 @@ def prune(
         still = witnesses.take(np.flatnonzero(held))
         everything = observations.followed_by(still.observations)
         limits = np.concatenate([limits, allowed[held]])
-    state = _State.of(everything, number, limits, match_threshold, memory_limit)
-    state.remove_greedily(max_prune_steps, target_size, stop)
-    errors = _put_back(state, everything, limits, match_threshold, stop)
-    why = state.reasons()
-    kept = state.left[:number]
+    work = _Work(everything, number, limits, match_threshold, stop)
+    state = work.state_that_fits(max_error_to_prune, target_size, memory_limit)
+    if state is None:
+        kept, why = work.kept[:number], work.why[work.kept]
+        errors = work.settle(everything)
+    else:
+        state.remove_greedily(max_prune_steps, target_size, stop)
+        errors = _put_back(state, everything, limits, match_threshold, stop)
+        kept, why = state.left[:number], state.reasons()
     report = PruneReport(
         num_before=number,
         num_kept=int(kept.sum()),
@@ -345,13 +371,21 @@ def _errors(
     """How far reads at some of the places are from what was sensed there; infinite for nothing."""
     errors = np.empty(len(which))
     options = ReadOptions(match_threshold)
+    dim = everything.locations.shape[1]
     for start in range(0, len(which), _TOGETHER):
         rows = torch.from_numpy(which[start : start + _TOGETHER])
         part = everything.take(rows.to(everything.senses.device))
         with torch.no_grad():
-            found = read(part.locations, part.location_sds, observations, options)
-            distance = torch.linalg.vector_norm((found.mean - part.senses).double(), dim=-1)
-            distance = distance.masked_fill(~found.known, torch.inf)
+            queries = torch.cat([part.locations, part.location_sds], dim=1)
+            alike, number = torch.unique(queries, dim=0, return_inverse=True)
+            many = 2 * len(alike) <= len(queries)  # who rests asks for one place again and again
+            queries = alike if many else queries
+            found = read(queries[:, :dim], queries[:, dim:], observations, options)
+            mean, known = found.mean, found.known
+            if many:
+                mean, known = mean[number], known[number]
+            distance = torch.linalg.vector_norm((mean - part.senses).double(), dim=-1)
+            distance = distance.masked_fill(~known, torch.inf)
         errors[start : start + _TOGETHER] = distance.cpu().numpy()
     return errors
 
@@ -362,21 +396,28 @@ def _put_back(
 ) -> np.ndarray:  # fmt: skip
     """Read what went from what is left, put back what is out of tolerance, until nothing is."""
     while True:
-        if stop[0]:
-            raise Cancelled("pruning was cancelled; the memory is as it was.")
+        _stop_if_asked(stop)
         left = state.left
         gone = np.flatnonzero(~left)
         if len(gone) == 0:
             return np.empty(0)
-        # Reads pass over infinite deviations, which saves a copy of all that is left.
-        hidden = torch.from_numpy(~left).to(everything.senses.device).unsqueeze(-1)
-        sds = everything.location_sds.detach().masked_fill(hidden, torch.inf)
-        rest = Observations(everything.locations, sds, everything.senses)
-        errors = _errors(everything, gone, rest, match_threshold)
+        errors = _errors(everything, gone, _without(everything, gone), match_threshold)
         spoilt = gone[errors > limits[gone]]
         # A witness that is out of tolerance with all its neighbours there is so by rounding.
         if len(spoilt) == 0 or not state.put_back(spoilt):
             return errors[gone < state.number]
+
+
+def _stop_if_asked(stop: np.ndarray) -> None:
+    if stop[0]:
+        raise Cancelled("pruning was cancelled; the memory is as it was.")
+
+
+def _without(everything: Observations, gone: np.ndarray) -> Observations:
+    """Leave some out: reads pass over infinite deviations, which saves a copy of the rest."""
+    sds = everything.location_sds.detach().clone()
+    sds[torch.from_numpy(gone).to(sds.device)] = torch.inf
+    return Observations(everything.locations, sds, everything.senses)
 
 
 @dataclass
@@ -407,13 +448,23 @@ class _State:
         match_threshold: float | None, memory_limit: int,
     ) -> _State:  # fmt: skip
         """Start with everything but the witnesses."""
-        places = _Places.of(everything)
+        kept = np.arange(len(everything)) < number
+        places, senses = _Places.of(everything), _in_few_axes(everything.senses)
+        return cls.starting(places, senses, kept, number, limits, match_threshold, memory_limit)
+
+    @classmethod
+    def starting(
+        cls, places: _Places, senses: np.ndarray, kept: np.ndarray, number: int,
+        limits: np.ndarray, match_threshold: float | None, memory_limit: int,
+    ) -> _State:  # fmt: skip
+        """Start where some have gone already, witnesses and others."""
         order = places.in_strips(_reach(match_threshold))[0]
-        neighbours = _Neighbours.of(places.take(order), match_threshold, memory_limit)
-        senses = _in_few_axes(everything.senses)[order]
+        kept, gone = kept[order], None if kept.all() else ~kept[order]
+        neighbours = _Neighbours.of(places.take(order), match_threshold, memory_limit, gone)
+        senses = senses[order]
         total = len(senses)
         state = cls(
-            number, order, order < number, limits[order] * (1 - _MARGIN), neighbours, senses,
+            number, order, kept, limits[order] * (1 - _MARGIN), neighbours, senses,
             np.zeros_like(senses), np.zeros(total), np.zeros(total), np.zeros(total),
             np.zeros(total), np.zeros(total, dtype=np.int64),
         )  # fmt: skip
@@ -463,6 +514,123 @@ class _State:
     def reasons(self) -> np.ndarray:
         """Why each of what is left cannot go."""
         return _reasons(*self.arrays)
+
+
+class _Work:
+    """What is left before neighbours are listed: everything, or what a crowd is thinned to.
+
+    Parameters
+    ----------
+    everything : Observations
+    number : int
+        Observations beyond these are witnesses, which are gone already.
+    limits : numpy.ndarray of shape (n_everything,)
+    match_threshold : float, optional
+    stop : numpy.ndarray of bool, of shape (1,)
+    """
+
+    def __init__(
+        self, everything: Observations, number: int, limits: np.ndarray,
+        match_threshold: float | None, stop: np.ndarray,
+    ) -> None:  # fmt: skip
+        self.number, self.limits, self.match_threshold = number, limits, match_threshold
+        self.places, self.senses = _Places.of(everything), _in_few_axes(everything.senses)
+        locations, sds = (
+            array.detach().cpu() for array in (everything.locations, everything.location_sds)
+        )
+        senses = torch.from_numpy(self.senses).to(locations.dtype)
+        self.in_few_axes = Observations(locations, sds, senses)
+        self.kept = np.arange(len(everything)) < number
+        self.why = np.full(len(everything), _MAY_GO)
+        self.generator = np.random.default_rng(0)
+        self.stop = stop
+
+    def state_that_fits(
+        self, tolerance: float, target_size: int, memory_limit: int
+    ) -> _State | None:
+        """Thin crowds until the lists of neighbours fit; None if they do not even then."""
+        arrays = (self.number, self.limits, self.match_threshold)
+        crowded, rounds_in_vain = _CROWDED, 0
+        while True:
+            try:
+                return _State.starting(self.places, self.senses, self.kept, *arrays, memory_limit)
+            except _TooManyPairs:
+                pass
+            before = int(self.kept.sum())
+            caution = _CAUTION if rounds_in_vain == 0 else 1.0
+            self._thin(tolerance, target_size, crowded, caution)
+            self.settle(self.in_few_axes)
+            after = int(self.kept.sum())
+            crowded = max(1, crowded // 2)
+            rounds_in_vain = rounds_in_vain + 1 if before - after <= _LITTLE * before else 0
+            nothing_more = rounds_in_vain == 2 and (math.isfinite(tolerance) or crowded == 1)
+            if after <= target_size or nothing_more:
+                return None
+
+    def _thin(self, tolerance: float, target_size: int, crowded: int, caution: float) -> None:
+        """Prune parts of neighbourhoods, each as if there was nothing else."""
+        which = np.flatnonzero(self.kept)
+        self.why[which] = _ISOLATED  # unless they are in a part with others
+        share = target_size / len(which)
+        for part in self._parts(which):
+            _stop_if_asked(self.stop)
+            least = math.ceil(share * len(part))
+            if not math.isfinite(tolerance):
+                least = max(least, crowded)
+            state = _State.starting(
+                self.places.take(part), self.senses[part], np.ones(len(part), dtype=np.bool_),
+                len(part), self.limits[part] * caution, self.match_threshold, 2**62,
+            )  # fmt: skip
+            state.remove_greedily(_PASSES, least, self.stop)
+            self.kept[part] = state.left
+            self.why[part[state.order[state.kept]]] = state.reasons()[state.kept]
+
+    def _parts(self, which: np.ndarray) -> list[np.ndarray]:
+        """Part observations by squares as wide as the reach, and crowded squares at random."""
+        places, reach = self.places.places[which], _reach(self.match_threshold)
+        shift = self.generator.random(places.shape[1])  # other squares each time
+        squares = np.floor(places / reach + shift)  # all in one if everything is in reach
+        _, square, sizes = np.unique(squares, axis=0, return_inverse=True, return_counts=True)
+        order = np.lexsort((self.generator.random(len(which)), square.ravel()))
+        square = square.ravel()[order]
+        rank = np.arange(len(which)) - (np.cumsum(sizes) - sizes)[square]
+        part = rank % -(-sizes // _PART)[square]
+        by_part = np.lexsort((part, square))
+        square, part = square[by_part], part[by_part]
+        changes = 1 + np.flatnonzero((np.diff(square) != 0) | (np.diff(part) != 0))
+        return [which[rows] for rows in np.split(order[by_part], changes) if len(rows) > 1]
+
+    def settle(self, everything: Observations) -> np.ndarray:
+        """Put back of what is not told by what is left, until all that has gone is told.
+
+        Some are put back first, as one of a crowd speaks for many; then more. Returns the errors of
+        what has gone, but for witnesses.
+        """
+        share = _FIRST_BACK
+        while True:
+            _stop_if_asked(self.stop)
+            gone = np.flatnonzero(~self.kept)
+            rest = _without(everything, gone)
+            errors = _errors(everything, gone, rest, self.match_threshold)
+            spoilt = gone[(errors > self.limits[gone]) | np.isinf(errors)]
+            back = spoilt[spoilt < self.number]
+            if len(back) < len(spoilt):  # a witness cannot be put back, but what is near it can
+                near = self._near(gone[gone < self.number], spoilt[spoilt >= self.number])
+                back = np.union1d(back, near)
+            if len(back) == 0:
+                return errors[gone < self.number]
+            back = self.generator.permutation(back)[: math.ceil(share * len(back))]
+            share = min(1.0, 2 * share)
+            self.kept[back] = True
+            self.why[back] = _OWN_ERROR
+
+    def _near(self, which: np.ndarray, witnesses: np.ndarray) -> np.ndarray:
+        """Those that are in reach of any of the witnesses."""
+        if self.match_threshold is None or len(which) == 0:
+            return which
+        tree = scipy.spatial.cKDTree(np.unique(self.places.places[witnesses], axis=0))
+        distance, _ = tree.query(self.places.places[which])
+        return which[distance <= self.match_threshold]
 
 
 def _in_few_axes(senses: torch.Tensor) -> np.ndarray:
@@ -521,31 +689,63 @@ class _Neighbours:
         return self.rows[self.edges[row] : self.edges[row + 1]]
 
     @classmethod
-    def of(cls, places: _Places, match_threshold: float | None, memory_limit: int) -> _Neighbours:
+    def of(
+        cls, places: _Places, match_threshold: float | None, memory_limit: int,
+        gone: np.ndarray | None = None,
+    ) -> _Neighbours:  # fmt: skip
+        """List pairs within reach, but for pairs of which both have gone: no read needs them."""
         reach = _reach(match_threshold)
         order, strips = places.in_strips(reach)
         ordered = places.take(order)
         arrays = (ordered.places, ordered.variances, order, strips, reach)
+        most = memory_limit // _PAIR_BYTES
+        too_many = _TooManyPairs(
+            f"{len(order)} observations have more than {most // 2} pairs of neighbours, whose "
+            f"lists do not fit the limit of {memory_limit / 2**20:.3g} MiB. Give a smaller "
+            "match_threshold, or a greater memory_limit."
+        )
         least = np.full(len(order), -np.inf)
         if match_threshold is None:
+            if gone is None and _pairs_of_some(places) > 2 * most:
+                raise too_many
             _find_best(*arrays, least)
             least -= _NEGLIGIBLE
+        everyone = np.arange(len(order))
+        left = everyone if gone is None else np.flatnonzero(~gone[order])
+        away = everyone[:0] if gone is None else np.flatnonzero(gone[order])
         counts = np.zeros(len(order), dtype=np.int64)
         nothing = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
-        _find_neighbours(*arrays, least, False, counts, *nothing)
-        edges = np.concatenate([[0], np.cumsum(counts)])
-        needed = _PAIR_BYTES * int(edges[-1])
-        if needed > memory_limit:
-            raise MemoryError(
-                f"{len(order)} observations have {edges[-1] // 2} pairs of neighbours, whose "
-                f"lists take {needed / 2**20:.0f} MiB; the limit is {memory_limit / 2**20:.0f} MiB."
-                " Give a smaller match_threshold, or a greater memory_limit."
+        total = 0
+        for ours, others in ((left, everyone), (away, left)):
+            total += _find_neighbours(
+                *arrays, least, ours, others, False, most - total, counts, *nothing
             )
+            if total > most:
+                raise too_many
+        edges = np.concatenate([[0], np.cumsum(counts)])
         rows = np.empty(edges[-1], dtype=np.int32)
         log_affinity = np.empty(edges[-1], dtype=np.float32)
-        _find_neighbours(*arrays, least, True, edges[:-1].copy(), rows, log_affinity)
+        ends = edges[:-1].copy()
+        for ours, others in ((left, everyone), (away, left)):
+            _find_neighbours(
+                *arrays, least, ours, others, True, most, ends, rows, log_affinity
+            )  # fmt: skip
         own = -0.5 * np.log(2 * places.variances).sum(axis=-1)
         return cls(edges, rows, log_affinity, own)
+
+
+def _pairs_of_some(places: _Places) -> float:
+    """Estimate from some rows, from below, how many pairs there are without a threshold."""
+    if len(places.places) < _SOME:
+        return 0.0
+    counts = []
+    for row in np.random.default_rng(0).integers(len(places.places), size=_SOME):
+        variances = places.variances + places.variances[row]
+        steps = places.places - places.places[row]
+        affinity = -0.5 * (np.square(steps) / variances + np.log(variances)).sum(axis=-1)
+        best = np.delete(affinity, row).max()
+        counts.append(int((affinity >= best - _NEGLIGIBLE).sum()) - 1)
+    return float(np.mean(counts)) * len(places.places)
 
 
 # --- compiled ------------------------------------------------------------------------------------
@@ -582,28 +782,37 @@ def _find_best(
 @compiled
 def _find_neighbours(
     places: np.ndarray, variances: np.ndarray, order: np.ndarray, strips: np.ndarray,
-    reach: float, least: np.ndarray, fill: bool, ends: np.ndarray, rows: np.ndarray,
-    log_affinity: np.ndarray,
-) -> None:  # fmt: skip
+    reach: float, least: np.ndarray, ours: np.ndarray, others: np.ndarray, fill: bool, most: int,
+    ends: np.ndarray, rows: np.ndarray, log_affinity: np.ndarray,
+) -> int:  # fmt: skip
     """Go through all pairs within reach: count them, or write them down from where rows start.
 
     Places are in the order of strips; neighbours are in the same strip or in one beside it. A pair
-    is left out if it has less than the least log-affinity of both its rows.
+    is left out if it has less than the least log-affinity of both its rows. Of each pair the first
+    is one of ours and the second one of the others; it ends, unless it fills, after more than so
+    many, and returns how many there were.
     """
-    number = len(order)
+    number, total = len(others), 0
+    strips_of_others = strips[others]
     starts = np.zeros(3, dtype=np.int64)  # first place in each of three strips that is in reach
-    for a in range(number):
-        if a == 0 or strips[a] != strips[a - 1]:
+    for at in range(len(ours)):
+        a = ours[at]
+        if at == 0 or strips[a] != strips[ours[at - 1]]:
             for side in range(3):
-                starts[side] = np.searchsorted(strips, strips[a] + side - 1)
+                starts[side] = np.searchsorted(strips_of_others, strips[a] + side - 1)
         own = order[a]
         for side in range(3):
             strip = strips[a] + side - 1
-            b = starts[side]
-            while b < number and strips[b] == strip and places[b, -1] < places[a, -1] - reach:
-                b += 1
-            starts[side] = b
-            while b < number and strips[b] == strip and places[b, -1] <= places[a, -1] + reach:
+            along, at_b = places[a, -1], starts[side]
+            while at_b < number and strips_of_others[at_b] == strip:
+                if places[others[at_b], -1] >= along - reach:
+                    break
+                at_b += 1
+            starts[side] = at_b
+            while at_b < number and strips_of_others[at_b] == strip:
+                b = others[at_b]
+                if places[b, -1] > along + reach:
+                    break
                 other = order[b]
                 affinity = _affinity_within(places, variances, a, b, reach)
                 if a != b and affinity > -np.inf and affinity >= min(least[own], least[other]):
@@ -611,7 +820,11 @@ def _find_neighbours(
                         rows[ends[own]] = other
                         log_affinity[ends[own]] = affinity
                     ends[own] += 1
-                b += 1
+                    total += 1
+                at_b += 1
+        if total > most and not fill:
+            break
+    return total
 
 
 @compiled
