@@ -6,7 +6,12 @@ import warnings
 import pytest
 import torch
 
-from tree_world.models.forgetting import Forgetter, ForgettingPolicy, NothingMayGo
+from tree_world.models.forgetting import (
+    Forgetter,
+    ForgettingFailed,
+    ForgettingPolicy,
+    NothingMayGo,
+)
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.pruning import PruneReport
 
@@ -113,6 +118,60 @@ def test_a_memory_that_was_reset_meanwhile_is_taken_as_it_is():
     report = forgetter.finish()
     assert report.num_before == 2000
     assert not forgetter.busy
+
+
+def test_who_rests_forgets_that_it_rests():
+    memory = SpatialMemory(2, DIM, max_memory_size=12_000)
+    forgetter = Forgetter(memory, ForgettingPolicy(11_000, 10, max_error_to_prune=0.1))
+    memory.write(torch.zeros(11_000, 2), 5.0, torch.ones(11_000, DIM))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        forgetter.step()
+        report = forgetter.finish()
+    assert report.num_kept == len(memory) == 10
+    torch.testing.assert_close(memory.read([0.0, 0.0], 5.0, 25.0), torch.ones(DIM))
+
+
+def step_and_finish(forgetter):
+    return forgetter.step() or forgetter.finish()
+
+
+def fails_with(monkeypatch, error):
+    def work(*_, **__):
+        raise error
+
+    monkeypatch.setattr("tree_world.models.memory.prune", work)
+
+
+@pytest.mark.parametrize("in_background", [False, True])
+def test_life_goes_on_where_there_is_no_room_to_forget(monkeypatch, in_background):
+    memory = SpatialMemory(2, DIM, max_memory_size=100)
+    forgetter = Forgetter(memory, ForgettingPolicy(50, 20, in_background=in_background))
+    memory.write(torch.rand(50, 2), 5.0, torch.ones(50, DIM))
+    fails_with(monkeypatch, MemoryError("too much"))
+    with pytest.warns(ForgettingFailed, match=r"\(too much\).*again in 30 writes") as told:
+        step_and_finish(forgetter)
+    assert [warning.filename for warning in told] == [__file__]
+    assert (len(memory), forgetter.busy) == (50, False)
+    monkeypatch.undo()
+    assert forgetter.step() is None  # not yet
+    memory.write(torch.rand(30, 2), 5.0, torch.ones(30, DIM))
+    forgetter.step()
+    forgetter.finish()
+    assert len(memory) == 20
+
+
+@pytest.mark.parametrize("in_background", [False, True])
+def test_other_errors_say_where_they_come_from(monkeypatch, in_background):
+    memory = SpatialMemory(2, DIM, max_memory_size=100)
+    forgetter = Forgetter(memory, ForgettingPolicy(50, 20, in_background=in_background))
+    memory.write(torch.rand(50, 2), 5.0, torch.ones(50, DIM))
+    fails_with(monkeypatch, OSError("no disk"))
+    with pytest.raises(OSError, match="no disk") as told:
+        step_and_finish(forgetter)
+    assert "a Forgetter that works on a memory of 50 observations" in told.value.__notes__[0]
+    assert (len(memory), forgetter.busy) == (50, False)
+    assert forgetter.step() is None
 
 
 @pytest.mark.parametrize(

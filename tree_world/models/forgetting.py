@@ -22,6 +22,10 @@ class NothingMayGo(UserWarning):
     """Given when a memory is fuller than it should be, and the tolerance lets nothing more go."""
 
 
+class ForgettingFailed(UserWarning):
+    """Given when forgetting ran out of memory; life goes on, and it is tried again."""
+
+
 @dataclass(frozen=True)
 class ForgettingPolicy:
     """When to forget, down to what size, and what to do where nothing may go.
@@ -33,7 +37,9 @@ class ForgettingPolicy:
     target_size : int
         Number of observations that is forgotten down to, where that may be.
     max_error_to_prune : float, default=0.05
-        The tolerance of pruning, as for `tree_world.models.memory.SpatialMemory.prune`.
+        The tolerance of pruning, as for `tree_world.models.memory.SpatialMemory.prune`. It holds
+        for what has gone, as far as there is room to remember it: beside what is in store the
+        memory keeps witnesses, up to its own size less what pruning leaves.
     match_threshold : float, optional
         Of the reads, in metres; 25 by default.
     method : {"prune", "consolidate"}, default="prune"
@@ -127,6 +133,15 @@ class Forgetter:
         -----
         NothingMayGo
             If the policy had to take to its last resort.
+        ForgettingFailed
+            If it ran out of memory. All that was remembered is there, and it is tried again after
+            some writes.
+
+        Raises
+        ------
+        Exception
+            Whatever else went wrong, with a note that it happened while forgetting, perhaps in an
+            earlier step. All that was remembered is there, and the next step may go on.
         """
         if self._task is not None:
             return self._collect(wait=False)
@@ -161,16 +176,36 @@ class Forgetter:
             report = task.result()
         except Superseded:  # somebody else has changed the memory: there will be another time
             return None
+        except MemoryError as error:
+            pause = self._pause()
+            warnings.warn(
+                f"forgetting ran out of memory ({error}). Nothing was forgotten, and it will be "
+                f"tried again in {pause} writes. Give a smaller start_at or match_threshold.",
+                ForgettingFailed, stacklevel=3,
+            )  # fmt: skip
+            return None
+        except Exception as error:
+            pause = self._pause()
+            error.add_note(
+                f"This happened to a Forgetter that works on a memory of {len(self.memory)} "
+                f"observations. Nothing was forgotten; it would try again in {pause} writes."
+            )
+            raise
         if isinstance(report, PruneReport):
             left = max((row.num_kept for row in report.rows), default=report.num_kept)
             if left > self.policy.target_size:
                 self._resort(report, left)
         return report
 
+    def _pause(self) -> int:
+        """Do not try again before so many writes."""
+        pause = self.policy.start_at - self.policy.target_size
+        self._not_before = self.memory.num_writes + pause
+        return pause
+
     def _resort(self, report: PruneReport, left: int) -> None:
         policy, memory = self.policy, self.memory
-        pause = policy.start_at - policy.target_size
-        self._not_before = memory.num_writes + pause
+        pause = self._pause()
         told = (
             f"within a tolerance of {policy.max_error_to_prune:g}, pruning leaves {left} "
             f"observations, more than the {policy.target_size} that it should"
