@@ -1,7 +1,8 @@
 """Studies of forgetting that take too long for a chapter, which draws them from their results.
 
-Usage: ``python -m benchmarks.study_forgetting [NAME ...]``, all by default. What random numbers
-decide here is the same each time; times and latencies are those of the machine that is noted.
+Usage: ``python -m benchmarks.study_forgetting [NAME ...]``, all by default; options are those of
+`benchmarks.studies`. What random numbers decide here is the same each time; times and latencies are
+those of the machine that is noted.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 import tqdm
 
-from benchmarks.studies import run_studies
+from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.models.forgetting import Forgetter, ForgettingPolicy
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.pruning import PruneReport
@@ -49,84 +50,86 @@ AROUND = 3.0  # seconds before and after
 FIRST = 5  # steps that are not counted: the first draw with a key takes in the whole memory
 
 
-def consolidation() -> dict[str, Any]:
+def consolidation(
+    part: Part, seeds: Sequence[int] = WORLDS, sizes: Sequence[int] = SIZES
+) -> dict[str, Any]:
     """Held-out error of ten worlds, with everything and with few virtual observations."""
-    everything: list[float] = []
-    sizes: dict[int, list[int]] = {size: [] for size in SIZES}
-    errors: dict[int, list[float]] = {size: [] for size in SIZES}
-    seconds: dict[int, list[float]] = {size: [] for size in SIZES}
-    for seed in tqdm.tqdm(WORLDS, desc="consolidation", unit="world"):
-        world, generator = _world(seed)
-        places = 100 * torch.randn(NUMBER, 2, generator=generator)
-        new = 100 * torch.randn(2 * NUMBER, 2, generator=generator)
-        senses, truth = _smell(world, places), _smell(world, new)
-        whole = _memory(NUMBER, places, senses)
-        everything.append(_error(whole, new, truth)[0])
-        for size in SIZES:
-            memory = _memory(NUMBER, places, senses)
-            report = memory.consolidate(size, THRESHOLD, seed=seed)
-            sizes[size].append(len(memory))
-            errors[size].append(_error(memory, new, truth)[0])
-            seconds[size].append(report.seconds)
+    found = [part(f"world {seed}", _consolidated, seed, list(sizes)) for seed in seeds]
     return {
-        "everything": everything,
-        "sizes": list(sizes.values()),
-        "errors": list(errors.values()),
-        "seconds": list(seconds.values()),
+        "everything": [one["everything"] for one in found],
+        **{
+            name: [list(column) for column in zip(*(one[name] for one in found), strict=True)]
+            for name in ("sizes", "errors", "seconds")
+        },
     }
 
 
-def long_life() -> dict[str, Any]:
+def _consolidated(seed: int, sizes: list[int]) -> dict[str, Any]:
+    world, generator = _world(seed)
+    places = 100 * torch.randn(NUMBER, 2, generator=generator)
+    new = 100 * torch.randn(2 * NUMBER, 2, generator=generator)
+    senses, truth = _smell(world, places), _smell(world, new)
+    found: dict[str, Any] = {"sizes": [], "errors": [], "seconds": []}
+    found["everything"] = _error(_memory(NUMBER, places, senses), new, truth)[0]
+    for size in tqdm.tqdm(sizes, desc=f"consolidation, world {seed}", unit="size"):
+        memory = _memory(NUMBER, places, senses)
+        report = memory.consolidate(size, THRESHOLD, seed=seed)
+        found["sizes"].append(len(memory))
+        found["errors"].append(_error(memory, new, truth)[0])
+        found["seconds"].append(report.seconds)
+    return found
+
+
+def long_life(part: Part, seeds: Sequence[int] = LIVES, steps: int = STEPS) -> dict[str, Any]:
     """Size and held-out error over 100,000 steps: by the policy, and by five simpler ways."""
-    return joined([one_life(seed) for seed in LIVES])
-
-
-def joined(lives: list[dict[str, Any]]) -> dict[str, Any]:
-    """Put lives beside each other."""
+    lives = [part(f"life {seed}, {steps} steps", _one_life, seed, steps) for seed in seeds]
     names = lives[0]["errors"]
     return {
-        "steps": list(range(LOOK_EVERY, STEPS + 1, LOOK_EVERY)),
+        "steps": list(range(LOOK_EVERY, steps + 1, LOOK_EVERY)),
         "size_every": SIZE_EVERY,
         "range": RANGE,
         "start_at": POLICY.start_at,
         "target_size": POLICY.target_size,
         "tolerance": POLICY.max_error_to_prune,
+        "rival_sizes": list(RIVAL_SIZES),
         "sizes": lives[0]["sizes"],
         "sizes_with_witnesses": lives[0]["sizes_with_witnesses"],
-        "greatest_size": max(max(life["sizes"]) for life in lives),
-        "most_with_witnesses": [life["most_with_witnesses"] for life in lives],
-        "mean_with_witnesses": [life["mean_with_witnesses"] for life in lives],
+        "greatest_size": max(life["greatest_size"] for life in lives),
         "errors": {name: [life["errors"][name] for life in lives] for name in names},
         "told": {name: [life["told"][name] for life in lives] for name in names},
         **{
             name: [life[name] for life in lives]
-            for name in ("prunings", "worst_error", "witnesses_lost")
+            for name in (
+                "most_with_witnesses", "mean_with_witnesses", "prunings", "worst_error",
+                "witnesses_lost",
+            )
         },
-    }
+    }  # fmt: skip
 
 
-def one_life(seed: int) -> dict[str, Any]:
-    """One of the lives: 100,000 steps of a stroll, and what each way to remember makes of it."""
+def _one_life(seed: int, steps: int) -> dict[str, Any]:
+    """Stroll so many steps of 100,000, and see what each way to remember makes of it."""
     world, generator = _world(seed)
     path = _stroll(generator)
     new = RANGE * torch.randn(1000, 2, generator=generator)
     truth = _smell(world, new)
+    path = path[:steps]
     senses = torch.cat([_smell(world, part) for part in path.split(4096)])
     ours = SpatialMemory(2, SENSORY, max_memory_size=2 * POLICY.start_at)
     forgetter = Forgetter(ours, POLICY)
     reports: list[PruneReport] = []
     rivals = {
-        "everything": Everything(),
-        **{f"reservoir of {size:,}": Reservoir(size, seed) for size in RIVAL_SIZES},
-        **{f"the last {size:,}": Latest(size) for size in RIVAL_SIZES},
+        "everything": _Everything(),
+        **{f"reservoir of {size:,}": _Reservoir(size, seed) for size in RIVAL_SIZES},
+        **{f"the last {size:,}": _Latest(size) for size in RIVAL_SIZES},
     }
     errors: dict[str, list[float]] = {name: [] for name in ("policy", *rivals)}
     told: dict[str, list[float]] = {}
-    sizes, in_use, most_rows, sum_of_rows = [], [], 0, 0
-    for step in tqdm.trange(STEPS, desc=f"life {seed + 1} of {len(LIVES)}", unit="step"):
+    sizes, in_use, most, most_rows, sum_of_rows = [], [], 0, 0, 0
+    for step in tqdm.trange(steps, desc=f"life {seed}", unit="step"):
         one = slice(step, step + 1)
         ours.write(path[one], SD, senses[one])
-        rows = len(ours) + ours.num_witnesses
+        most, rows = max(most, len(ours)), len(ours) + ours.num_witnesses
         report = forgetter.step()
         if isinstance(report, PruneReport):
             reports.append(report)
@@ -143,22 +146,23 @@ def one_life(seed: int) -> dict[str, Any]:
                 memories[name] = _memory(len(which), path[which], senses[which])
             for name, memory in memories.items():
                 errors[name].append(_error(memory, new, truth)[0])
-                if step + 1 == STEPS:
+                if step + 1 == steps:
                     told[name] = _shares_told(memory, path, senses)
     return {
         "errors": errors,
         "told": told,
         "sizes": sizes,
         "sizes_with_witnesses": in_use,
+        "greatest_size": most,
         "most_with_witnesses": most_rows,
-        "mean_with_witnesses": sum_of_rows / STEPS,
+        "mean_with_witnesses": sum_of_rows / steps,
         "prunings": len(reports),
         "worst_error": max(report.worst_error for report in reports),
         "witnesses_lost": sum(report.num_lost_witnesses for report in reports),
     }
 
 
-class Everything:
+class _Everything:
     """Keeps all that it meets."""
 
     def __init__(self) -> None:
@@ -171,7 +175,7 @@ class Everything:
         return np.arange(self.number)
 
 
-class Latest(Everything):
+class _Latest(_Everything):
     """First in, first out: drops the oldest."""
 
     def __init__(self, size: int) -> None:
@@ -182,7 +186,7 @@ class Latest(Everything):
         return np.arange(max(0, self.number - self.size), self.number)
 
 
-class Reservoir:
+class _Reservoir:
     """Keeps as many at random, of all that it has met, each with the same probability.
 
     Once it is full, what comes n-th takes the place of one of those kept with probability size / n.
@@ -210,8 +214,13 @@ class Reservoir:
         return np.sort(self.steps)
 
 
-def hot_swap() -> dict[str, Any]:
+def hot_swap(part: Part, swaps: int = SWAPS) -> dict[str, Any]:
     """Let an agent live at 10 Hz, while 100,000 observations are pruned and exchanged."""
+    found: dict[str, Any] = part(f"{swaps} swaps", _swaps, swaps)
+    return found
+
+
+def _swaps(swaps: int) -> dict[str, Any]:
     world, generator = _world(0)
     places = 200 * torch.randn(MANY, 2, generator=generator)
     senses = torch.cat([_smell(world, part) for part in places.split(4096)])
@@ -220,7 +229,7 @@ def hot_swap() -> dict[str, Any]:
     firsts: list[float] = []
     latencies: list[float] = []
     rounds = []
-    for number in range(SWAPS):
+    for number in range(swaps):
         life = _LifeAtTenHertz(_memory(MANY + 10_000, places, senses), world, senses[0], generator)
         first = [life.step() for _ in range(FIRST)]
         life.origin = time.perf_counter()
@@ -242,7 +251,7 @@ def hot_swap() -> dict[str, Any]:
         firsts += [step.latency for step in first]
         latencies += [step.latency for step in during]
         shown = shown or steps
-        print(f"swap {number + 1} of {SWAPS}: {report}", flush=True)
+        print(f"swap {number + 1} of {swaps}: {report}", flush=True)
     return {
         "times": [step.started for step in shown],
         "latencies": [step.latency for step in shown],
@@ -344,16 +353,30 @@ def _shares_told(memory: SpatialMemory, path: torch.Tensor, senses: torch.Tensor
     return [within, reached - within, 1 - reached]
 
 
-STUDIES: dict[str, Callable[[], dict[str, Any]]] = {
-    "consolidation": consolidation,
-    "long life": long_life,
-    "hot swap": hot_swap,
+STUDIES = {
+    "consolidation": Study(
+        consolidation,
+        short=lambda part: consolidation(part, seeds=[0], sizes=SIZES[:3]),
+        # Where a fit ends depends on the processor.
+        agrees=[Same("everything"), Same("sizes"), Same("errors", tolerance=0.05)],
+    ),
+    "long life": Study(
+        long_life,
+        short=lambda part: long_life(part, seeds=[0], steps=2 * LOOK_EVERY),
+        agrees=[Same("errors"), Same("sizes"), Same("sizes_with_witnesses")],
+    ),
+    "hot swap": Study(
+        hot_swap,
+        short=lambda part: hot_swap(part, swaps=1),
+        # How many steps it has made before decides a few observations.
+        agrees=[Same("rounds/0/num_kept", tolerance=0.01)],
+    ),
 }
 
 
-def main(names: list[str]) -> int:
+def main(options: list[str]) -> int:
     """Run studies, all by default."""
-    return run_studies(STUDIES, RESULTS, names)
+    return run_studies(STUDIES, RESULTS, options)
 
 
 if __name__ == "__main__":
