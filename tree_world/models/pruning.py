@@ -630,7 +630,8 @@ class _Work:
             return which
         tree = scipy.spatial.cKDTree(np.unique(self.places.places[witnesses], axis=0))
         distance, _ = tree.query(self.places.places[which])
-        return which[distance <= self.match_threshold]
+        near: np.ndarray = which[distance <= self.match_threshold]
+        return near
 
 
 def _in_few_axes(senses: torch.Tensor) -> np.ndarray:
