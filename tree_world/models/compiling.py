@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import math
 import platform
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
+import llvmlite
 import llvmlite.binding
+import numba
 import numpy as np
+import platformdirs
 from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic, overload
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_config: Any = numba.config
 
 # Sums may be taken in any order, so that they can be taken eight at a time. Infinities and NaN keep
 # their meaning.
@@ -23,23 +35,109 @@ _FAST = {"contract", "reassoc", "nsz", "arcp"}
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a function of arrays and numbers on its first call; it then runs without the GIL.
 
-    Machine code is kept beside Python's own bytecode, in ``__pycache__`` or where the environment
-    variable ``NUMBA_CACHE_DIR`` says. Where nothing can be written every process compiles anew.
+    Machine code is kept in a folder of `cache_folder`, so that the next process need not compile.
+    Where nothing can be written every process compiles anew.
 
     Parameters
     ----------
     function : callable
+        What it takes from other modules must come from modules that have compiled functions
+        themselves, as the name of the folder tells of changes in those alone.
 
     Returns
     -------
     callable
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _FAST}
+    folder = cache_folder()
+    # A module that is loaded anew would put what it has become where what it was is looked for.
+    if folder is None or _digest() != _DIGEST:
+        return cast(Callable[P, R], njit(**options)(function))
+    theirs = _config.CACHE_DIR
+    _config.CACHE_DIR = str(folder)  # looked at here and not when compiling
     try:
-        compiled_function = njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to write
-        compiled_function = njit(**options)(function)
-    return cast(Callable[P, R], compiled_function)
+        return cast(Callable[P, R], njit(cache=True, **options)(function))
+    except RuntimeError:  # a function without a file
+        return cast(Callable[P, R], njit(**options)(function))
+    finally:
+        _config.CACHE_DIR = theirs
+
+
+# --- where machine code is kept -------------------------------------------------------------------
+
+_HERE = Path(__file__).resolve().parent
+_VERSIONS = f"{sys.version} {numba.__version__} {llvmlite.__version__}"
+
+
+def _digest() -> str:
+    """Fingerprint of all modules that have compiled functions, and of what compiles them."""
+    try:
+        stats = [(path, path.stat()) for path in sorted(_HERE.glob("*.py"))]
+    except OSError:
+        return ""
+    return _digest_of(tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in stats))
+
+
+@functools.lru_cache(maxsize=2)
+def _digest_of(files: tuple[tuple[Path, int, int], ...]) -> str:
+    digest = hashlib.sha256(_VERSIONS.encode())
+    for path, _, _ in files:
+        text = path.read_bytes()
+        if b"@compiled" in text or path.name == Path(__file__).name:
+            digest.update(path.name.encode() + b"\0" + text + b"\0")
+    return digest.hexdigest()[:16]
+
+
+_DIGEST = _digest()
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """Folder of the machine code that belongs to this very version of the package.
+
+    Compiled functions hold constants and functions of other modules, and Numba itself looks for
+    changes in a function's own file alone. So the name of the folder is a digest of all modules
+    that have compiled functions, and of the versions of Python, Numba and llvmlite: whatever
+    changes, what was compiled before is not found any more. The folders of earlier versions of the
+    same installation are removed; a process that still uses one compiles anew.
+
+    Returns
+    -------
+    pathlib.Path or None
+        In ``NUMBA_CACHE_DIR`` if that is set; else in ``__pycache__`` beside the modules; else, if
+        that cannot be written, in the user's cache folder. None if none of them can be written.
+    """
+    installation = hashlib.sha256(str(_HERE).encode()).hexdigest()[:8]
+    kind = f"compiled-{installation}-py{sys.version_info[0]}{sys.version_info[1]}-"
+    if not _DIGEST:
+        return None
+    chosen = str(_config.CACHE_DIR)
+    beside = _HERE / "__pycache__"
+    of_user = Path(platformdirs.user_cache_dir("tree-world"))
+    for parent in [Path(chosen)] if chosen else [beside, of_user]:
+        folder = parent / (kind + _DIGEST)
+        try:
+            is_new = not folder.is_dir()
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError:
+            continue
+        if is_new:
+            _sweep(parent, kind, folder)
+        return folder
+    return None
+
+
+def _sweep(parent: Path, kind: str, kept: Path) -> None:
+    """Remove what earlier versions have compiled; another process may do so at the same time."""
+    for old in parent.glob(kind + "*"):
+        if old != kept:
+            shutil.rmtree(old, ignore_errors=True)
+    if parent == _HERE / "__pycache__":  # where version 0.1 kept it
+        for pattern in ("*.nbi", "*.nbc"):
+            for file in parent.glob(pattern):
+                file.unlink(missing_ok=True)
 
 
 # --- half precision, which Numba does not know on processors --------------------------------------
@@ -112,3 +210,35 @@ def _single_of_half(context: Any, number: Any) -> Any:
         return _single_by_bits(builder, arguments[0])
 
     return types.float32(types.uint16), generate
+
+
+# --- products of variances, which leave the range of numbers in many dimensions -------------------
+
+
+@compiled
+def times(product: float, logarithm: float, factor: float) -> tuple[float, float]:
+    """Multiply a number that is kept as a product and a logarithm, for few logarithms in all.
+
+    Parameters
+    ----------
+    product, logarithm : float
+        The number is the product times e to the logarithm; begin with 1 and 0.
+    factor : float
+        Positive.
+
+    Returns
+    -------
+    product, logarithm : float
+
+    Examples
+    --------
+    >>> product, logarithm = times(1.0, 0.0, 1e-200)
+    >>> round(math.log(product) + logarithm, 3)
+    -460.517
+    """
+    if not 1e-100 < factor < 1e100:
+        return product, logarithm + math.log(factor)
+    product *= factor
+    if not 1e-100 < product < 1e100:
+        return 1.0, logarithm + math.log(product)
+    return product, logarithm
