@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tree_world.models import neighbors
 from tree_world.models.neighbors import BUCKET, CHILD, COUNT, FULL, GridIndex
 
 
@@ -125,3 +126,37 @@ def test_what_is_not_there_cannot_be_taken_away():
     with pytest.raises(KeyError, match=r"row 4 is not in the index at \[5\.0, 5\.0\]"):
         index.remove(np.array([4]), np.array([[5.0, 5.0]]))
     assert index.near_box(np.zeros(2), np.zeros(2), 100.0).tolist() == [3]
+
+
+@pytest.mark.parametrize("cell_size", [1e308, 1e-320, 1e31, 1e-31])
+def test_cells_of_no_use_are_refused(cell_size):
+    with pytest.raises(ValueError, match="cell_size must lie between 1e-30 and 1e"):
+        GridIndex(cell_size)
+
+
+@pytest.mark.parametrize("cell_size", [1e-30, 25.0, 1e30])
+def test_every_loop_ends_wherever_places_are(cell_size):
+    far = np.finfo(np.float64).max
+    places = np.array(
+        [[0.0, 0.0], [far, -far], [-far, far], [1e-320, 1.0], [np.inf, -np.inf], [np.nan, 0.0]]
+    )
+    index = GridIndex(cell_size)
+    for row in range(len(places)):
+        index.add(np.array([row]), places[row : row + 1])
+    for row in range(4):
+        assert row in index.near_box(places[row], places[row], 1.0)
+    index.remove(np.arange(len(places)), places)
+    assert index.tree.links[0, COUNT] == 0
+
+
+def test_the_size_of_cells_is_that_of_their_arrays(monkeypatch):
+    # An index that was pickled by another version may have others.
+    monkeypatch.setattr(neighbors, "FULL", 16)
+    index, places = GridIndex(1.0), np.random.default_rng(0).normal(size=(300, 2))
+    index.add(np.arange(300), places)
+    monkeypatch.undo()
+    index.add(np.arange(300, 2000), np.concatenate([places] * 6)[:1700])
+    assert index.tree.rows.shape[1] == 16
+    assert len(index.near_box(np.zeros(2), np.zeros(2), 100.0)) == 2000
+    index.remove(np.arange(300), places)
+    assert len(index.near_box(np.zeros(2), np.zeros(2), 100.0)) == 1700

@@ -11,13 +11,15 @@ from tree_world.models.compiling import compiled
 from tree_world.validation import positive_distance
 
 FULL = 64
-"""Most rows in a cell."""
+"""Most rows in a cell. Compiled functions take it from the shape of `Tree.rows`."""
 
-_FEW = FULL // 2  # cells that together hold so few become one again
+_LEAST_SIZE, _GREATEST_SIZE = 1e-30, 1e30  # of cells; beyond, numbers would soon end
 _FINEST = 16  # cells are halved in space down to this part of `cell_size`, then by row number
 
 CHILD, BUCKET, COUNT, AXIS = range(4)
 """Columns of `Tree.links`: first of two children, bucket, rows below, axis of the split."""
+
+_GREATEST = 1.7e308  # nearly the greatest number there is
 
 _NODES, _FREE_NODES, _BUCKETS, _FREE_BUCKETS = range(4)  # of `Tree.used`
 
@@ -74,7 +76,7 @@ class GridIndex:
     Raises
     ------
     ValueError
-        If the cells have no size.
+        If `cell_size` is not from 1e-30 to 1e30 metres.
 
     Examples
     --------
@@ -87,6 +89,11 @@ class GridIndex:
 
     def __init__(self, cell_size: float = 25.0) -> None:
         self.cell_size = positive_distance("cell_size", cell_size)
+        if not _LEAST_SIZE <= self.cell_size <= _GREATEST_SIZE:
+            raise ValueError(
+                f"cell_size must lie between {_LEAST_SIZE} and {_GREATEST_SIZE} metres, but "
+                f"{cell_size} was given. Choose a distance that is usually asked for, such as 25.0."
+            )
         self.changes = 0
         self.tree = _empty(1, np.dtype(np.float64))
 
@@ -164,7 +171,7 @@ class GridIndex:
 
 def _empty(dim: int, dtype: np.dtype) -> Tree:
     kept = dtype if dtype in (np.float32, np.float64) else np.dtype(np.float64)
-    tree = _of_size(64, 8, dim, kept)
+    tree = _of_size(64, 8, FULL, dim, kept)
     tree.links[0] = (-1, -1, 0, 0)
     tree.changed[0] = 0
     tree.frame[:] = 0.0
@@ -172,14 +179,14 @@ def _empty(dim: int, dtype: np.dtype) -> Tree:
     return tree
 
 
-def _of_size(nodes: int, buckets: int, dim: int, dtype: np.dtype) -> Tree:
+def _of_size(nodes: int, buckets: int, full: int, dim: int, dtype: np.dtype) -> Tree:
     # What is not used yet takes no memory.
     return Tree(
         np.empty((nodes, 4), dtype=np.int32),
         np.empty(nodes),
         np.empty(nodes, dtype=np.int64),
-        np.empty((buckets, FULL), dtype=np.int32),
-        np.empty((buckets, FULL, dim), dtype=dtype),
+        np.empty((buckets, full), dtype=np.int32),
+        np.empty((buckets, full, dim), dtype=dtype),
         np.empty((2, dim)),
         np.empty(4, dtype=np.int64),
     )
@@ -187,9 +194,10 @@ def _of_size(nodes: int, buckets: int, dim: int, dtype: np.dtype) -> Tree:
 
 def _with_more_room(tree: Tree, number: int) -> Tree:
     """Copy a tree into larger arrays, with room for some more rows at least."""
-    more = number // _FEW
+    full = tree.rows.shape[1]
+    more = number // (full // 2)
     nodes, buckets = 2 * len(tree.links) + 2 * more, 2 * len(tree.rows) + more
-    larger = _of_size(nodes, buckets, tree.frame.shape[1], tree.places.dtype)
+    larger = _of_size(nodes, buckets, full, tree.frame.shape[1], tree.places.dtype)
     for new, old in zip(larger, tree, strict=True):
         new[: len(old)] = old
     return larger
@@ -223,7 +231,8 @@ def _has_room(tree: Tree, place: np.ndarray, least_side: float) -> bool:
     levels = 64.0
     for axis in range(len(place)):
         side = max(tree.frame[1, axis], place[axis]) - min(tree.frame[0, axis], place[axis])
-        levels += 2.0 * max(0.0, math.log2(4.0 * side / least_side))
+        side = min(side, _GREATEST)  # which may have overflowed
+        levels += 2.0 * max(0.0, 2.0 + math.log2(side) - math.log2(least_side))
     used = tree.used
     room = used[_NODES] + 2 * levels <= len(tree.links) and used[_BUCKETS] + 2 <= len(tree.rows)
     return bool(room)
@@ -231,11 +240,16 @@ def _has_room(tree: Tree, place: np.ndarray, least_side: float) -> bool:
 
 @compiled
 def _widen(tree: Tree, place: np.ndarray, change: int) -> None:
-    """Double the cell of the root, axis by axis, until a place lies in it."""
+    """Double the cell of the root, axis by axis, until a place lies in it.
+
+    Or until the cell has no end on that side, for which 2,100 doublings do.
+    """
     links, frame = tree.links, tree.frame
     for axis in range(len(place)):
         while not frame[0, axis] <= place[axis] < frame[1, axis]:
             below = place[axis] < frame[0, axis]
+            if np.isinf(frame[0, axis] if below else frame[1, axis]):
+                break
             side = frame[1, axis] - frame[0, axis]
             edge = frame[0, axis] if below else frame[1, axis]
             if below:
@@ -261,7 +275,7 @@ def _insert(tree: Tree, row: int, place: np.ndarray, change: int, least_side: fl
     while True:
         tree.changed[node] = change
         if links[node, CHILD] < 0:
-            if links[node, COUNT] < FULL:
+            if links[node, COUNT] < tree.rows.shape[1]:
                 break
             _split(tree, node, low, high, bit, change, least_side)
         links[node, COUNT] += 1
@@ -320,7 +334,7 @@ def _split(
     pair, bucket = _new_pair(tree, change), links[node, BUCKET]
     links[node, CHILD], links[node, BUCKET] = pair, -1
     links[pair, BUCKET], links[pair + 1, BUCKET] = bucket, _new_bucket(tree)
-    for i in range(FULL):  # the first child goes on with the bucket
+    for i in range(tree.rows.shape[1]):  # the first child goes on with the bucket
         row, place = tree.rows[bucket, i], tree.places[bucket, i]
         _append(tree, pair + _half(tree, node, row, place), row, place)
     for child in range(pair, pair + 2):
@@ -393,7 +407,8 @@ def _remove(tree: Tree, row: int, place: np.ndarray, change: int) -> bool:
         tree.changed[node] = change
         if links[node, CHILD] < 0:
             break
-        if joined < 0 and links[node, COUNT] <= _FEW:
+        # Cells that together hold so few become one again.
+        if joined < 0 and links[node, COUNT] <= tree.rows.shape[1] // 2:
             joined = node
         node = links[node, CHILD] + _half(tree, node, row, place)
     if last == 0:
