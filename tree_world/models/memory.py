@@ -60,6 +60,7 @@ from tree_world.models.sampling import (
     best_distinct_slots,
     draw,
     exact_log_weights,
+    scattered,
 )
 from tree_world.models.storage import Folder, SensesFile
 from tree_world.models.store import Store
@@ -804,8 +805,9 @@ class SpatialMemory:
             )
             where = torch.from_numpy(slots).to(self.device)
             noise = torch.from_numpy(generator.standard_normal((num_samples, self.location_dim)))
-            spread = sigma_scale * row.location_sds[where].detach()
-            drawn = row.locations[where].detach() + spread * noise.to(spread)
+            drawn = scattered(
+                row.locations[where].detach(), row.location_sds[where].detach(), sigma_scale, noise
+            )
             parts.append(Samples(drawn, torch.from_numpy(row.ids[slots]), torch.from_numpy(log_p)))
         alone = batch == 1 and keys.ndim == 1 and (places is None or places.ndim == 1)
         columns = ([getattr(p, n) for p in parts] for n in ("places", "ids", "log_probabilities"))

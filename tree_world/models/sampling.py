@@ -20,13 +20,21 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from tree_world.models.affinity import log_affinity
+from tree_world.models.affinity import (
+    beyond,
+    limit_squared,
+    log_affinity,
+    without_autocast,
+)
 from tree_world.models.compiling import compiled
-from tree_world.models.neighbors import BUCKET, CHILD, COUNT, FULL, Tree
+from tree_world.models.neighbors import BUCKET, CHILD, COUNT, Tree
 from tree_world.models.store import Store
 
 _NEGLIGIBLE = 40.0  # a weight smaller than the greatest by e to this power is zero
+_COLDEST = 1e-30  # least temperature
+_LEAST_VARIANCE = 1e-300  # of which there is still an inverse
 _AT_A_TIME = 8192  # senses that are compared with a key
+_CHANCES = 64  # random numbers with which a draw begins, beside those for each place
 _HALVED_BEFORE = 64  # cells, from which a draw near a place begins
 
 
@@ -62,6 +70,11 @@ class Query:
     location_temperature : float
     match_threshold : float or None
         In metres.
+
+    Raises
+    ------
+    ValueError
+        If a temperature is less than 1e-30, for which there is no softmax in double precision.
     """
 
     search_key: np.ndarray
@@ -71,10 +84,19 @@ class Query:
     location_temperature: float = 1.0
     match_threshold: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("temperature", "location_temperature"):
+            if not getattr(self, name) >= _COLDEST:
+                raise ValueError(
+                    f"{name} must be at least {_COLDEST}, but {getattr(self, name)!r} was given. "
+                    "To find what matches best, without any chance, use search."
+                )
+
 
 # --- all observations ----------------------------------------------------------------------------
 
 
+@without_autocast
 def exact_log_weights(store: Store, query: Query) -> np.ndarray:
     """Logarithm of the weight of every slot in use, unnormalised, in double precision.
 
@@ -90,7 +112,7 @@ def exact_log_weights(store: Store, query: Query) -> np.ndarray:
     """
     everything = store.observations()
     key = torch.from_numpy(query.search_key).to(everything.senses.device, everything.precision)
-    weights = scores_of(everything.senses.detach(), key).double() / query.temperature
+    weights = _checked(scores_of(everything.senses.detach(), key).double() / query.temperature)
     if query.location is not None and query.location_sd is not None:
         places, sds = (
             torch.from_numpy(array)[None].to(weights)
@@ -98,13 +120,60 @@ def exact_log_weights(store: Store, query: Query) -> np.ndarray:
         )
         affinity = log_affinity(
             places, sds, everything.locations.detach().double(),
-            everything.location_sds.detach().double(), query.match_threshold,
-        )  # fmt: skip
-        weights = weights + affinity[0] / query.location_temperature
+            everything.location_sds.detach().double(),
+        )[0]  # fmt: skip
+        weights = weights + affinity / query.location_temperature
+        if query.match_threshold is not None:
+            hidden = beyond(places, everything.locations, query.match_threshold)[0]
+            weights = weights.masked_fill(hidden, -torch.inf)
     present = torch.from_numpy(store.written_at[: store.used] >= 0).to(weights.device)
     return weights.masked_fill(~present, -torch.inf).cpu().numpy()
 
 
+def _checked(scores: torch.Tensor) -> torch.Tensor:
+    """Scores that are finite."""
+    if not bool(torch.isfinite(scores).all()):
+        raise ValueError(
+            "the products of search_key and senses, divided by temperature, leave the range of "
+            f"{str(scores.dtype).removeprefix('torch.')}: divide search_key and temperature by the "
+            "same number, or choose a higher temperature."
+        )
+    return scores
+
+
+def scattered(
+    locations: torch.Tensor, location_sds: torch.Tensor, sigma_scale: float, noise: torch.Tensor
+) -> torch.Tensor:
+    """Places beside those that were drawn.
+
+    Parameters
+    ----------
+    locations, location_sds : torch.Tensor of shape (n, dim)
+        In metres.
+    sigma_scale : float
+        How many of their deviations to go for a noise of one.
+    noise : torch.Tensor of shape (n, dim)
+
+    Returns
+    -------
+    torch.Tensor of shape (n, dim)
+        In metres, and in the precision of the locations.
+
+    Raises
+    ------
+    ValueError
+        If one of them lies beyond all numbers.
+    """
+    places = locations + sigma_scale * location_sds * noise.to(location_sds)
+    if not bool(torch.isfinite(places).all()):
+        raise ValueError(
+            f"sigma_scale is so large ({sigma_scale}) that places leave the range of "
+            f"{str(places.dtype).removeprefix('torch.')}: choose one near 1."
+        )
+    return places
+
+
+@without_autocast
 def scores_of(senses: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
     """Products of senses and a key, in the precision of the key.
 
@@ -219,6 +288,7 @@ class CellSearch:
         self._store = store
         self._key = torch.from_numpy(search_key).to(store.senses.device)
         self._temperature = temperature
+        self._chances_each = 32.0  # random numbers for a draw, as a guess
         self._start()
 
     def moved_to(self, store: Store) -> CellSearch:
@@ -233,6 +303,7 @@ class CellSearch:
         room = np.empty(len(store.senses), dtype=self._key.numpy().dtype)
         self._sums = _Sums(room, np.empty(0), np.empty((0, 4, store.locations.shape[1])))
 
+    @without_autocast
     def _follow(self) -> None:
         """Take in what has changed since the last time."""
         store, index = self._store, self._store.index
@@ -251,10 +322,11 @@ class CellSearch:
         stale = _rows_written_since(index.tree, changed, store.written_at, self._clock)
         senses = store.senses[: store.used].detach()
         if len(stale) > store.used // 2:  # most of them: in a row, without a copy
-            scores[: store.used] = scores_of(senses, self._key).numpy() / self._temperature
+            own = scores_of(senses, self._key) / self._temperature
+            scores[: store.used] = _checked(own).numpy()
         else:
-            own = scores_of(senses[torch.from_numpy(stale)], self._key).numpy()
-            scores[stale] = own / self._temperature
+            own = scores_of(senses[torch.from_numpy(stale)], self._key) / self._temperature
+            scores[stale] = _checked(own).numpy()
         _sum_up(index.tree, changed, self._sums, store.location_sds.detach().numpy())
         self._seen, self._clock = index.changes, store.clock
 
@@ -290,7 +362,19 @@ class CellSearch:
         slots, log_weights = np.empty(number, dtype=np.int64), np.empty(number)
         done = 0
         if tree.links[0, COUNT] > 0:
-            done = _draw(tree, self._sums, sds, target, replacement, generator, slots, log_weights)
+            # Compiled code gets plain arrays: a generator in there does not outlive interrupts.
+            state, room = generator.bit_generator.state, _CHANCES + int(self._chances_each * number)
+            while True:
+                chances = generator.random(room)
+                generator.bit_generator.state = state
+                done, used = _draw(
+                    tree, self._sums, sds, target, replacement, chances, slots, log_weights
+                )
+                if used <= room:
+                    break
+                room *= 4  # and once more from the beginning, with the same chances and others
+            generator.random(used)  # as if they had been drawn one by one
+            self._chances_each = max(4.0, 1.5 * used / number)
         if done < number:
             raise ValueError(_nothing_matches(number, done))
         total = _log_total(tree, self._sums, sds, target) if with_total else math.nan
@@ -300,9 +384,9 @@ class CellSearch:
         dim = self._store.locations.shape[1]
         if query.location is None or query.location_sd is None:
             return _Target(False, np.zeros(dim), np.ones(dim), 1.0, math.inf)
-        reach = math.inf if query.match_threshold is None else query.match_threshold
+        limit = limit_squared(query.match_threshold, self._store.locations.dtype)
         return _Target(
-            True, query.location, np.square(query.location_sd), query.location_temperature, reach**2
+            True, query.location, np.square(query.location_sd), query.location_temperature, limit
         )
 
 
@@ -342,8 +426,10 @@ def _rows_written_since(
     for node in nodes:
         if tree.links[node, CHILD] >= 0:
             continue
-        if number + FULL > len(found):
-            found = np.concatenate((found, found))
+        if number + tree.rows.shape[1] > len(found):
+            found = np.concatenate(
+                (found, np.empty_like(found), np.empty(tree.rows.shape[1], np.int64))
+            )
         for i in range(tree.links[node, COUNT]):
             row = tree.rows[tree.links[node, BUCKET], i]
             if written_at[row] >= clock:
@@ -392,8 +478,9 @@ def _log_affinity(target: _Target, place: np.ndarray, sd: np.ndarray) -> float:
         return 0.0
     squared, doubled = 0.0, 0.0
     for axis in range(len(place)):
-        step = target.location[axis] - place[axis]
+        step = target.location[axis] - np.float64(place[axis])
         variance = target.variance[axis] + np.float64(sd[axis]) * np.float64(sd[axis])
+        variance = max(variance, _LEAST_VARIANCE)
         squared += step * step
         doubled += step * step / variance + math.log(2.0 * math.pi * variance)
     return -0.5 * doubled / target.temperature if squared <= target.threshold_squared else -np.inf
@@ -409,8 +496,9 @@ def _greatest_affinity(target: _Target, box: np.ndarray) -> float:
         here = target.location[axis]
         gap = max(box[0, axis] - here, here - box[1, axis], 0.0)
         squared += gap * gap
-        doubled += gap * gap / (target.variance[axis] + box[3, axis])
-        doubled += math.log(2.0 * math.pi * (target.variance[axis] + box[2, axis]))
+        doubled += gap * gap / max(target.variance[axis] + box[3, axis], _LEAST_VARIANCE)
+        least = max(target.variance[axis] + box[2, axis], _LEAST_VARIANCE)
+        doubled += math.log(2.0 * math.pi * least)
     far = squared > target.threshold_squared * (1.0 + 1e-9)
     return -np.inf if far else -0.5 * doubled / target.temperature
 
@@ -483,12 +571,16 @@ def _draw(
     sds: np.ndarray,
     target: _Target,
     replacement: bool,
-    generator: np.random.Generator,
+    chances: np.ndarray,
     slots: np.ndarray,
     log_weights: np.ndarray,
-) -> int:
-    """Fill the slots and their weights, and say how many could be drawn."""
+) -> tuple[int, int]:
+    """Fill the slots and their weights, and say how many could be drawn, with how many chances.
+
+    If more chances would have been needed than there are, what was drawn means nothing.
+    """
     links, dim = tree.links, sds.shape[1]
+    used, last = 0, len(chances) - 1
     # Cells that together hold everything; which of them are opened, and then where their weights
     # are; which are to be halved or opened before the next draws.
     nodes, bounds = np.empty(256, np.int64), np.empty(256)
@@ -501,22 +593,26 @@ def _draw(
             break
         _halve(tree, sums, target, nodes, bounds, at, number)
         number += 1
-    weights, num_opened = np.empty((8, FULL)), 0
-    places, scores = np.empty(dim), np.empty(FULL)
+    weights, num_opened = np.empty((8, tree.rows.shape[1])), 0
+    places, scores = np.empty(dim), np.empty(tree.rows.shape[1])
     done = 0
     while done < len(slots):
         greatest = bounds[:number].max()
         if greatest == -np.inf:
-            return done
+            return done, used
         running = np.cumsum(np.exp(bounds[:number] - greatest))
         # Without replacement every draw changes the weights of the next.
         for _ in range(len(slots) - done if replacement else 1):
-            chance = generator.random() * running[-1]
+            if used > last:
+                return done, used + 1
+            chance = chances[used] * running[-1]
+            used += 1
             at = int(np.searchsorted(running, chance, side="right"))
             at = min(at, int(np.searchsorted(running, running[-1])))
             if opened[at] >= 0:
                 own, bucket = weights[opened[at]], links[nodes[at], BUCKET]
-                i = _pick(own[: links[nodes[at], COUNT]], bounds[at], generator.random())
+                i = _pick(own[: links[nodes[at], COUNT]], bounds[at], chances[min(used, last)])
+                used += 1
                 slots[done], log_weights[done] = tree.rows[bucket, i], own[i]
                 done += 1
                 if not replacement:
@@ -528,18 +624,21 @@ def _draw(
                 while links[node, CHILD] >= 0:
                     child = links[node, CHILD]
                     first = math.exp(sums.log_sums[child] - sums.log_sums[node])
-                    node = child if generator.random() < first else child + 1
+                    node = child if chances[min(used, last)] < first else child + 1
+                    used += 1
                 count, bucket = links[node, COUNT], links[node, BUCKET]
                 for i in range(count):
                     scores[i] = sums.scores[tree.rows[bucket, i]]
-                i = _pick(scores[:count], sums.log_sums[node], generator.random())
+                i = _pick(scores[:count], sums.log_sums[node], chances[min(used, last)])
+                used += 1
                 row = tree.rows[bucket, i]
                 for axis in range(dim):
                     places[axis] = tree.places[bucket, i, axis]
                 affinity = _log_affinity(target, places, sds[row])
                 # The bound is the greatest affinity beside the sum of the other factors.
                 slack = bounds[at] - sums.log_sums[nodes[at]]
-                if generator.random() < math.exp(affinity - slack):
+                used += 1
+                if chances[min(used - 1, last)] < math.exp(affinity - slack):
                     slots[done], log_weights[done] = row, scores[i] + affinity
                     done += 1
                     continue
@@ -561,7 +660,7 @@ def _draw(
                 refused = np.concatenate((refused, np.zeros(number, np.bool_)))
             _halve(tree, sums, target, nodes, bounds, at, number)
             number += 1
-    return done
+    return done, used
 
 
 @compiled
@@ -570,7 +669,7 @@ def _log_total(tree: Tree, sums: _Sums, sds: np.ndarray, target: _Target) -> flo
     if not target.here:
         return float(sums.log_sums[0])
     total = -np.inf
-    weights = np.empty(FULL)
+    weights = np.empty(tree.rows.shape[1])
     waiting = np.zeros(64, np.int64)
     left = 1
     while left > 0:
