@@ -2,11 +2,124 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import torch
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
+
+def without_autocast(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function compute in the precision of what it is given, under ``torch.autocast``, too.
+
+    Parameters
+    ----------
+    function : callable
+
+    Returns
+    -------
+    callable
+    """
+
+    @functools.wraps(function)
+    def exact(*args: P.args, **kwargs: P.kwargs) -> R:
+        for device in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(device):
+                with torch.autocast(device, enabled=False):
+                    return exact(*args, **kwargs)
+        return function(*args, **kwargs)
+
+    return exact
+
+
+# --- the threshold: one rule for all ways to read and to draw -------------------------------------
+
+
+def limit_squared(match_threshold: float | None, dtype: torch.dtype) -> float:
+    """Greatest squared distance at which an observation still counts.
+
+    Distances are formed in double precision, coordinate by coordinate, from places as they are
+    kept. One counts if it is at most the threshold once both are rounded to the precision in which
+    places are kept: an observation at the very threshold counts.
+
+    Parameters
+    ----------
+    match_threshold : float or None
+        In metres; None for no threshold.
+    dtype : torch.dtype
+        In which places are kept.
+
+    Returns
+    -------
+    float
+        In square metres, for comparison with squared distances in double precision; infinite where
+        all count.
+
+    Examples
+    --------
+    >>> limit_squared(25.0, torch.float32) >= 15.0**2 + 20.0**2
+    True
+    """
+    if match_threshold is None:
+        return math.inf
+    kept = float(torch.tensor(match_threshold, dtype=dtype))
+    kept *= 1 + max(0.25 * torch.finfo(dtype).eps, 8 * torch.finfo(torch.float64).eps)
+    return kept * kept
+
+
+def squared_distances(query_locations: torch.Tensor, locations: torch.Tensor) -> torch.Tensor:
+    """Squared distances in double precision, to be compared with `limit_squared`.
+
+    Parameters
+    ----------
+    query_locations : torch.Tensor of shape (..., n_queries, dim)
+        In metres.
+    locations : torch.Tensor of shape (..., n_observations, dim)
+        In metres.
+
+    Returns
+    -------
+    torch.Tensor of float64, of shape (..., n_queries, n_observations)
+        Without gradients.
+    """
+    queries, others = query_locations.detach().double(), locations.detach().double()
+    total = queries.new_zeros(())
+    for axis in range(others.shape[-1]):
+        steps = queries[..., axis].unsqueeze(-1) - others[..., axis].unsqueeze(-2)
+        total = total + steps.square_()
+    return total
+
+
+def beyond(
+    query_locations: torch.Tensor, locations: torch.Tensor, match_threshold: float
+) -> torch.Tensor:
+    """Tell which observations are too far away to count.
+
+    Parameters
+    ----------
+    query_locations : torch.Tensor of shape (..., n_queries, dim)
+        In metres.
+    locations : torch.Tensor of shape (..., n_observations, dim)
+        In metres, in the precision in which they are kept.
+    match_threshold : float
+        In metres.
+
+    Returns
+    -------
+    torch.Tensor of bool, of shape (..., n_queries, n_observations)
+    """
+    limit = limit_squared(match_threshold, locations.dtype)
+    return squared_distances(query_locations, locations) > limit
+
+
+# --- the kernel -----------------------------------------------------------------------------------
+
+
+@without_autocast
 def log_affinity(
     query_locations: torch.Tensor,
     query_sds: torch.Tensor,
@@ -36,12 +149,14 @@ def log_affinity(
     location_sds : torch.Tensor of shape (..., n_observations, dim)
         Their standard deviations. An infinite one gives an affinity of zero.
     match_threshold : float, optional
-        Distance in metres beyond which the affinity is set to zero; none by default.
+        Distance in metres beyond which the affinity is set to zero; none by default. An observation
+        at this very distance counts; see `limit_squared`.
 
     Returns
     -------
     torch.Tensor of shape (..., n_queries, n_observations)
-        In natural logarithms; −∞ where there is no affinity.
+        In natural logarithms; −∞ where there is no affinity. They may have either sign: a density
+        is greater than one where deviations are small.
 
     Notes
     -----
@@ -57,22 +172,34 @@ def log_affinity(
     """
     dim = locations.shape[-1]
     total = locations.new_full((), -0.5 * dim * math.log(2 * math.pi))
-    distances_squared = locations.new_zeros(())
+    squares_overflow = _squares_overflow(query_sds) or _squares_overflow(location_sds)
     for axis in range(dim):
         # Of shape (..., 1, n_observations) where one row of deviations serves all queries.
-        variances = query_sds[..., axis].square().unsqueeze(-1) + location_sds[
-            ..., axis
-        ].square().unsqueeze(-2)
+        own, theirs = query_sds[..., axis].unsqueeze(-1), location_sds[..., axis].unsqueeze(-2)
         differences = query_locations[..., axis].unsqueeze(-1) - locations[..., axis].unsqueeze(-2)
-        squares = differences.square()
-        total = torch.addcdiv(total - 0.5 * variances.log(), squares, variances, value=-0.5)
-        if match_threshold is not None:
-            distances_squared = distances_squared + squares
+        if squares_overflow:
+            deviations = torch.hypot(own, theirs)
+            squares = (differences / deviations).square()
+            total = total - deviations.log() - 0.5 * squares
+        else:
+            variances = own.square() + theirs.square()
+            squares = differences.square()
+            total = torch.addcdiv(total - 0.5 * variances.log(), squares, variances, value=-0.5)
     if match_threshold is not None:
-        total = total.masked_fill(distances_squared > match_threshold**2, -torch.inf)
+        hidden = beyond(query_locations, locations, match_threshold)
+        total = total.masked_fill(hidden, -torch.inf)
     return total
 
 
+def _squares_overflow(sds: torch.Tensor) -> bool:
+    """Whether squares of some deviations leave the range of their precision, or nearly do."""
+    info = torch.finfo(sds.dtype)
+    sds = sds.detach()
+    extreme = (sds < info.tiny**0.4) | ((sds > info.max**0.4) & torch.isfinite(sds))
+    return bool(extreme.any())
+
+
+@without_autocast
 def dot_product_features(
     query_locations: torch.Tensor,
     query_sd: torch.Tensor,

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tree_world.models.compiling import compiled, value
+from tree_world.models.affinity import limit_squared
+from tree_world.models.compiling import compiled, times, value
 from tree_world.models.read_types import Observations, Read, ReadOptions
 from tree_world.models.screening import (
     QUERIES,
@@ -54,6 +55,8 @@ _ALONE = 64  # queries, up to which each is a group of its own
 # which one is fetched from memory.
 _SEARCH, _FETCH = 8000, 8
 
+_LEAST_VARIANCE = 1e-300  # of which there is still an inverse
+
 _BYTES = 100  # that a thread of the compiled loop needs for each observation that can matter
 
 
@@ -86,22 +89,23 @@ def _reach_of_weight(
     arrays = (observations.locations, observations.location_sds)
     locations, sds = (array.detach().numpy() for array in arrays)
     least, greatest = variances.min(axis=0), variances.max(axis=0)
-    widest = float(greatest.max()) + nearby.greatest_sd**2
-    narrowest = least + nearby.least_sd**2
+    widest = float(greatest.max()) + nearby.greatest_sd * nearby.greatest_sd
+    narrowest = np.maximum(least + nearby.least_sd * nearby.least_sd, _LEAST_VARIANCE)
     above = math.log(len(observations)) - 0.5 * float(np.log(narrowest).sum()) - math.log(tail)
     start = math.sqrt(widest)
 
     def reach(low: np.ndarray, high: np.ndarray) -> float:
         distance, rows = start, np.empty(0, dtype=np.int64)
         while len(rows) == 0:
-            if not distance < 1e30:
+            if math.isinf(distance):
                 return distance  # nothing is there
             rows = nearby.rows(low, high, distance)
             distance *= 2
         rows = rows[:: max(1, len(rows) // 64)]
         places, own = locations[rows].astype(np.float64), np.square(sds[rows].astype(np.float64))
         far = np.maximum(np.abs(places - low), np.abs(high - places))
-        affinity = -0.5 * (far**2 / (least + own) + np.log(greatest + own)).sum(axis=1)
+        least_variances = np.maximum(least + own, _LEAST_VARIANCE)
+        affinity = -0.5 * (far**2 / least_variances + np.log(greatest + own)).sum(axis=1)
         found = math.sqrt(max(0.0, 2 * widest * (above - float(affinity.max()))))
         diagonal = float(np.linalg.norm(high - low))
         return max(found, distance / 2 + diagonal) if with_nearest else found
@@ -115,13 +119,15 @@ def _best_group_size(places: np.ndarray, locations: np.ndarray, reach: float) ->
     if num_places <= _ALONE:
         return 1
     some = locations[:: max(1, len(locations) // 1000)]
-    volume_each, volume = (
-        float(np.prod(np.maximum(_DEVIATIONS_ACROSS * one.std(axis=0), reach)))
-        for one in (places, some)
+    sides_each, sides_all = (
+        np.maximum(_DEVIATIONS_ACROSS * one.std(axis=0), reach) for one in (places, some)
     )
     sizes = 2 ** np.arange(int(math.log2(QUERIES)) + 1)
-    sides = ((sizes - 1) * volume_each / num_places) ** (1 / dim)
-    found = len(locations) / volume * (sides + 2 * reach) ** dim
+    side = math.exp(np.log(sides_each).mean())
+    sides = ((sizes - 1) / num_places) ** (1 / dim) * side
+    # Share of all that is found, axis by axis: in many dimensions volumes leave the range.
+    shares = np.minimum((sides[:, None] + 2 * reach) / sides_all, 1.0)
+    found = len(locations) * shares.prod(axis=1)
     return int(sizes[np.argmin((_SEARCH + _FETCH * found) / sizes + found)])
 
 
@@ -228,7 +234,9 @@ def read_pairs(
             reach = _reach_of_weight(
                 nearby, variances, observations, options.tail / 2, options.support
             )
-            usual_reach = _USUAL_REACH * math.sqrt(float(variances.max()) + nearby.greatest_sd**2)
+            usual_reach = _USUAL_REACH * math.hypot(
+                math.sqrt(float(variances.max())), nearby.greatest_sd
+            )
         else:
             threshold = usual_reach = options.match_threshold
 
@@ -249,7 +257,7 @@ def read_pairs(
     known = np.zeros(len(queries), dtype=np.bool_)
     support = np.empty((3, len(queries)), dtype=dtype)
     support[:] = np.array([[0.0], [np.inf], [np.inf]]) if options.support else np.nan
-    threshold = math.inf if options.match_threshold is None else options.match_threshold
+    limit = limit_squared(options.match_threshold, observations.locations.dtype)
 
     for candidates in runs:
         numbers = candidates.numbers
@@ -263,7 +271,7 @@ def read_pairs(
         def fill(first: int, stride: int, own: _Candidates = candidates) -> None:
             _fill_reads(
                 first, stride, queries, variances, own.groups.rows, own.groups.edges, own.boxes,
-                own.box_edges, own.rows, own.edges, locations, location_sds, senses, threshold**2,
+                own.box_edges, own.rows, own.edges, locations, location_sds, senses, limit,
                 options.tail / 2, options.support, mean, known, support,
             )  # fmt: skip
 
@@ -335,14 +343,26 @@ def _weigh_within(
 
 @compiled
 def _add_weighted(
-    total: np.ndarray, shares: np.ndarray, matching: np.ndarray, number: int, senses: np.ndarray
+    mean: np.ndarray,
+    total: np.ndarray,
+    reference: np.ndarray,
+    shares: np.ndarray,
+    matching: np.ndarray,
+    number: int,
+    senses: np.ndarray,
 ) -> None:
     """Add up weighted senses, eight at a time, so that the sum is read and written less often.
+
+    What is added up is how far they are from the first of them, and the sum is in double precision:
+    many that are alike lose nothing.
 
     Nowhere is a row taken out of `senses`: that would count references to it, and threads that
     count the same ones wait for each other.
     """
     width = senses.shape[1]
+    for k in range(width):
+        reference[k] = value(senses[matching[0], k])
+        total[k] = 0.0
     j = 0
     while j + 8 <= number:
         a, b, c, d = matching[j], matching[j + 1], matching[j + 2], matching[j + 3]
@@ -350,17 +370,20 @@ def _add_weighted(
         p, q, r, s = shares[j], shares[j + 1], shares[j + 2], shares[j + 3]
         t, u, v, w = shares[j + 4], shares[j + 5], shares[j + 6], shares[j + 7]
         for k in range(width):
-            first = p * value(senses[a, k]) + q * value(senses[b, k])
-            second = r * value(senses[c, k]) + s * value(senses[d, k])
-            third = t * value(senses[e, k]) + u * value(senses[f, k])
-            fourth = v * value(senses[g, k]) + w * value(senses[h, k])
-            total[k] += (first + second) + (third + fourth)
+            o = reference[k]
+            first = p * (value(senses[a, k]) - o) + q * (value(senses[b, k]) - o)
+            second = r * (value(senses[c, k]) - o) + s * (value(senses[d, k]) - o)
+            third = t * (value(senses[e, k]) - o) + u * (value(senses[f, k]) - o)
+            fourth = v * (value(senses[g, k]) - o) + w * (value(senses[h, k]) - o)
+            total[k] += np.float64((first + second) + (third + fourth))
         j += 8
     while j < number:
         a, p = matching[j], shares[j]
         for k in range(width):
-            total[k] += p * value(senses[a, k])
+            total[k] += np.float64(p * (value(senses[a, k]) - reference[k]))
         j += 1
+    for k in range(width):
+        mean[k] = reference[k] + total[k]
 
 
 @compiled
@@ -412,6 +435,7 @@ def _fill_reads(
     matching, levels = np.empty(room, np.int64), np.empty(room, np.int64)
     weights = np.empty(room)
     shares = np.empty(room, mean.dtype)
+    totals, reference = np.empty(mean.shape[1]), np.empty(mean.shape[1], mean.dtype)
     steps = np.zeros(_LEVELS)
     for group in range(first, len(query_edges) - 1, stride):
         number = 0
@@ -426,14 +450,14 @@ def _fill_reads(
             if own != before:
                 before = own
                 for j in range(number):
-                    volume = 1.0
+                    volume, log_volume = 1.0, 0.0
                     for axis in range(dim):
                         sd = np.float64(location_sds[chosen[j], axis])
-                        variance = query_variances[own, axis] + sd * sd
+                        variance = max(query_variances[own, axis] + sd * sd, _LEAST_VARIANCE)
                         places[axis, j] = locations[chosen[j], axis]
                         precisions[axis, j] = 0.5 / variance
-                        volume *= variance
-                    norms[j] = -0.5 * math.log(volume)
+                        volume, log_volume = times(volume, log_volume, variance)
+                    norms[j] = -0.5 * (math.log(volume) + log_volume)
             if threshold_squared == np.inf:
                 _weigh_all(queries[query], places, precisions, norms, number, affinities, distances)
                 near, num_near = chosen, number
@@ -479,7 +503,7 @@ def _fill_reads(
             for j in range(number_kept):
                 shares[j] = weights[j] / total
             known[query] = True
-            _add_weighted(mean[query], shares, matching, number_kept, senses)
+            _add_weighted(mean[query], totals, reference, shares, matching, number_kept, senses)
             if with_support:
                 squares, nearest = 0.0, np.inf
                 for j in range(number_kept):

@@ -38,8 +38,10 @@ class Read:
     spread : torch.Tensor of shape (...)
         Weighted standard deviation of the senses around their mean,
         :math:`\sqrt{\sum_t w_t \lVert z_t - \bar z \rVert^2}`; infinite where nothing matches.
+        Where it is zero or infinite its gradient is zero.
     nearest_distance : torch.Tensor of shape (...)
-        Distance in metres to the nearest matching observation; infinite where nothing matches.
+        Distance in metres to the nearest matching observation; infinite where nothing matches. It
+        has no gradient.
     """
 
     mean: torch.Tensor
@@ -120,7 +122,8 @@ class ReadOptions:
     Attributes
     ----------
     match_threshold : float, optional
-        Observations farther away than this, in metres, do not count; all count by default.
+        Observations farther away than this, in metres, do not count; all count by default. Which
+        are is the same for every method: see `tree_world.models.affinity.limit_squared`.
     order : {"constant", "linear"}, default="constant"
         "constant" takes the weighted mean. "linear" fits a plane to the neighbourhood and reads it
         at the place, which removes the bias where observations lie to one side.

@@ -23,7 +23,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tree_world.models.affinity import dot_product_features, log_affinity
+from tree_world.models.affinity import (
+    beyond,
+    dot_product_features,
+    limit_squared,
+    log_affinity,
+    squared_distances,
+    without_autocast,
+)
 from tree_world.models.pairs import Nearby, TooManyPairs, can_read_pairs, read_pairs
 from tree_world.models.read_types import Observations, Read, ReadOptions, joined, nothing
 from tree_world.models.screening import (
@@ -40,8 +47,10 @@ _FEW_PAIRS = 2**18  # up to here a dense read is quickest
 _NOT_WORTH_LEAVING_OUT = 512  # observations
 _MANY = 0.7  # share of all pairs that can matter, from which on leaving out the rest does not pay
 _FEW_QUERIES = 8  # that take less time in double precision than to bound what single loses
+_PART, _PART_OF_FEW = 128, 32  # products that are added up in single precision
 RUN = 512
 """Neighbouring queries that share each block of a read that looks at everything."""
+
 _BLOCK = 2048  # observations in a block
 
 # Up to which exponent reads come out to about 1e-6 in single precision, and to about 1e-9 in double
@@ -53,9 +62,12 @@ _FEATURES = 1e6
 _ROUNDING = 32.0
 
 _ALIKE = 20.0  # log-affinities that differ by less are taken relative to a bound of all
+_ROUNDED = 1e-12  # share of its parts, below which a difference in double precision is rounding
+_RATIO = 40.0  # up to which logarithm of a ratio of variances single precision holds them
 _NEGLIGIBLE = 80.0  # a weight that is smaller than the greatest by e to this power is zero
 
 
+@without_autocast
 def read(
     query_locations: torch.Tensor,
     query_sds: torch.Tensor,
@@ -100,20 +112,17 @@ def read(
         sds = sds[:1]  # one row for all: a third of the work
     if len(observations) == 0 or len(query_locations) == 0:
         return nothing(query_locations, observations)
-    needs_gradient = torch.is_grad_enabled() and any(
-        tensor.requires_grad
-        for tensor in (
-            query_locations, query_sds, observations.locations, observations.location_sds,
-            observations.senses,
-        )
-    )  # fmt: skip
+    if nearby is None and not _any_present(observations):
+        return nothing(query_locations, observations)
+    needs_gradient = _needs_gradient(query_locations, query_sds, observations)
     method = options.method
     if method == "auto":
         method = _best_method(query_locations, sds, observations, options, nearby, needs_gradient)
     if method == "attention":
         return _attention(query_locations, sds, observations, options)
     if method == "dense":
-        return _read_group(query_locations, sds, observations, options, [slice(None)], _EXACT)
+        blocks = _blocks(len(observations), _BLOCK)
+        return _read_group(query_locations, sds, observations, options, blocks, _EXACT)
     if method == "sparse":
         arguments = (query_locations, sds, observations, options, nearby)
         pairs = len(query_locations) * len(observations)
@@ -126,6 +135,23 @@ def read(
         except TooManyPairs:
             pass  # nearly everything matters, and then it is quicker to leave nothing out
     return _read_runs(query_locations, sds, observations, options)
+
+
+def _any_present(observations: Observations) -> bool:
+    return bool(torch.isfinite(observations.location_sds.detach()).all(dim=-1).any())
+
+
+def _needs_gradient(places: torch.Tensor, sds: torch.Tensor, observations: Observations) -> bool:
+    return torch.is_grad_enabled() and any(
+        tensor.requires_grad
+        for tensor in (
+            places, sds, observations.locations, observations.location_sds, observations.senses,
+        )
+    )  # fmt: skip
+
+
+def _blocks(number: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, number)) for start in range(0, number, size)]
 
 
 def _best_method(
@@ -153,11 +179,8 @@ def _read_runs(
     places: torch.Tensor, sds: torch.Tensor, observations: Observations, options: ReadOptions
 ) -> Read:
     """Read all observations, in blocks, for one run of queries after the other."""
-    size = _block_size(min(RUN, len(places)), None, options.memory_limit)
-    blocks = [
-        slice(start, min(start + size, len(observations)))
-        for start in range(0, len(observations), size)
-    ]
+    size = _block_size(min(RUN, len(places)), observations.senses, options.memory_limit)
+    blocks = _blocks(len(observations), size)
     groups = Groups.of_neighbours(places.detach().cpu().numpy(), RUN)
     order = torch.from_numpy(groups.rows).to(places.device)
     places, sds = places[order], sds if len(sds) == 1 else sds[order]
@@ -216,11 +239,10 @@ def _rows_that_matter(
     return [rows[np.repeat(row, parts.sizes)] for row in kept]
 
 
-def _block_size(num_queries: int, gathered: torch.Tensor | None, memory_limit: int) -> int:
+def _block_size(num_queries: int, senses: torch.Tensor, memory_limit: int) -> int:
     """How many observations fit the memory limit, with six arrays of affinities at a time."""
     row = 6 * num_queries * torch.float64.itemsize
-    if gathered is not None:
-        row += gathered.shape[-1] * max(gathered.element_size(), torch.float32.itemsize)
+    row += senses.shape[-1] * max(senses.element_size(), torch.float32.itemsize)
     fits_the_cache = max(_BLOCK, _BLOCK * QUERIES // num_queries)
     return max(16, min(fits_the_cache, memory_limit // row))
 
@@ -239,21 +261,34 @@ def _read_group(
     """Read a group of queries from blocks of observations, with a running softmax."""
     if not blocks:
         return nothing(places, observations)
-    kernel = _Kernel(places, sds, options.match_threshold, precision)
-    sums = _Sums(kernel, observations, options)
     first = observations.take(blocks[0])  # the only one, often
 
     def portions() -> Iterator[Observations]:
         yield first
         yield from (observations.take(block) for block in blocks[1:])
 
-    for part in portions():
-        sums.add(kernel.log_affinity(part), part)
+    def summed(rows: torch.Tensor | slice, in_double: bool) -> _Sums:
+        own_sds = sds if len(sds) == 1 else sds[rows]
+        kernel = _Kernel(places[rows], own_sds, observations, options.match_threshold, precision)
+        sums = _Sums(kernel, observations, options, in_double)
+        for part in portions():
+            sums.add(kernel.log_affinity(part), part)
+        return sums
+
+    # The gradient of a spread near zero is as precise as the sums are.
+    differentiable = options.support and _needs_gradient(places, sds, observations)
+    sums = summed(slice(None), differentiable)
     if options.order == "linear":
         sums.solve_slopes()
         for part in portions():
-            sums.add_linear(kernel.log_affinity(part), part)
-    return sums.finish()
+            sums.add_linear(sums.kernel.log_affinity(part), part)
+    found = sums.finish()
+    if options.support and not sums.in_double:
+        rows = sums.doubtful_spreads()
+        if len(rows):
+            again = summed(rows, in_double=True)
+            found.spread[rows] = again.spread().to(found.spread.dtype)
+    return found
 
 
 @dataclass(frozen=True)
@@ -278,11 +313,11 @@ class _Precision:
             return cls(single=False, by_features=False)  # to find out would take longer
         arrays = (places, sds, locations, location_sds)
         exponent = greatest_exponent(*arrays)
+        level, spread = _level(sds, location_sds)
         single = exponent < _SINGLE
         if not single and options.match_threshold is None and options.order == "constant":
             single = exponent_of_rounding(*arrays) < _ROUNDING
-        single = single and places.dtype != torch.float64
-        level, spread = _level(sds, location_sds)
+        single = single and places.dtype != torch.float64 and spread < _RATIO
         alike = exponent + spread < _ALIKE
         return cls(single, len(sds) == 1 and exponent < _FEATURES, level if alike else None)
 
@@ -292,76 +327,116 @@ def _level(sds: torch.Tensor, location_sds: torch.Tensor) -> tuple[float, float]
     own, others = sds.detach().double(), location_sds.detach()
     if len(others) == 0:
         return 0.0, 0.0
-    least = own.amin(dim=0).square() + others.amin(dim=0).double().square()
+    least = torch.hypot(own.amin(dim=0), others.amin(dim=0).double())
     present = torch.nan_to_num(others, posinf=0.0)  # what is absent has an infinite deviation
-    most = own.amax(dim=0).square() + present.amax(dim=0).double().square()
-    level = -0.5 * (2 * math.pi * least).log().sum()
-    return float(level), float(0.5 * (most / least).log().sum())
+    most = torch.hypot(own.amax(dim=0), present.amax(dim=0).double())
+    if bool(torch.isinf(least).any()):  # nothing is there
+        return 0.0, math.inf
+    level = -least.log().sum() - 0.5 * len(least) * math.log(2 * math.pi)
+    return float(level), float((most / least).log().sum())
 
 
 _EXACT = _Precision(single=False, by_features=False)
 
 
 class _Kernel:
-    """Log-affinities of a group."""
+    """Log-affinities of a group.
+
+    They are relative to a constant: lengths are in units of the least deviation on each axis, as
+    the density itself may leave the range of numbers in many dimensions.
+    """
 
     def __init__(
         self,
         places: torch.Tensor,
         sds: torch.Tensor,
+        observations: Observations,
         match_threshold: float | None,
         precision: _Precision,
     ) -> None:
         self.dtype = torch.float32 if precision.single else torch.float64
-        self.match_threshold = match_threshold
         self.by_features = precision.by_features
+        self.limit = limit_squared(match_threshold, observations.locations.dtype)
+        self.unit = sds.detach().amin(dim=0).double()
         self.level = precision.level
+        if self.level is not None:
+            self.level += float(self.unit.log().sum())
         # Far from the origin the features would be large; around the group they are small.
-        self.centre = places.detach().mean(dim=0).to(torch.float64)
-        self.queries = (places.to(torch.float64) - self.centre).to(self.dtype)
-        self.sds = sds.to(self.dtype)
+        self.centre = places.detach().double().mean(dim=0)
+        self.places = places
+        self.queries = places.double() - self.centre
+        self.sds = sds.double()
+        self.scaled_queries = (self.queries / self.unit).to(self.dtype)
+        self.scaled_sds = (self.sds / self.unit).to(self.dtype)
 
     def places_of(self, part: Observations) -> torch.Tensor:
-        return (part.locations.to(torch.float64) - self.centre).to(self.dtype)
+        """Places around the centre, in metres and in double precision."""
+        return part.locations.double() - self.centre
 
     def log_affinity(self, part: Observations) -> torch.Tensor:
         """Log-affinities, relative to the level if there is one."""
-        places, sds = self.places_of(part), part.location_sds.to(self.dtype)
+        places, sds = self.places_of(part), part.location_sds.double() / self.unit
+        scaled = places / self.unit
         level = 0.0 if self.level is None else self.level
-        if not self.by_features:
-            found = log_affinity(self.queries, self.sds, places, sds, self.match_threshold)
-            return found - level if level else found
-        queries, keys = dot_product_features(self.queries, self.sds[0], places, sds)
-        if level:
+        if self.by_features:
+            queries, keys = dot_product_features(
+                self.queries / self.unit, self.sds[0] / self.unit, scaled, sds
+            )
             keys[:, -1] -= level  # on few numbers instead of on all pairs
-        affinity = queries @ keys.mT
-        if self.match_threshold is not None:
-            hidden = self.distances_squared(places) > self.match_threshold**2
-            affinity = affinity.masked_fill_(hidden, -torch.inf)
-        return affinity
+            affinity = queries.to(self.dtype) @ keys.to(self.dtype).mT
+        else:
+            others, deviations = scaled.to(self.dtype), sds.to(self.dtype)
+            affinity = log_affinity(self.scaled_queries, self.scaled_sds, others, deviations)
+            affinity = affinity - level if level else affinity
+        if math.isinf(self.limit):
+            return affinity
+        hidden = self._hidden(places, part)
+        return affinity.masked_fill_(hidden, -torch.inf)
 
-    def distances_squared(self, places: torch.Tensor) -> torch.Tensor:
-        norms = places.detach().square().sum(dim=-1)
-        own = self.queries.detach().square().sum(dim=-1, keepdim=True)
-        return torch.addmm(own + norms, self.queries.detach(), places.detach().mT, alpha=-2)
+    def _hidden(self, places: torch.Tensor, part: Observations) -> torch.Tensor:
+        """Which pairs are farther apart than the threshold."""
+        if not self.by_features:
+            return squared_distances(self.places, part.locations) > self.limit
+        own, others = self.queries.detach(), places.detach()
+        lengths, other_lengths = own.square().sum(-1, keepdim=True), others.square().sum(-1)
+        squares = torch.addmm(lengths + other_lengths, own, others.mT, alpha=-2)
+        hidden = squares > self.limit
+        # On the rim, where rounding decides, coordinate by coordinate.
+        farthest = max(float(self.places.detach().abs().amax()), float(part.locations.abs().amax()))
+        rounding = 16 * float(lengths.amax() + other_lengths.amax()) + 4 * farthest * math.sqrt(
+            own.shape[-1] * self.limit
+        )
+        doubt = torch.finfo(torch.float64).eps * rounding
+        rim = (squares - self.limit).abs_() <= doubt
+        if bool(rim.any()):
+            rows, columns = rim.nonzero(as_tuple=True)
+            steps = self.places.detach()[rows].double() - part.locations.detach()[columns].double()
+            hidden[rows, columns] = steps.square().sum(dim=-1) > self.limit
+        return hidden
 
 
 class _Sums:
     """Weighted sums over observations that come in portions.
 
     Weights are relative to the greatest affinity so far; when a greater one comes, all sums are
-    scaled down to it.
+    scaled down to it. Sums are kept in double precision, as many that are alike would lose digits;
+    products of single precision are added up in it over few of them only, or around their mean.
     """
 
-    def __init__(self, kernel: _Kernel, observations: Observations, options: ReadOptions) -> None:
+    def __init__(
+        self, kernel: _Kernel, observations: Observations, options: ReadOptions, in_double: bool
+    ) -> None:
         queries = kernel.queries
         self.kernel = kernel
         self.options = options
         self.dtype = observations.precision
-        self.greatest = queries.new_full((len(queries), 1), -torch.inf)
-        self.weight = torch.zeros((len(queries), 1), dtype=self.dtype, device=queries.device)
+        self.in_double = in_double or self.dtype == torch.float64
+        self.weight_dtype = torch.float64 if self.in_double else self.dtype
+        self.greatest = queries.new_full((len(queries), 1), -torch.inf, dtype=kernel.dtype)
+        self.weight = queries.new_zeros((len(queries), 1))
         self.weight_squared = torch.zeros_like(self.weight)
-        self.norm_squared = torch.zeros_like(self.weight)
+        self.square = torch.zeros_like(self.weight)  # of distances from the origin of senses
+        self.origin: torch.Tensor | None = None
         self.total: torch.Tensor | None = None
         self.nearest = queries.new_full((len(queries),), torch.inf)
         self.moments: torch.Tensor | None = None
@@ -371,37 +446,66 @@ class _Sums:
         if self.options.support:
             self._look_for_nearer(affinity, part)
         weights, scale = self._weights(affinity)
-        self.weight = self.weight * scale + weights.sum(dim=-1, keepdim=True)
+        own_weight = weights.sum(dim=-1, keepdim=True).double()
+        self.weight = self.weight * scale + own_weight
         if self.options.order == "linear":
             if self.options.support:
                 # The spread is that around the weighted mean, whatever is read.
-                constant = weights.detach() @ part.senses.detach()
+                constant = self._product(weights, own_weight, part)
                 self.constant = constant + (0.0 if self.constant is None else self.constant * scale)
             moments = weights.double() @ self._moments_of(part)
             self.moments = moments if self.moments is None else self.moments * scale + moments
-        elif self.total is None:
-            self.total = weights @ part.senses
         else:
-            self.total = torch.addmm(self.total * scale, weights, part.senses)
+            product = self._product(weights, own_weight, part)
+            total = self.total
+            self.total = product if total is None else torch.addcmul(product, total, scale)
         if self.options.support:
-            squares = weights.square().sum(dim=-1, keepdim=True)
+            squares = weights.square().sum(dim=-1, keepdim=True).double()
             self.weight_squared = self.weight_squared * scale.square() + squares
-            norms = part.senses.detach().square().sum(dim=-1, keepdim=True)
-            self.norm_squared = self.norm_squared * scale + weights.detach() @ norms
+            senses = part.senses.to(weights.dtype)
+            if self.origin is None:
+                self.origin = senses.detach().mean(dim=0)
+            norms = (senses - self.origin).square().sum(dim=-1, keepdim=True)
+            self.square = self.square * scale + weights @ norms
+
+    def _product(
+        self, weights: torch.Tensor, own_weight: torch.Tensor, part: Observations
+    ) -> torch.Tensor:
+        """Weighted sum of senses, in double precision."""
+        senses = part.senses
+        if self.in_double:
+            return weights @ senses.double()
+        few = len(weights) <= _FEW_QUERIES
+        centre = None
+        if not few or self.options.support:
+            # Around the mean of the portion; where all are alike nothing is left to be rounded.
+            each = weights.detach().sum(dim=0)
+            least = torch.finfo(weights.dtype).tiny
+            centre = each @ senses.detach() / each.sum().clamp_min(least)
+            senses = senses - centre
+        if few:
+            product = _product_in_parts(weights, senses)
+        elif self.kernel.dtype == torch.float32:  # wide kernels, to which all count alike
+            product = (weights @ senses).double()
+        else:
+            product = own_weight.new_zeros(())
+            for own, others in zip(weights.split(_PART, dim=1), senses.split(_PART), strict=True):
+                product = product + own @ others
+        return product if centre is None else torch.addcmul(product, own_weight, centre.double())
 
     def _weights(self, affinity: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.kernel.level is not None:  # one scale does for all
             weights = affinity.exp() if affinity.requires_grad else affinity.exp_()
-            return weights.to(self.dtype), torch.ones_like(self.weight)
+            return weights.to(self.weight_dtype), torch.ones_like(self.weight)
         # The greatest affinity only fixes the scale, which cancels: no gradient through it.
         greatest = torch.maximum(self.greatest, affinity.detach().amax(dim=-1, keepdim=True))
         shift = torch.where(torch.isinf(greatest), torch.zeros_like(greatest), greatest)
-        scale = torch.exp(self.greatest - shift).to(self.dtype)
+        scale = torch.exp((self.greatest - shift).double())
         self.greatest = greatest
         if affinity.requires_grad:
-            return torch.exp((affinity - shift).to(self.dtype)), scale
+            return torch.exp((affinity - shift).to(self.weight_dtype)), scale
         # Results near the least number that can be written take a processor ten times as long.
-        weights = affinity.sub_(shift).to(self.dtype).clamp_min_(-_NEGLIGIBLE).exp_()
+        weights = affinity.sub_(shift).to(self.weight_dtype).clamp_min_(-_NEGLIGIBLE).exp_()
         return torch.threshold_(weights, 2 * math.exp(-_NEGLIGIBLE), 0.0), scale
 
     def _look_for_nearer(self, affinity: torch.Tensor, part: Observations) -> None:
@@ -410,15 +514,15 @@ class _Sums:
             self.kernel.queries.detach(), places, compute_mode="donot_use_mm_for_euclid_dist"
         )
         hidden = torch.isinf(part.location_sds).any(dim=-1).expand_as(distances)
-        if self.options.match_threshold is not None:
-            hidden = hidden | torch.isinf(affinity)
+        if not math.isinf(self.kernel.limit):
+            hidden = hidden | torch.isinf(affinity.detach())
         nearest = distances.masked_fill(hidden, torch.inf).amin(dim=-1)
         self.nearest = torch.minimum(self.nearest, nearest)
 
     # The locally linear read: a plane through the neighbourhood, by weighted least squares.
 
     def _moments_of(self, part: Observations) -> torch.Tensor:
-        places = self.kernel.places_of(part).double()
+        places = self.kernel.places_of(part)
         squares = (places.unsqueeze(-1) * places.unsqueeze(-2)).flatten(start_dim=-2)
         variances = part.location_sds.double().square()
         present = torch.where(torch.isinf(variances), torch.zeros_like(variances), variances)
@@ -432,36 +536,71 @@ class _Sums:
         multiplied by 1 − (ℓ_t − m)ᵀ (C + Λ)⁻¹ (m − ℓ), Λ being the ridge.
         """
         assert self.moments is not None
-        queries = self.kernel.queries.double()
+        queries = self.kernel.queries
         dim = queries.shape[-1]
         weight, rest = self.moments[:, :1], self.moments[:, 1:]
         moments = rest / torch.where(weight > 0, weight, 1.0)
         mean, variances, squares = moments.split([dim, dim, dim * dim], dim=-1)
         covariance = squares.unflatten(-1, (dim, dim)) - mean.unsqueeze(-1) * mean.unsqueeze(-2)
-        ridge = self.options.ridge * (self.kernel.sds.double().square() + variances)
+        ridge = self.options.ridge * (self.kernel.sds.square() + variances)
         self.slopes = torch.linalg.solve(covariance + torch.diag_embed(ridge), mean - queries)
         self.level = 1 + (mean * self.slopes).sum(dim=-1, keepdim=True)
 
     def add_linear(self, affinity: torch.Tensor, part: Observations) -> None:
         weights, _ = self._weights(affinity)
-        factors = self.level - self.slopes @ self.kernel.places_of(part).double().mT
-        total = (weights * factors.to(weights.dtype)) @ part.senses
+        factors = self.level - self.slopes @ self.kernel.places_of(part).mT
+        shares = (weights * factors).to(weights.dtype)
+        own_weight = shares.sum(dim=-1, keepdim=True).double()
+        total = self._product(shares, own_weight, part)
         self.total = total if self.total is None else self.total + total
 
     def finish(self) -> Read:
         assert self.total is not None
-        known = self.weight > 0
-        weight = torch.where(known, self.weight, torch.ones_like(self.weight))
-        mean = self.total / weight
+        known = (self.weight > 0).squeeze(-1)
+        mean = (self.total / self._positive_weight()).to(self.dtype)
         if not self.options.support:
-            missing = torch.full_like(weight, torch.nan).squeeze(-1)
-            return Read(mean, known.squeeze(-1), missing, missing, missing)
-        squares = torch.where(known, self.weight_squared, torch.ones_like(weight))
-        sample_size = (self.weight.square() / squares).squeeze(-1)
-        constant = mean.detach() if self.constant is None else self.constant / weight
-        variance = self.norm_squared / weight - constant.square().sum(dim=-1, keepdim=True)
-        spread = torch.where(known, variance.clamp_min(0).sqrt(), torch.inf).squeeze(-1)
-        return Read(mean, known.squeeze(-1), sample_size, spread, self.nearest.to(self.dtype))
+            missing = torch.full_like(mean[:, 0].detach(), torch.nan)
+            return Read(mean, known, missing, missing, missing)
+        squares = torch.where(known, self.weight_squared.squeeze(-1), 1.0)
+        sample_size = (self.weight.squeeze(-1).square() / squares).to(self.dtype)
+        spread, nearest = (each.to(self.dtype) for each in (self.spread(), self.nearest))
+        return Read(mean, known, sample_size, spread, nearest)
+
+    def _positive_weight(self) -> torch.Tensor:
+        return torch.where(self.weight > 0, self.weight, 1.0)
+
+    def _variance(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Variance of senses around their mean, and the square of that from the origin."""
+        total = self.total if self.constant is None else self.constant
+        assert total is not None
+        assert self.origin is not None
+        weight = self._positive_weight()
+        offset = (total / weight - self.origin).square().sum(dim=-1)
+        return (self.square / weight).squeeze(-1) - offset, offset
+
+    def spread(self) -> torch.Tensor:
+        """Root of the variance, which is zero where it cannot be told from it."""
+        variance, offset = self._variance()
+        positive = variance > (_ROUNDED * offset if self.in_double else 0.0)
+        # The root of one where there is nothing to take a root of, as that of zero has no slope.
+        root = torch.where(positive, variance, 1.0).sqrt()
+        found = torch.where(positive, root, torch.zeros_like(root))
+        return torch.where((self.weight > 0).squeeze(-1), found, torch.inf)
+
+    def doubtful_spreads(self) -> torch.Tensor:
+        """Find queries whose senses spread little for how far they are from the origin."""
+        variance, offset = self._variance()
+        return ((variance < 0.1 * offset) & (self.weight > 0).squeeze(-1)).nonzero().squeeze(-1)
+
+
+def _product_in_parts(weights: torch.Tensor, senses: torch.Tensor) -> torch.Tensor:
+    """Weighted sums of senses for few queries, for which to copy the senses would take longer."""
+    whole = len(senses) // _PART_OF_FEW * _PART_OF_FEW
+    parts = torch.bmm(
+        weights[:, :whole].unflatten(1, (-1, _PART_OF_FEW)).transpose(0, 1),
+        senses[:whole].unflatten(0, (-1, _PART_OF_FEW)),
+    )
+    return parts.double().sum(dim=0) + weights[:, whole:] @ senses[whole:]
 
 
 # --- attention -----------------------------------------------------------------------------------
@@ -477,26 +616,64 @@ def _attention(
         )
     if options.support:
         raise ValueError("attention reads give the mean alone: choose another method for support.")
-    centre = places.detach().mean(dim=0)
+    if len(places) > QUERIES and _precision_of_features(places, sds, observations, options) is None:
+        # Clusters far apart: around the middle of all, features would lose the digits that count.
+        groups = Groups.of_neighbours(places.detach().cpu().numpy(), QUERIES)
+        order = torch.from_numpy(groups.rows).to(places.device)
+        parts = [
+            _attend(own, sds, observations, options)
+            for own in places[order].split(groups.sizes.tolist())
+        ]
+        return joined(parts, order)
+    return _attend(places, sds, observations, options)
+
+
+def _precision_of_features(
+    places: torch.Tensor, sds: torch.Tensor, observations: Observations, options: ReadOptions,
+    may_be_double: bool = False,
+) -> torch.dtype | None:  # fmt: skip
+    """In which precision features hold what they must; None if in none that may be."""
+    arrays = (places, sds, observations.locations, observations.location_sds)
+    rounding = exponent_of_rounding(*arrays)
+    # With a threshold the best pair may be one of those that do not count.
+    whole = options.match_threshold is None or greatest_exponent(*arrays) < _SINGLE
+    if whole and rounding < _ROUNDING:
+        return observations.precision
+    may_be_double = may_be_double or observations.precision == torch.float64
+    return torch.float64 if may_be_double and rounding < _FEATURES else None
+
+
+def _attend(
+    places: torch.Tensor, sds: torch.Tensor, observations: Observations, options: ReadOptions
+) -> Read:
+    """Read one group of queries, in the precision that its features need."""
+    dtype = _precision_of_features(places, sds, observations, options, may_be_double=True)
+    if dtype is None:
+        blocks = _blocks(len(observations), _BLOCK)
+        return _read_group(places, sds, observations, options, blocks, _EXACT)
+    unit, centre = sds.detach()[0].double(), places.detach().double().mean(dim=0)
+    others, other_sds = observations.locations.double(), observations.location_sds.double()
     queries, keys = dot_product_features(
-        places - centre, sds[0], observations.locations - centre, observations.location_sds
-    )
+        (places.double() - centre) / unit, sds[0].double() / unit, (others - centre) / unit,
+        other_sds / unit,
+    )  # fmt: skip
     # A softmax is the same whatever is added to a row: finite features need finite constants.
     keys = torch.nan_to_num(keys, neginf=-1e30)
     mask = None
     known = torch.ones(len(places), dtype=torch.bool, device=places.device)
     if options.match_threshold is not None:
-        distances = torch.cdist(
-            places, observations.locations, compute_mode="donot_use_mm_for_euclid_dist"
-        )
         present = torch.isfinite(observations.location_sds).all(dim=-1)
-        mask = (distances <= options.match_threshold) & present
+        mask = ~beyond(places, observations.locations, options.match_threshold) & present
         known = mask.any(dim=-1)
         mask = mask | ~known.unsqueeze(-1)  # a row without any would be NaN
-    senses = observations.senses.to(observations.precision)
+    senses = observations.senses.to(dtype)
+    # Around their middle: then little is lost where many that are alike are added up.
+    middle = senses.detach().mean(dim=0)
     mean = torch.nn.functional.scaled_dot_product_attention(
-        queries[None], keys[None], senses[None], scale=1.0,
+        queries.to(dtype)[None], keys.to(dtype)[None], (senses - middle)[None], scale=1.0,
         attn_mask=None if mask is None else mask[None],
-    )[0]  # fmt: skip
-    missing = torch.full_like(mean[:, 0], torch.nan)
-    return Read(mean * known.unsqueeze(-1), known, missing, missing, missing)
+    )[0] + middle  # fmt: skip
+    mean = torch.where(known.unsqueeze(-1), mean, torch.zeros_like(mean))
+    mean = mean.to(observations.precision)
+    missing = torch.full_like(mean[:, 0].detach(), torch.nan)
+    return Read(mean, known, missing, missing, missing)

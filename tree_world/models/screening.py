@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tree_world.models.compiling import compiled
+from tree_world.models.compiling import compiled, times
 from tree_world.models.read_types import Observations
 
 
@@ -254,7 +254,8 @@ def _fill_what_matters(
         for box in range(num_boxes):
             gap, reach = 0.0, 0.0
             near_exponent, far_exponent = 0.0, 0.0
-            least_volume, greatest_volume = 1.0, 1.0
+            least_volume, least_log = 1.0, 0.0
+            greatest_volume, greatest_log = 1.0, 0.0
             for axis in range(dim):
                 between = max(
                     query_low[query, axis] - high[box, axis],
@@ -271,16 +272,16 @@ def _fill_what_matters(
                 reach += across * across
                 near_exponent += between * between / largest
                 far_exponent += across * across / smallest
-                least_volume *= smallest
-                greatest_volume *= largest
+                least_volume, least_log = times(least_volume, least_log, smallest)
+                greatest_volume, greatest_log = times(greatest_volume, greatest_log, largest)
             gaps[box] = gap
             uppers[box] = -np.inf
             if gap > threshold_squared:
                 continue
-            uppers[box] = -0.5 * (near_exponent + math.log(least_volume))
+            uppers[box] = -0.5 * (near_exponent + math.log(least_volume) + least_log)
             nearest_reach = min(nearest_reach, reach)
             if reach <= threshold_squared:  # only what surely counts holds the floor up
-                lower = -0.5 * (far_exponent + math.log(greatest_volume))
+                lower = -0.5 * (far_exponent + math.log(greatest_volume) + greatest_log)
                 if lower > best:
                     floor *= math.exp(best - lower)
                     best = lower
@@ -316,11 +317,13 @@ def greatest_exponent(
         for places in (queries, locations)
     )
     across = np.maximum(high - other_low, other_high - low)
-    variances = sum(
-        np.square(each.detach().amin(dim=0).cpu().numpy().astype(np.float64))
-        for each in (sds, location_sds)
+    least = np.hypot(
+        *(
+            each.detach().amin(dim=0).cpu().numpy().astype(np.float64)
+            for each in (sds, location_sds)
+        )
     )
-    return float(np.sum(np.square(across) / (2 * variances)))
+    return float(0.5 * np.sum(np.square(across / least)))
 
 
 def exponent_of_rounding(
@@ -346,23 +349,23 @@ def exponent_of_rounding(
     """
     if len(locations) == 0:
         return 0.0
-    places, variances = queries.detach().double(), sds.detach().double().square()
+    places, deviations = queries.detach().double(), sds.detach().double()
     centre = places.mean(dim=0)
-    least = location_sds.detach().amin(dim=0).double().square()
+    least = torch.hypot(location_sds.detach().amin(dim=0).double(), deviations.amin(dim=0))
     greatest, nearest = torch.zeros_like(least), math.inf
     # In blocks, as copies of a million places would exceed the memory that a read may take.
     for others, own in zip(
         locations.detach().split(_AT_A_TIME), location_sds.detach().split(_AT_A_TIME), strict=True
     ):
         absent = torch.isinf(own).any(dim=-1)
-        squares = ((others.double() - centre).square() / (least + variances.amin(dim=0))).sum(-1)
+        squares = ((others.double() - centre) / least).square().sum(-1)
         nearest = min(nearest, float(squares.masked_fill_(absent, torch.inf).amin()))
         present = own.masked_fill(absent.unsqueeze(-1), 0.0)
-        greatest = torch.maximum(greatest, present.amax(dim=0).double().square())
+        greatest = torch.maximum(greatest, present.amax(dim=0).double())
     if math.isinf(nearest):
         return 0.0  # nothing is there
-    least, greatest = least + variances.amin(dim=0), greatest + variances.amax(dim=0)
-    radius = float(((places - centre).square() / (2 * least)).sum(dim=-1).amax())
+    greatest = torch.hypot(greatest, deviations.amax(dim=0))
+    radius = 0.5 * float(((places - centre) / least).square().sum(dim=-1).amax())
     best = (math.sqrt(radius) + math.sqrt(nearest / 2)) ** 2
-    best += 0.5 * float((greatest / least).log().sum())  # as the nearest need not be the best
+    best += float((greatest / least).log().sum())  # as the nearest need not be the best
     return 4 * radius + best + math.log(len(locations))
