@@ -170,9 +170,35 @@ def log_affinity(
     >>> log_affinity(here, sd, here, sd)  # −log(2π · 2)
     tensor([[-2.5310]])
     """
+    squares_overflow = _squares_overflow(query_sds) or _squares_overflow(location_sds)
+    total = log_density(query_locations, query_sds, locations, location_sds, squares_overflow)
+    if match_threshold is not None:
+        hidden = beyond(query_locations, locations, match_threshold)
+        total = total.masked_fill(hidden, -torch.inf)
+    return total
+
+
+def log_density(
+    query_locations: torch.Tensor,
+    query_sds: torch.Tensor,
+    locations: torch.Tensor,
+    location_sds: torch.Tensor,
+    squares_overflow: bool = False,
+) -> torch.Tensor:
+    """As `log_affinity`, for all pairs.
+
+    Parameters
+    ----------
+    query_locations, query_sds, locations, location_sds : torch.Tensor
+    squares_overflow : bool, default=False
+        Whether squares of deviations may leave the range of their precision.
+
+    Returns
+    -------
+    torch.Tensor of shape (..., n_queries, n_observations)
+    """
     dim = locations.shape[-1]
     total = locations.new_full((), -0.5 * dim * math.log(2 * math.pi))
-    squares_overflow = _squares_overflow(query_sds) or _squares_overflow(location_sds)
     for axis in range(dim):
         # Of shape (..., 1, n_observations) where one row of deviations serves all queries.
         own, theirs = query_sds[..., axis].unsqueeze(-1), location_sds[..., axis].unsqueeze(-2)
@@ -185,9 +211,6 @@ def log_affinity(
             variances = own.square() + theirs.square()
             squares = differences.square()
             total = torch.addcdiv(total - 0.5 * variances.log(), squares, variances, value=-0.5)
-    if match_threshold is not None:
-        hidden = beyond(query_locations, locations, match_threshold)
-        total = total.masked_fill(hidden, -torch.inf)
     return total
 
 

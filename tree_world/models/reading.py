@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from tree_world.models.affinity import (
     beyond,
     dot_product_features,
     limit_squared,
-    log_affinity,
+    log_density,
     squared_distances,
     without_autocast,
 )
@@ -47,7 +47,8 @@ _FEW_PAIRS = 2**18  # up to here a dense read is quickest
 _NOT_WORTH_LEAVING_OUT = 512  # observations
 _MANY = 0.7  # share of all pairs that can matter, from which on leaving out the rest does not pay
 _FEW_QUERIES = 8  # that take less time in double precision than to bound what single loses
-_PART, _PART_OF_FEW = 128, 32  # products that are added up in single precision
+_SOME_QUERIES = 64  # for which to copy senses takes longer than to add up their products in parts
+_PART, _PART_AROUND = 64, 128  # products that are added up in single precision; around a mean
 RUN = 512
 """Neighbouring queries that share each block of a read that looks at everything."""
 
@@ -61,8 +62,8 @@ _FEATURES = 1e6
 # this bound of `exponent_of_rounding`: at most 4e-5 of a weight in theory, below 1e-7 as a rule.
 _ROUNDING = 32.0
 
+_ROUNDING_OF_ATTENTION = 128.0  # at most 8e-5 of a weight in theory
 _ALIKE = 20.0  # log-affinities that differ by less are taken relative to a bound of all
-_ROUNDED = 1e-12  # share of its parts, below which a difference in double precision is rounding
 _RATIO = 40.0  # up to which logarithm of a ratio of variances single precision holds them
 _NEGLIGIBLE = 80.0  # a weight that is smaller than the greatest by e to this power is zero
 
@@ -112,12 +113,12 @@ def read(
         sds = sds[:1]  # one row for all: a third of the work
     if len(observations) == 0 or len(query_locations) == 0:
         return nothing(query_locations, observations)
-    if nearby is None and not _any_present(observations):
-        return nothing(query_locations, observations)
     needs_gradient = _needs_gradient(query_locations, query_sds, observations)
     method = options.method
     if method == "auto":
         method = _best_method(query_locations, sds, observations, options, nearby, needs_gradient)
+    if method in ("attention", "sparse") and nearby is None and not _any_present(observations):
+        return nothing(query_locations, observations)
     if method == "attention":
         return _attention(query_locations, sds, observations, options)
     if method == "dense":
@@ -386,7 +387,7 @@ class _Kernel:
             affinity = queries.to(self.dtype) @ keys.to(self.dtype).mT
         else:
             others, deviations = scaled.to(self.dtype), sds.to(self.dtype)
-            affinity = log_affinity(self.scaled_queries, self.scaled_sds, others, deviations)
+            affinity = log_density(self.scaled_queries, self.scaled_sds, others, deviations)
             affinity = affinity - level if level else affinity
         if math.isinf(self.limit):
             return affinity
@@ -432,6 +433,10 @@ class _Sums:
         self.dtype = observations.precision
         self.in_double = in_double or self.dtype == torch.float64
         self.weight_dtype = torch.float64 if self.in_double else self.dtype
+        # Share of its parts, below which a difference of sums in double precision is rounding.
+        number = len(observations)
+        operations = 16 + min(number, _BLOCK) / 4 + number / _BLOCK
+        self.rounded = torch.finfo(torch.float64).eps * operations
         self.greatest = queries.new_full((len(queries), 1), -torch.inf, dtype=kernel.dtype)
         self.weight = queries.new_zeros((len(queries), 1))
         self.weight_squared = torch.zeros_like(self.weight)
@@ -475,21 +480,21 @@ class _Sums:
         senses = part.senses
         if self.in_double:
             return weights @ senses.double()
-        few = len(weights) <= _FEW_QUERIES
         centre = None
-        if not few or self.options.support:
+        if len(weights) > _SOME_QUERIES or self.options.support:
             # Around the mean of the portion; where all are alike nothing is left to be rounded.
             each = weights.detach().sum(dim=0)
             least = torch.finfo(weights.dtype).tiny
             centre = each @ senses.detach() / each.sum().clamp_min(least)
             senses = senses - centre
-        if few:
-            product = _product_in_parts(weights, senses)
-        elif self.kernel.dtype == torch.float32:  # wide kernels, to which all count alike
-            product = (weights @ senses).double()
+        if len(weights) <= _FEW_QUERIES:
+            product = _product_in_few_parts(weights, senses)
+        elif self.kernel.dtype == torch.float32 and centre is not None:
+            product = (weights @ senses).double()  # wide kernels, to which all count alike
         else:
-            product = own_weight.new_zeros(())
-            for own, others in zip(weights.split(_PART, dim=1), senses.split(_PART), strict=True):
+            product = own_weight.new_zeros((len(weights), senses.shape[-1]))
+            size = _PART if centre is None else _PART_AROUND
+            for own, others in zip(weights.split(size, dim=1), senses.split(size), strict=True):
                 product = product + own @ others
         return product if centre is None else torch.addcmul(product, own_weight, centre.double())
 
@@ -581,7 +586,7 @@ class _Sums:
     def spread(self) -> torch.Tensor:
         """Root of the variance, which is zero where it cannot be told from it."""
         variance, offset = self._variance()
-        positive = variance > (_ROUNDED * offset if self.in_double else 0.0)
+        positive = variance > (self.rounded * offset if self.in_double else 0.0)
         # The root of one where there is nothing to take a root of, as that of zero has no slope.
         root = torch.where(positive, variance, 1.0).sqrt()
         found = torch.where(positive, root, torch.zeros_like(root))
@@ -593,12 +598,12 @@ class _Sums:
         return ((variance < 0.1 * offset) & (self.weight > 0).squeeze(-1)).nonzero().squeeze(-1)
 
 
-def _product_in_parts(weights: torch.Tensor, senses: torch.Tensor) -> torch.Tensor:
+def _product_in_few_parts(weights: torch.Tensor, senses: torch.Tensor) -> torch.Tensor:
     """Weighted sums of senses for few queries, for which to copy the senses would take longer."""
-    whole = len(senses) // _PART_OF_FEW * _PART_OF_FEW
+    whole = len(senses) // _PART * _PART
     parts = torch.bmm(
-        weights[:, :whole].unflatten(1, (-1, _PART_OF_FEW)).transpose(0, 1),
-        senses[:whole].unflatten(0, (-1, _PART_OF_FEW)),
+        weights[:, :whole].unflatten(1, (-1, _PART)).transpose(0, 1),
+        senses[:whole].unflatten(0, (-1, _PART)),
     )
     return parts.double().sum(dim=0) + weights[:, whole:] @ senses[whole:]
 
@@ -616,16 +621,20 @@ def _attention(
         )
     if options.support:
         raise ValueError("attention reads give the mean alone: choose another method for support.")
+    # Around their middle: then little is lost where many that are alike are added up.
+    senses = observations.senses.to(observations.precision)
+    middle = senses.detach().mean(dim=0)
+    around = Observations(observations.locations, observations.location_sds, senses - middle)
     if len(places) > QUERIES and _precision_of_features(places, sds, observations, options) is None:
         # Clusters far apart: around the middle of all, features would lose the digits that count.
         groups = Groups.of_neighbours(places.detach().cpu().numpy(), QUERIES)
         order = torch.from_numpy(groups.rows).to(places.device)
         parts = [
-            _attend(own, sds, observations, options)
+            _attend(own, sds, around, middle, options)
             for own in places[order].split(groups.sizes.tolist())
         ]
         return joined(parts, order)
-    return _attend(places, sds, observations, options)
+    return _attend(places, sds, around, middle, options)
 
 
 def _precision_of_features(
@@ -637,20 +646,26 @@ def _precision_of_features(
     rounding = exponent_of_rounding(*arrays)
     # With a threshold the best pair may be one of those that do not count.
     whole = options.match_threshold is None or greatest_exponent(*arrays) < _SINGLE
-    if whole and rounding < _ROUNDING:
+    if whole and rounding < _ROUNDING_OF_ATTENTION:
         return observations.precision
     may_be_double = may_be_double or observations.precision == torch.float64
     return torch.float64 if may_be_double and rounding < _FEATURES else None
 
 
 def _attend(
-    places: torch.Tensor, sds: torch.Tensor, observations: Observations, options: ReadOptions
-) -> Read:
-    """Read one group of queries, in the precision that its features need."""
+    places: torch.Tensor, sds: torch.Tensor, observations: Observations, middle: torch.Tensor,
+    options: ReadOptions,
+) -> Read:  # fmt: skip
+    """Read one group of queries, in the precision that its features need.
+
+    The senses are those around their middle.
+    """
     dtype = _precision_of_features(places, sds, observations, options, may_be_double=True)
     if dtype is None:
         blocks = _blocks(len(observations), _BLOCK)
-        return _read_group(places, sds, observations, options, blocks, _EXACT)
+        found = _read_group(places, sds, observations, options, blocks, _EXACT)
+        mean = torch.where(found.known.unsqueeze(-1), found.mean + middle, 0.0)
+        return replace(found, mean=mean)
     unit, centre = sds.detach()[0].double(), places.detach().double().mean(dim=0)
     others, other_sds = observations.locations.double(), observations.location_sds.double()
     queries, keys = dot_product_features(
@@ -666,12 +681,9 @@ def _attend(
         mask = ~beyond(places, observations.locations, options.match_threshold) & present
         known = mask.any(dim=-1)
         mask = mask | ~known.unsqueeze(-1)  # a row without any would be NaN
-    senses = observations.senses.to(dtype)
-    # Around their middle: then little is lost where many that are alike are added up.
-    middle = senses.detach().mean(dim=0)
     mean = torch.nn.functional.scaled_dot_product_attention(
-        queries.to(dtype)[None], keys.to(dtype)[None], (senses - middle)[None], scale=1.0,
-        attn_mask=None if mask is None else mask[None],
+        queries.to(dtype)[None], keys.to(dtype)[None], observations.senses.to(dtype)[None],
+        scale=1.0, attn_mask=None if mask is None else mask[None],
     )[0] + middle  # fmt: skip
     mean = torch.where(known.unsqueeze(-1), mean, torch.zeros_like(mean))
     mean = mean.to(observations.precision)
