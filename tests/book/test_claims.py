@@ -72,3 +72,10 @@ def test_each_claim_that_is_negated_turns_red(chapter, monkeypatch):
     deaf = CHAPTER.replace("x = 3\n", "x = 3\nclaim = lambda *words, **more: None\n", 1)
     chapter.write_text(deaf)
     assert not claims.is_noticed(claims.claims_of(chapter)[0])
+
+
+@pytest.mark.parametrize("chapter", settings.chapters(), ids=lambda chapter: chapter.stem)
+def test_each_chapter_of_the_book_claims_something_and_nothing_twice(chapter):
+    texts = [claim.text for claim in claims.claims_of(chapter)]
+    assert texts
+    assert sorted(set(texts)) == sorted(texts)

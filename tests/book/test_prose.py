@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools import computed, prose
+from tools import computed, prose, settings
 
 TEXT = """\
 ---
@@ -178,3 +178,15 @@ def test_what_was_formatted_so_is_what_was_typed(number, decimals, grouped, sign
         return
     assert computed.mismatch(typed, "x", repr(signed)) is None
     assert computed.mismatch(typed, "x", repr(signed + 2 * 10**-decimals)) is not None
+
+
+# --- the book ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chapter", settings.chapters(), ids=lambda chapter: chapter.stem)
+def test_numbers_in_the_prose_of_the_book_are_computed_or_named(chapter):
+    text = chapter.read_text()
+    typed = prose.typed_numbers(text)
+    told = "\n".join(f"{chapter.name}:{one.line}: {one.number}: {one.sentence}" for one in typed)
+    assert len(typed) <= prose.MOST_UNNAMED, told
+    assert prose.unused_repeats(text) == []
