@@ -108,12 +108,20 @@ def test_a_small_difference_passes(executed, tmp_path):
     assert failed == [], printed
 
 
-def test_a_wrong_number_a_wrong_word_and_a_wrong_picture_each_fail(executed, tmp_path):
+def test_whatever_is_stored_wrong_fails_and_is_named(executed, tmp_path):
+    """A number, a word, a picture, and values in prose: by cell, or by line and expression."""
+    (tmp_path / "small.md").write_text(CHAPTER)
     notebook = copy.deepcopy(executed)
     notebook.cells[1].outputs[0].text = "the deviation is 47.065 metres\n"  # by one per cent
     notebook.cells[2].outputs[0].text = "apples are poisonous\n"
     picture = notebook.cells[3].outputs[0].data
     picture["image/png"] = with_patch(picture["image/png"])
+    values = notebook.cells[-1].metadata.user_expressions
+    assert [one.result.data["text/plain"] for one in values] == [
+        *("25", "'3.21e-07'", "'2.5'", "25.0"),
+    ]
+    values[0].result.data["text/plain"] = "35"
+    values[1].result.data["text/plain"] = "'4.21e-07'"
     failed, printed = check(notebook, tmp_path / "small.ipynb")
     assert failed == [1, 2, 3], printed
     assert re.search(
@@ -124,6 +132,11 @@ def test_a_wrong_number_a_wrong_word_and_a_wrong_picture_each_fail(executed, tmp
     for cell in (1, 2, 3):
         assert f"Cell {cell}" in printed
     assert "print(f&quot;the deviation" in printed or 'print(f"the deviation' in printed
+    assert failed_values(printed) == ["Values after Cell 4"]
+    line = next(n for n, words in enumerate(CHAPTER.split("\n"), 1) if words.startswith("Within"))
+    assert f"small.md, line {line}, threshold: 35 became 25: number 35 became 25" in printed
+    assert f"line {line}, f\"{{tiny:.2e}}\": '4.21e-07' became '3.21e-07'" in printed
+    assert "2.5'" not in printed.partition("FAILURES")[2]
 
 
 def test_an_output_that_depends_on_the_processor_is_run_and_not_compared(executed, tmp_path):
@@ -131,64 +144,40 @@ def test_an_output_that_depends_on_the_processor_is_run_and_not_compared(execute
     notebook.cells[1].source += "\n# NBVAL_IGNORE_OUTPUT"
     notebook.cells[1].outputs[0].text = "the deviation is 47.065 metres\n"
     notebook.cells[2].source = "# NBVAL_IGNORE_OUTPUT\nraise ValueError('it does not hold')"
+    notebook.cells[3].source = "raise ValueError('it is not run')"
+    notebook.cells[3].metadata.tags = ["skip-execution"]
     failed, printed = check(notebook, tmp_path / "small.ipynb")
     assert failed == [2], printed
-
-
-def test_a_stored_value_that_is_wrong_fails_by_line_and_expression(executed, tmp_path):
-    """End to end: stored values are compared with those that the kernel computes at their place."""
-    (tmp_path / "small.md").write_text(CHAPTER)
-    notebook = copy.deepcopy(executed)
-    values = notebook.cells[-1].metadata.user_expressions
-    assert [one.result.data["text/plain"] for one in values] == [
-        *("25", "'3.21e-07'", "'2.5'", "25.0"),
-    ]
-    values[0].result.data["text/plain"] = "35"
-    values[1].result.data["text/plain"] = "'4.21e-07'"
-    failed, printed = check(notebook, tmp_path / "small.ipynb")
-    assert failed == []
-    assert failed_values(printed) == ["Values after Cell 4"]
-    line = CHAPTER.split("\n").index("Within" + CHAPTER.partition("\nWithin")[2].split("\n")[0]) + 1
-    assert f"small.md, line {line}, threshold: 35 became 25: number 35 became 25" in printed
-    assert f"line {line}, f\"{{tiny:.2e}}\": '4.21e-07' became '3.21e-07'" in printed
-    assert "2.5" not in printed.partition("FAILURES")[2]
+    assert "1 skipped" in printed
 
 
 def test_code_behind_a_value_that_changed_fails(executed, tmp_path):
+    """So do an expression that raises, and one whose value is not stored."""
     notebook = copy.deepcopy(executed)
     notebook.cells[4].source = notebook.cells[4].source.replace("25", "26")
+    last = notebook.cells[-1]
+    last.metadata.user_expressions.pop(1)
+    last.source = last.source.replace("25 metres.", "25 metres, {eval}`nowhere`.")
     failed, printed = check(notebook, tmp_path / "small.ipynb")
     assert failed == []
     assert failed_values(printed) == ["Values after Cell 4"]
-    for fault in ("25 became 26", "'2.5' became '2.6'", "'25 metres' was typed, but threshold is"):
+    for fault in (
+        "threshold: 25 became 26",
+        'f"{tiny:.2e}": no value is stored. Run: make notebooks',
+        "nowhere failed: NameError: name 'nowhere' is not defined",
+        "'25 metres' was typed, but threshold is '26 metres'",
+    ):
         assert fault in printed
 
 
-def test_values_that_are_not_stored_or_raise_fail(executed, tmp_path):
+def test_a_kernel_that_dies_is_told_once_and_nothing_hangs(executed, tmp_path):
     notebook = copy.deepcopy(executed)
-    last = notebook.cells[-1]
-    last.metadata.user_expressions.pop(1)
-    last.source = last.source.replace("{eval}`threshold`", "{eval}`nowhere`")
     notebook.cells[0].source = "import os; os._exit(1)"
     failed, printed = check(notebook, tmp_path / "small.ipynb")
-    assert failed == [0, 1, 2, 3, 4], printed  # none hangs, each says why
+    assert failed == [0, 1, 2, 3, 4]
+    assert failed_values(printed) == ["Values after Cell 4"]
     assert "In this cell the kernel died" in printed
     assert printed.count("Not run, as the kernel died in Cell 0") >= 5
-
-    notebook.cells[0].source = executed.cells[0].source
-    failed, printed = check(notebook, tmp_path / "small.ipynb")
-    assert failed == []
-    assert "nowhere failed: NameError: name 'nowhere' is not defined" in printed
-    assert 'f"{tiny:.2e}": no value is stored. Run: make notebooks' in printed
-
-
-def test_cells_that_are_skipped_are_not_run(executed, tmp_path):
-    notebook = copy.deepcopy(executed)
-    notebook.cells[2].metadata.tags = ["skip-execution"]
-    notebook.cells[2].source = "raise ValueError"
-    failed, printed = check(notebook, tmp_path / "small.ipynb")
-    assert failed == []
-    assert "1 skipped" in printed
 
 
 @pytest.mark.parametrize("source", settings.chapters(), ids=lambda path: path.stem)

@@ -292,7 +292,6 @@ def test_values_are_computed_again_when_they_are_new_or_moved(pair):
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("{eval}`1 + 1`", "{eval}`1 / 0`", "line 9: 1 / 0 failed: ZeroDivisionError"),
         ("{eval}`1 + 1`", "{eval}`y`", "line 9: y failed: NameError: name 'y' is not defined"),
         ("{eval}`1 + 1`", "{eval}`object()`", "which is different in every run"),
         ("{eval}`x`.\n", "{eval}`(`.\n", r"line \d+: \( failed: SyntaxError"),
@@ -304,7 +303,6 @@ def test_values_are_computed_again_when_they_are_new_or_moved(pair):
         ("95 %: share", "95 %: 0.95", "line 23: 0.95 repeats nothing that the chapter computes"),
         ("95 %: share", "95 %:share", "line 23: write it as"),
         ("# repeats 1,026: x", "# repeats 1,027: x", "'1,027' was typed, but x is '1,026'"),
-        ("x = 25\n", "raise SystemExit", "SystemExit"),
         (
             "x = 25\n",
             "import os; os._exit(1)\n",
@@ -318,9 +316,6 @@ def test_a_chapter_that_fails_is_named_with_line_and_cause(pair, before, after, 
     source, path = pair
     source.write_text(VALUES.replace(before, after))
     assert before in VALUES
-    path.parent.mkdir()
-    path.write_text("as it was")
-    path.unlink()
     with pytest.raises(ChapterError, match=message) as caught:
         notebooks.update(source, path, "one")
     assert "01-small.md, line " in str(caught.value)
