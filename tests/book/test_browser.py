@@ -507,7 +507,8 @@ def test_the_book_can_be_read_without_scripts(open_page, path):
     page = open_page(path, java_script_enabled=False)
     with_scripts = open_page(path)
     with_scripts.evaluate(
-        """document.querySelectorAll("main .copy, .card-over, main .numbers").forEach((made) => made.remove())"""
+        """document.querySelectorAll("main .copy, .card-over, main .numbers")
+            .forEach((made) => made.remove())"""
     )
     text = "main > :not(.masthead)"
     assert len(page.locator(text).all_text_contents()) > 3
