@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 def replaced_atomically(path: Path) -> Iterator[Path]:
     """Give a file to write to, which takes the place of another when it is complete.
 
+    A file that is new gets the permissions that the umask leaves, one that replaces another those
+    of the other. Where `path` is a symbolic link, the file that it leads to is replaced.
+
     Parameters
     ----------
     path : pathlib.Path
@@ -44,13 +48,19 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        If the file cannot be written; what was there before is still there then.
+        If the file cannot be written; what was there before is still there then, unless all that
+        failed was to wait until the disk had noted the new name.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    os.close(descriptor)
-    temporary = Path(name)
+    path = path.resolve()
+    temporary = path.with_name(f"{path.stem}{secrets.token_hex(6)}.tmp")
     try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        os.close(descriptor)
         yield temporary
+        if path.exists():
+            mode = stat.S_IMODE(path.stat().st_mode)
+        temporary.chmod(mode)  # whoever wrote it may have made a file of its own
         _wait_until_on_disk(temporary)
         temporary.replace(path)
     except BaseException:

@@ -7,17 +7,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.models import oracle
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.read_types import Read
+from tree_world.models.read_types import Read, Witnesses
 
 SENSORY = 3
 
@@ -393,6 +394,330 @@ def test_a_projection_needs_enough_senses_and_full_rank():
         SpatialMemory(2, 4, embed_dim=2, projection=torch.ones(2, 4))
 
 
+# --- what is asked of a batch --------------------------------------------------------------------
+
+
+def test_a_batch_wants_to_know_which_row_is_meant():
+    memory = SpatialMemory(2, SENSORY)
+    memory.write(*observations(9, batch=(2,)))
+    key = torch.ones(SENSORY)
+    asked = {
+        "search": lambda **row: memory.search(key, **row),
+        "leave_one_out": lambda **row: memory.leave_one_out(**row),
+        "read_location": lambda **row: memory.read_location(key, [0.0, 0.0], 5.0, **row),
+        "delete": lambda **row: memory.delete([0], **row),
+    }
+    for ask in asked.values():
+        with pytest.raises(ValueError, match="batch of 2: say which one is meant, from row=0 to"):
+            ask()
+        for row in (2, -1, 5):
+            with pytest.raises(IndexError, match=f"there is no row {row}: .* from row=0 to row=1"):
+                ask(row=row)
+        for row in (True, 0.0, "0"):
+            with pytest.raises(ValueError, match="row must be a whole number"):
+                ask(row=row)
+        ask(row=np.int8(1))
+    assert memory.ids[:, -1].tolist() == [8, -1]
+    alone = filled(3)
+    for row in (None, 0):
+        alone.delete(alone.ids[0, :1], row)
+
+
+# --- ids and other whole numbers -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ids", [torch.tensor([True, False, True]), [True], [2.9], [2.0], torch.tensor([1.0]),
+            np.array([0.5]), ["1"], [None], [[0.0]], np.array([False]), 1.0,
+            np.ma.masked_array([1, 2], mask=[True, False])],
+)  # fmt: skip
+def test_what_is_no_id_deletes_nothing(ids):
+    memory = filled(3)
+    with pytest.raises(ValueError, match="ids must be"):
+        memory.delete(ids)
+    assert memory.ids[0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "ids", [[], [1, 2], (2, 1), np.array([1, 2], dtype=">i2"), torch.tensor([[1], [2]]),
+            range(1, 3), [np.uint8(1), torch.tensor(2)], 1, torch.empty(0).long()],
+)  # fmt: skip
+def test_ids_come_in_any_width_and_shape(ids):
+    memory = filled(3)
+    memory.delete(ids)
+    assert memory.ids[0].tolist() in ([0], [0, 1, 2], [0, 2])
+
+
+COUNTS = {
+    "location_dim": lambda number: SpatialMemory(number, SENSORY),
+    "sensory_dim": lambda number: SpatialMemory(2, number),
+    "embed_dim": lambda number: SpatialMemory(2, SENSORY, number),
+    "max_memory_size": lambda number: SpatialMemory(2, SENSORY, max_memory_size=number),
+    "num_samples": lambda number: filled(5).sample(None, None, [1.0] * SENSORY, number),
+    "num_places": lambda number: filled(5).search([1.0] * SENSORY, number),
+    "max_prune_steps": lambda number: filled(5).prune(max_prune_steps=number),
+    "target_size": lambda number: filled(5).prune(target_size=number),
+    "max_witnesses": lambda number: filled(5).prune(max_witnesses=number),
+    "num_steps": lambda number: filled(5).consolidate(2, num_steps=number),
+    "batch_size": lambda number: filled(5).consolidate(2, num_steps=2, batch_size=number),
+    "memory_limit": lambda number: filled(5).read([0.0, 0.0], 1.0, memory_limit=number),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts_are_whole_numbers(name):
+    for wrong in (2.5, 2.0, True, "2", None if name != "embed_dim" else "2"):
+        if wrong is None and name in ("max_witnesses", "batch_size"):
+            continue
+        with pytest.raises(ValueError, match=f"{name} must be a whole number"):
+            COUNTS[name](wrong)
+    COUNTS[name](np.int32(2**17) if name == "memory_limit" else np.int64(2))
+
+
+NUMBERS = {
+    "match_threshold": lambda value: filled(5).read([0.0, 0.0], 1.0, value),
+    "merge_distance": lambda value: SpatialMemory(2, SENSORY, merge_distance=value),
+    "merge_sense_distance": lambda value: SpatialMemory(2, SENSORY, merge_sense_distance=value),
+    "cell_size": lambda value: SpatialMemory(2, SENSORY, cell_size=value),
+    "temperature": lambda value: filled(5).sample(
+        None, None, [1.0] * SENSORY, temperature=value, replacement=True
+    ),
+    "location_temperature": lambda value: filled(5).sample(
+        [0.0, 0.0], 5.0, [1.0] * SENSORY, location_temperature=value
+    ),
+    "sigma_scale": lambda value: filled(5).sample(None, None, [1.0] * SENSORY, sigma_scale=value),
+    "separation": lambda value: filled(5).search([1.0] * SENSORY, separation=value),
+    "sense_sd": lambda value: filled(5).read_location([1.0] * SENSORY, [0.0, 0.0], 5.0, value),
+    "max_error_to_prune": lambda value: filled(5).prune(value),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_come_in_any_precision_and_mean_the_same(name):
+    expected = NUMBERS[name](25.0)
+    for number in (np.int8(25), np.float16(25), torch.tensor(25), Fraction(25), np.array(25)):
+        found = NUMBERS[name](number)
+        if isinstance(found, torch.Tensor):
+            assert torch.equal(found, expected)
+        if isinstance(found, SpatialMemory):
+            assert type(getattr(found, name)) is float
+    for wrong in (True, "25", 25j, [25.0], np.ones(1)):
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            NUMBERS[name](wrong)
+
+
+def test_only_distances_in_the_world_are_in_metres():
+    for name in ("merge_distance", "merge_sense_distance", "sense_sd"):
+        with pytest.raises(ValueError, match=f"{name} must be a positive") as caught:
+            NUMBERS[name](-1.0)
+        assert "metres" not in str(caught.value)
+    with pytest.raises(ValueError, match="search_key must have shape") as caught:
+        filled(3).search([1.0])
+    assert "metres" not in str(caught.value)
+    with pytest.raises(ValueError, match="senses must have shape") as caught:
+        filled(3).write([[0.0, 0.0]], 1.0, [[0.0]])
+    assert "metres" not in str(caught.value)
+
+
+def test_a_memory_says_what_it_holds(tmp_path):
+    assert "3 of at most 1024 observations" in repr(filled(3))
+    memory = SpatialMemory(2, SENSORY, 2, storage_dtype=torch.float16, storage=tmp_path / "m")
+    memory.write(*observations(4, batch=(2,)))
+    told = repr(memory)
+    for part in ("4 of", "each of 2 rows", "embed_dim=2", "float16", "the folder m", "cpu"):
+        assert part in told
+
+
+# --- merging the same again and again ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("times", [1000])
+@pytest.mark.parametrize("storage_dtype", [None, torch.float16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_same_written_again_and_again_stays_what_was_written(times, storage_dtype, dtype):
+    place = torch.tensor([[1000.3, -77777.7]], dtype=dtype)
+    sense = torch.tensor([[0.3387, -123.456, 1e-4]], dtype=dtype)
+    memory = SpatialMemory(2, 3, storage_dtype=storage_dtype, dtype=dtype)
+    memory.write(place, 0.05, sense)
+    first = memory.memory_senses.clone()
+    memory.write(place.expand(times, 2), 0.05, sense.expand(times, 3), update=True)
+    assert len(memory) == 1
+    assert torch.equal(memory.memory_locations[0], place)
+    assert torch.equal(memory.memory_senses, first)
+    expected = torch.full((1, 2), 0.05 / math.sqrt(times + 1), dtype=dtype)
+    torch.testing.assert_close(memory.memory_location_sds[0], expected, rtol=1e-5, atol=0)
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 10**6),
+    half=st.booleans(),
+    scale=st.sampled_from([1e-30, 1e-3, 1.0, 1e4]),
+)
+def test_what_is_merged_lies_between_what_was_written(seed, half, scale):
+    generator = torch.Generator().manual_seed(seed)
+    places = 500.0 + scale * torch.randn(40, 2, generator=generator)
+    sds = scale * (0.5 + torch.rand(40, 2, generator=generator))
+    values = 0.01 * torch.randn(40, 3, generator=generator) + 0.3
+    memory = SpatialMemory(2, 3, merge_distance=1e6, merge_sense_distance=10.0,
+                           storage_dtype=torch.float16 if half else None)  # fmt: skip
+    memory.write(places, sds, values, update=True)
+    assert len(memory) == 1
+    kept = values.half().float() if half else values
+    for found, written in ((memory.memory_locations, places), (memory.memory_senses, kept)):
+        assert (found[0, 0] >= written.amin(dim=0)).all()
+        assert (found[0, 0] <= written.amax(dim=0)).all()
+    precision = sds.double().reciprocal().square().sum(dim=0)
+    torch.testing.assert_close(
+        memory.memory_location_sds[0, 0].double(), precision.rsqrt(), rtol=1e-4, atol=0
+    )
+
+
+# --- parameters ----------------------------------------------------------------------------------
+
+
+def test_parameters_are_what_is_stored_and_nothing_else():
+    memory = filled(20)
+    for tensor, own in zip(
+        memory.parameters(),
+        (memory.memory_locations, memory.memory_location_sds, memory.memory_senses),
+        strict=True,
+    ):
+        assert tensor.shape == own[0].shape
+        assert torch.equal(tensor.sort(dim=0).values, own[0].sort(dim=0).values)
+    memory.delete([3, 19])
+    memory.write(*observations(1, seed=4))
+    memory.delete([0])
+    assert [len(tensor) for tensor in memory.parameters()] == [18] * 3
+    assert all(tensor.isfinite().all() for tensor in memory.parameters())
+    penalty = sum(tensor.square().sum() for tensor in memory.requires_grad_().parameters())
+    penalty.backward()
+    assert bool(penalty.isfinite())
+    assert all(tensor.grad.isfinite().all() for tensor in memory.parameters())
+
+
+def test_parameters_go_on_being_what_is_stored():
+    memory = filled(6, max_memory_size=8, dtype=torch.float64).requires_grad_()
+    places, _, values = memory.parameters()
+    optimiser = torch.optim.SGD([values], lr=0.1)
+    for step in range(6):
+        memory.write(*(t.double() for t in observations(1, seed=step)))
+        if step == 3:
+            memory.delete(memory.ids[0, :2])
+        optimiser.zero_grad()
+        memory.read([[0.0, 0.0]], 30.0).square().sum().backward()
+        assert values.grad.shape == values.shape == (len(memory), SENSORY)
+        before = values.detach().clone()
+        optimiser.step()
+        assert not torch.equal(before, values)
+        expected = values.detach().sort(dim=0).values
+        assert torch.equal(memory.memory_senses[0].detach().sort(dim=0).values, expected)
+    assert memory.parameters()[0] is places
+
+
+def reference(memory):
+    """The same observations in a new memory."""
+    other = SpatialMemory(2, SENSORY, max_memory_size=memory.max_memory_size)
+    arrays = (memory.memory_locations, memory.memory_location_sds, memory.memory_senses)
+    other.write(*(array[0].detach() for array in arrays))
+    return other
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_what_an_optimiser_has_moved_is_found_where_it_is(still):
+    memory = filled(60, max_memory_size=60)
+    memory.sample(None, None, torch.ones(SENSORY), 3, method="cells")
+    memory.requires_grad_()
+    places, sds, values = memory.parameters()
+    optimiser = torch.optim.Adam(memory.parameters(), lr=30.0)
+    for _ in range(3):
+        optimiser.zero_grad()
+        (places.square().sum() + values.sum()).backward()
+        optimiser.step()
+    with torch.no_grad():
+        sds.add_(0.5)
+    if not still:
+        memory.requires_grad_(False)
+    other = reference(memory)
+    queries = torch.cat([memory.memory_locations[0].detach(), torch.randn(200, 2)])
+    for method in ("auto", "dense", "sparse", "chunked"):
+        found, expected = (m.read(queries, 3.0, 25.0, method=method) for m in (memory, other))
+        torch.testing.assert_close(found.detach(), expected, rtol=1e-4, atol=1e-3)
+    key = torch.ones(SENSORY)
+    assert torch.equal(memory.search(key, 5).places, other.search(key, 5).places)
+    if not still:
+        draws = memory.sample(None, None, key, 500, 0.0, 0.05, method="cells", seed=1)
+        best = memory.memory_locations[0, (memory.memory_senses[0] @ key).argmax()]
+        assert bool((draws == best).all(dim=-1).float().mean() > 0.9)
+    memory.delete(memory.ids[0, :5])
+    memory.write(*observations(30, seed=3))
+    memory.write(*observations(30, seed=3), update=True)
+    assert len(memory) == 60
+    memory.requires_grad_(False)
+    memory.delete(memory.ids[0])
+    assert len(memory) == 0
+
+
+@pytest.mark.parametrize(("name", "at", "value"), [
+    ("location_sds", 1, 0.0), ("location_sds", 1, -0.1), ("location_sds", 1, math.nan),
+    ("locations", 0, math.inf), ("senses", 2, math.nan),
+])  # fmt: skip
+def test_what_an_optimiser_has_spoilt_is_told_by_name(name, at, value):
+    memory = filled(6)
+    memory.requires_grad_()
+    tensor = memory.parameters()[at]
+    with torch.no_grad():
+        good = tensor[4, 1].clone()
+        tensor[4, 1] = value
+    for ask in (
+        lambda: memory.requires_grad_(False),
+        lambda: memory.read([[0.0, 0.0]], 1.0),
+        lambda: memory.write(*observations(1)),
+        lambda: memory.delete([0]),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must be .* with the id 4"):
+            ask()
+    with torch.no_grad():
+        tensor[4, 1] = good
+    memory.requires_grad_(False)
+    same(memory, filled(6))
+
+
+@pytest.mark.parametrize(
+    ("name", "places", "sds", "values"),
+    [("locations", 1e300, 1.0, 1.0), ("location_sds", 1.0, 1e-300, 1.0),
+     ("location_sds", 1.0, 1e300, 1.0), ("senses", 1.0, 1.0, -1e300)],
+)  # fmt: skip
+@pytest.mark.parametrize("witness", [False, True])
+def test_what_another_precision_cannot_hold_is_refused_before_anything_moves(
+    name, places, sds, values, witness
+):
+    memory = SpatialMemory(2, 1, dtype=torch.float64)
+    memory.write([[5.0, 0.0]], 1.0, [[0.0]])
+    memory.write([[places, 0.0]], sds, [[values]])
+    memory.delete([0])
+    if witness:
+        gone = memory._rows[0].observations()
+        slots = torch.from_numpy(memory._rows[0].slots_by_age())
+        memory._rows[0].witnesses = Witnesses(gone.take(slots), np.ones(1))
+        memory.delete([1])
+    with pytest.raises(ValueError, match=f"one of the .*{name} is .* nothing was moved"):
+        memory.to(torch.device("cpu"), torch.float32)
+    assert memory.dtype == memory.storage_dtype == torch.float64
+    assert memory._rows[0].locations.dtype == torch.float64
+    assert len(memory) == 1 - witness
+
+
+def test_places_are_found_after_they_were_rounded():
+    generator = torch.Generator().manual_seed(0)
+    places = torch.cat([25.0 * torch.arange(40.0).double() - 1e-9 for _ in range(2)]).reshape(-1, 2)
+    memory = SpatialMemory(2, 1, dtype=torch.float64)
+    memory.write(places, 1.0, torch.randn(40, 1, generator=generator).double())
+    memory.to(dtype=torch.float32)
+    memory.delete(memory.ids[0])
+    assert len(memory) == 0
+
+
 # --- gradients, precision, files -----------------------------------------------------------------
 
 
@@ -455,7 +780,7 @@ def test_a_damaged_file_is_refused(tmp_path, damage):
             "cut": content[: len(content) // 2],
             "other": b"not a memory at all, but some text",
             "empty": b"",
-            "version": content.replace(b"tree-world-memory-1", b"tree-world-memory-9"),
+            "version": content.replace(b"tree-world-memory-2", b"tree-world-memory-9"),
         }[damage]
     )
     with pytest.raises(ValueError, match=r"memory\.safetensors is not a spatial memory"):

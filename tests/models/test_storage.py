@@ -1,8 +1,11 @@
 """A memory on disk is the same memory, and survives whatever happens to its process."""
 
 import copy
+import json
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -317,6 +320,165 @@ def test_a_saved_file_whose_bits_have_changed_is_refused(tmp_path):
     path.write_bytes(content)
     with pytest.raises(ValueError, match="checksum"):
         SpatialMemory.load(path)
+
+
+def header_of(content):
+    """Where the header of a file begins and ends: all that the checksum of 0.1 did not cover."""
+    return 0, 8 + int.from_bytes(content[:8], "little")
+
+
+def is_the_same(path, folder, expected):
+    """Whether a damaged file loads as what it was; an error is as well."""
+    try:
+        found = SpatialMemory.load(folder or path)
+    except ValueError:
+        return True
+    names = (
+        *("location_dim", "sensory_dim", "embed_dim", "max_memory_size", "merge_distance"),
+        *("merge_sense_distance", "cell_size", "dtype", "storage_dtype", "num_writes"),
+    )
+    same = all(getattr(found, name) == getattr(expected, name) for name in names)
+    return same and all(
+        torch.equal(one, other)
+        for one, other in zip(state_of(found), state_of(expected), strict=True)
+    )
+
+
+@pytest.mark.parametrize("kind", ["plain", "batch", "folder"])
+def test_whatever_is_damaged_in_the_header_is_found(tmp_path, kind):
+    """Each digit becomes another, and bits turn over, one at a time."""
+    folder = tmp_path / "m" if kind == "folder" else None
+    batch = (2,) if kind == "batch" else ()
+    memory = SpatialMemory(2, SENSORY, 4, 30, storage=folder)
+    expected = SpatialMemory(2, SENSORY, 4, 30)
+    places, sds, senses = observations(24)
+    for one in (memory, expected):
+        one.write(places.reshape(*batch, -1, 2), sds, senses.reshape(*batch, -1, SENSORY))
+        one.prune(2.0, 40.0)
+    path = tmp_path / "saved" if folder is None else folder / "memory.safetensors"
+    memory.save(path) if folder is None else memory.checkpoint()
+    del memory, one
+    content = path.read_bytes()
+    start, end = header_of(content)
+    rng = np.random.default_rng(0)
+    digits = [at for at in range(start, end) if chr(content[at]).isdigit()]
+    changes = [(at, content[at] ^ 1) for at in rng.permutation(digits)[:150]]
+    changes += [(at, content[at] ^ (1 << rng.integers(8))) for at in rng.integers(start, end, 150)]
+    for at, byte in changes:
+        damaged = bytearray(content)
+        damaged[at] = byte
+        path.write_bytes(damaged)
+        assert is_the_same(path, folder, expected), (at, content[max(0, at - 40) : at + 20])
+
+
+def rewritten(path, change):
+    """Change what the header of a file says, and leave all else."""
+    content = path.read_bytes()
+    _, end = header_of(content)
+    header = json.loads(content[8:end])
+    change(header["__metadata__"])
+    new = json.dumps(header).encode()
+    path.write_bytes(len(new).to_bytes(8, "little") + new + content[end:])
+
+
+OLD = Path(__file__).parent / "written-by-0.1"
+
+
+@pytest.mark.parametrize("name", ["plain.safetensors", "batch.safetensors", "folder"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"location_dim": 3},
+        {"location_dim": 2.5},
+        {"embed_dim": 1},
+        {"embed_dim": "4"},
+        {"sensory_dim": 1},
+        {"max_memory_size": 1},
+        {"max_memory_size": 10**12},
+        {"max_memory_size": 10**30},
+        {"max_memory_size": -1},
+        {"merge_distance": None},
+        {"cell_size": 0.0},
+        {"counters": [[0, 0]] * 2},
+        {"counters": []},
+        {"counters": [["a", "b"]]},
+    ],
+)
+def test_a_header_of_an_old_file_that_cannot_be_is_refused(tmp_path, name, change):
+    source, path = OLD / name, tmp_path / name
+    shutil.copytree(source, path) if source.is_dir() else shutil.copy(source, path)
+
+    def changed(metadata):
+        if "counters" in change:
+            metadata["counters"] = json.dumps(change["counters"])
+        else:
+            metadata["choices"] = json.dumps(json.loads(metadata["choices"]) | change)
+
+    rewritten(path / "memory.safetensors" if path.is_dir() else path, changed)
+    with pytest.raises(ValueError, match="is not a spatial memory that this version can read"):
+        SpatialMemory.load(path)
+
+
+@pytest.mark.parametrize("how", ["overwritten", "cut"])
+def test_a_file_may_change_once_it_is_loaded(tmp_path, how):
+    path = tmp_path / "saved"
+    memory = SpatialMemory(2, SENSORY, 3, 40)
+    memory.write(*observations(40))
+    memory.prune(2.0, 40.0)
+    memory.save(path)
+    loaded = SpatialMemory.load(path)
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        if how == "cut":
+            file.truncate(8)
+        else:
+            file.write(b"\xff" * size)
+    assert_same(loaded, memory)
+    torch.testing.assert_close(loaded.read([[0.0, 0.0]], 5.0), memory.read([[0.0, 0.0]], 5.0))
+    one, other = (m._rows[0].witnesses.observations.senses for m in (loaded, memory))
+    assert torch.equal(one, other)
+    assert loaded.prune(2.5, 40.0).num_kept == memory.prune(2.5, 40.0).num_kept
+
+
+def test_paths_may_begin_at_home_and_be_links(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    memory = SpatialMemory(2, SENSORY, storage="~/m")
+    memory.write(*observations(5))
+    memory.checkpoint()
+    memory.save("~/saved")
+    (tmp_path / "link").symlink_to("saved")
+    memory.save("~/link")
+    assert (tmp_path / "link").is_symlink()
+    assert_same(SpatialMemory.load("~/link"), memory)
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "saved").stat().st_mode) == 0o666 & ~umask
+    assert stat.S_IMODE((tmp_path / "m/memory.safetensors").stat().st_mode) == 0o666 & ~umask
+    del memory
+    assert len(SpatialMemory.load("~/m")) == 5
+    assert {path.name for path in tmp_path.iterdir()} == {"m", "saved", "link"}
+
+
+def test_a_checkpoint_that_was_put_in_place_counts_whatever_fails_then(tmp_path, monkeypatch):
+    memory = on_disk(tmp_path / "m", 20, max_memory_size=20)
+    memory.checkpoint()
+    memory.write(*observations(20, seed=1))
+    expected = [tensor.clone() for tensor in state_of(memory)]
+    original = Path.replace
+
+    def replace(self, target):
+        original(self, target)
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace)
+        with pytest.raises(OSError, match="Input/output"):
+            memory.checkpoint()
+    for seed in range(2, 6):
+        memory.write(*observations(20, seed=seed))  # must not touch what that names
+    del memory
+    for tensor, old in zip(state_of(SpatialMemory.load(tmp_path / "m")), expected, strict=True):
+        assert torch.equal(tensor, old)
 
 
 # --- what is refused -----------------------------------------------------------------------------

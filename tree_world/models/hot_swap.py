@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -25,6 +26,30 @@ T = TypeVar("T")
 
 _TOGETHER = 4096  # rows that are copied at a time, so that nobody waits long
 _PAUSE = 1e-4  # seconds between; a lock that is taken again at once is not given to who waits
+
+
+def in_turn(
+    lock: AbstractContextManager[Any], mend: Callable[[], None], work: Callable[[], T]
+) -> T:
+    """Do something with a lock held, after what was broken off has been undone.
+
+    Parameters
+    ----------
+    lock : context manager
+    mend, work : callable
+
+    Returns
+    -------
+    object
+        What `work` returns.
+    """
+
+    def mended() -> T:
+        mend()
+        return work()
+
+    # On one line, so that an interrupt finds no place between the end of the work and the release.
+    with lock: return mended()  # noqa: E701  # fmt: skip
 
 
 class Superseded(RuntimeError):
@@ -56,7 +81,13 @@ class Snapshot:
     num_deletions: int
 
     @classmethod
-    def of(cls, store: Store, until: int, lock: AbstractContextManager[Any]) -> Snapshot:
+    def of(
+        cls,
+        store: Store,
+        until: int,
+        lock: AbstractContextManager[Any],
+        mend: Callable[[], None] = lambda: None,
+    ) -> Snapshot:
         """Copy a store, in portions, between which others may go on with it.
 
         Parameters
@@ -66,26 +97,34 @@ class Snapshot:
             Time t by the clock of the store; what was written from then on is left out.
         lock : context manager
             Which all who change the store hold.
+        mend : callable, optional
+            Called with the lock held, before the store is looked at: undoes what was broken off.
 
         Returns
         -------
         Snapshot
         """
-        with lock:
+
+        def begun() -> tuple[Any, ...]:
             slots = store.slots_by_age()
             slots = slots[store.written_at[slots] < until]
-            ids, written_at = store.ids[slots], store.written_at[slots]
-            witnesses, clock = store.witnesses, store.clock
-            generation, num_deletions = store.generation, store.num_deletions
+            return (
+                slots, store.ids[slots], store.written_at[slots], store.witnesses, store.clock,
+                store.generation, store.num_deletions,
+            )  # fmt: skip
+
+        slots, ids, written_at, witnesses, clock, generation, num_deletions = in_turn(
+            lock, mend, begun
+        )
         parts = []
         for start in range(0, max(1, len(slots)), _TOGETHER):
             time.sleep(_PAUSE)
-            with lock:
-                where = torch.from_numpy(slots[start : start + _TOGETHER])
-                with torch.no_grad():
-                    parts.append(store.observations().take(where.to(store.senses.device)))
-        with lock:
-            same = store.written_at[slots] == written_at
+            where = torch.from_numpy(slots[start : start + _TOGETHER])
+            taken = partial(
+                lambda rows: store.observations().take(rows.to(store.senses.device)), where
+            )
+            parts.append(in_turn(lock, mend, taken))
+        same = in_turn(lock, mend, lambda: store.written_at[slots] == written_at)
         names = ("locations", "location_sds", "senses")
         copied = Observations(*(torch.cat([getattr(p, n) for p in parts]) for n in names))
         if not same.all():
@@ -190,8 +229,7 @@ def bring_up_to_date(
     slots = np.flatnonzero(since)
     slots = slots[np.argsort(store.written_at[slots])]
     where = torch.from_numpy(slots).to(store.senses.device)
-    with torch.no_grad():
-        written = store.observations().take(where)
+    written = store.observations().take(where)
     excess = len(new_store) + len(slots) - new_store.capacity
     if excess > 0:  # of what virtual observations stand for, some has had to make room meanwhile
         new_store.discard(new_store.slots_by_age()[:excess])

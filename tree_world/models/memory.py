@@ -6,11 +6,14 @@ import functools
 import json
 import math
 import os
+import sys
 import threading
+import weakref
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
+from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, cast
 
 import numpy as np
 import safetensors
@@ -29,6 +32,7 @@ from tree_world.models.hot_swap import (
     Snapshot,
     Task,
     bring_up_to_date,
+    in_turn,
     prepared,
     stop_if_asked,
 )
@@ -64,9 +68,23 @@ from tree_world.models.sampling import (
 )
 from tree_world.models.storage import Folder, SensesFile
 from tree_world.models.store import Store
-from tree_world.validation import PointsLike, SeedLike, as_points, make_generator, positive_distance
+from tree_world.validation import (
+    PointsLike,
+    SeedLike,
+    WrongKind,
+    as_deviations,
+    as_points,
+    as_senses,
+    make_generator,
+    positive_distance,
+    positive_number,
+    real_number,
+    whole_number,
+)
 
-_FORMAT = "tree-world-memory-1"
+_FORMAT = "tree-world-memory-2"
+_OLD_FORMAT = "tree-world-memory-1"  # whose checksum is of the tensors only
+_NAMES = ("locations", "location_sds", "senses")
 _DTYPES = {str(dtype): dtype for dtype in (torch.float16, torch.float32, torch.float64)}
 
 _FEW = 2000  # observations, up to which tables of cells are not worth keeping
@@ -83,14 +101,60 @@ R = TypeVar("R")
 def _locked(
     method: Callable[Concatenate[SpatialMemory, P], R],
 ) -> Callable[Concatenate[SpatialMemory, P], R]:
-    """Let one thread at a time use a memory."""
+    """Let one thread at a time use a memory, which it finds whole."""
 
     @functools.wraps(method)
     def locked(self: SpatialMemory, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self._lock:
-            return method(self, *args, **kwargs)
+        # On one line, so that an interrupt finds no place between the end and the release.
+        with self._lock: return self._whole(method, args, kwargs)  # noqa: E701  # fmt: skip
 
     return cast("Callable[Concatenate[SpatialMemory, P], R]", locked)
+
+
+def _changing(
+    method: Callable[Concatenate[SpatialMemory, P], R],
+) -> Callable[Concatenate[SpatialMemory, P], R]:
+    """Let one thread at a time change a memory, wholly or not at all."""
+
+    @functools.wraps(method)
+    def changing(self: SpatialMemory, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self._lock: return self._whole_or_not_at_all(method, args, kwargs)  # noqa: E701  # fmt: skip
+
+    return cast("Callable[Concatenate[SpatialMemory, P], R]", changing)
+
+
+@dataclass
+class _Change:
+    """What undoing a change takes.
+
+    Attributes
+    ----------
+    attributes : dict
+        Of the memory, before.
+    rows : list of (Store, dict)
+        Rows of the memory before, each with what `Store.begin` gave.
+    checkpoint : int, optional
+        Number of the file that is to become the checkpoint, in its file system. If it has become
+        that, the checkpoint is complete, and can no longer be undone.
+    """
+
+    attributes: dict[str, Any]
+    rows: list[tuple[Store, dict[str, Any]]]
+    checkpoint: int | None = None
+
+
+_memories: weakref.WeakSet[SpatialMemory] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Give memories new locks: who held the old ones is not there in the child."""
+    for memory in list(_memories):
+        memory._lock = threading.RLock()
+        memory._forked = memory._folder is not None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class SpatialMemory:
@@ -106,7 +170,9 @@ class SpatialMemory:
 
     Inputs may be of shape (N, d) or (batch, N, d). A memory that is written in batches holds one
     memory for each row of the batch, all of the same kind and independent of each other. Threads
-    may share a memory: each call sees it as it is between two changes.
+    may share a memory: each call sees it as it is between two changes. A change happens wholly or
+    not at all, also if it is interrupted. Whoever only reads may share a memory with the processes
+    that are forked from its own, unless it is on disk.
 
     Parameters
     ----------
@@ -128,7 +194,7 @@ class SpatialMemory:
         A distance in metres that is usual, such as that of `match_threshold`. Cells of the index
         are halved down to a sixteenth of it where there is much.
     projection : torch.Tensor of shape (embed_dim, sensory_dim), optional
-        A projection to use instead of principal components.
+        A projection to use instead of principal components; it is copied.
     device : torch.device or str, default="cpu"
     dtype : torch.dtype, default=torch.float32
         In which places are kept and everything is computed: single or double precision.
@@ -145,8 +211,10 @@ class SpatialMemory:
     Raises
     ------
     ValueError
-        If a size is not positive, `embed_dim` is greater than `sensory_dim`, or a precision is
-        none of those; if a memory on disk is to be on another device than the CPU.
+        If a size is not a positive whole number, `embed_dim` is greater than `sensory_dim`, or a
+        precision is none of those; if a memory on disk is to be on another device than the CPU.
+    MemoryError
+        If there is no room for `max_memory_size` observations.
     FileExistsError
         If the folder holds a memory already.
     OSError
@@ -185,13 +253,10 @@ class SpatialMemory:
         storage_dtype: torch.dtype | None = None,
         storage: str | os.PathLike[str] | None = None,
     ) -> None:
-        embed_dim = sensory_dim if embed_dim is None else embed_dim
-        for name, value in (
-            ("location_dim", location_dim), ("sensory_dim", sensory_dim),
-            ("embed_dim", embed_dim), ("max_memory_size", max_memory_size),
-        ):  # fmt: skip
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")
+        location_dim = whole_number("location_dim", location_dim, 1)
+        sensory_dim = whole_number("sensory_dim", sensory_dim, 1)
+        embed_dim = sensory_dim if embed_dim is None else whole_number("embed_dim", embed_dim, 1)
+        max_memory_size = whole_number("max_memory_size", max_memory_size, 1)
         if embed_dim > sensory_dim:
             raise ValueError(
                 f"embed_dim ({embed_dim}) must not be greater than sensory_dim ({sensory_dim}): a "
@@ -201,8 +266,12 @@ class SpatialMemory:
         self.sensory_dim = sensory_dim
         self.embed_dim = embed_dim
         self.max_memory_size = max_memory_size
-        self.merge_distance = positive_distance("merge_distance", merge_distance)
-        self.merge_sense_distance = positive_distance("merge_sense_distance", merge_sense_distance)
+        self.merge_distance = positive_number(
+            "merge_distance", merge_distance, "number of combined standard deviations"
+        )
+        self.merge_sense_distance = positive_number(
+            "merge_sense_distance", merge_sense_distance, "distance between senses"
+        )
         self.cell_size = positive_distance("cell_size", cell_size)
         self.device = torch.device(device)
         self.dtype = _precision(dtype)
@@ -214,25 +283,30 @@ class SpatialMemory:
             )
         self.projection: Projection | None = None
         if projection is not None:
-            if projection.shape != (embed_dim, sensory_dim):
+            matrix = as_senses(projection, sensory_dim, "projection", self.dtype, self.device)
+            if matrix.shape != (embed_dim, sensory_dim):
                 raise ValueError(
                     f"projection must have shape ({embed_dim}, {sensory_dim}), not "
-                    f"{tuple(projection.shape)}."
+                    f"{tuple(matrix.shape)}."
                 )
-            self.projection = Projection(projection.to(self.device, dtype))
+            self.projection = Projection(matrix)
         self._requires_grad = False
         self._lock = threading.RLock()
+        self._forked = False  # whether this is the copy of a memory on disk in a forked process
+        self._unfinished: _Change | None = None
         self._folder: Folder | None = None
         if storage is not None:
             self._refuse_other_devices()
-            self._folder = Folder(Path(storage))
+            self._folder = Folder(Path(storage).expanduser())
             if self._folder.checkpoint.exists():
                 raise FileExistsError(
                     f"the folder {self._folder.path.name} holds a memory already. Go on with it by "
                     "SpatialMemory.load, or choose another folder."
                 )
             self._folder.tidy([])
-        self.reset()
+        self._searches: dict[tuple[int, bytes, float], CellSearch] = {}
+        self._rows = [self._new_row()]
+        _memories.add(self)
 
     def _refuse_other_devices(self) -> None:
         if self.device.type != "cpu":
@@ -241,23 +315,139 @@ class SpatialMemory:
                 "and load what that wrote."
             )
 
+    def __repr__(self) -> str:
+        held = " and ".join(str(number) for number in sorted({len(row) for row in self._rows}))
+        batch = "" if len(self._rows) == 1 else f" in each of {len(self._rows)} rows"
+        kept = "" if self.storage_dtype == self.dtype else f", senses as {self.storage_dtype}"
+        shorter = "" if self.embed_dim == self.sensory_dim else f", embed_dim={self.embed_dim}"
+        disk = "" if self._folder is None else f", senses in the folder {self._folder.path.name}"
+        return (
+            f"<{type(self).__name__}({self.location_dim}, {self.sensory_dim}{shorter}): {held} of "
+            f"at most {self.max_memory_size} observations{batch}, {self.dtype} on "
+            f"{self.device}{kept}{disk}>"
+        )
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(
+            "a shallow copy of a memory would share what is stored, and what is written to one "
+            "would tear the other. Use copy.deepcopy for a memory of its own, or this one."
+        )
+
+    @_locked
     def __getstate__(self) -> dict[str, Any]:
         if self._folder is not None:
             raise TypeError(
                 "a memory with storage cannot be copied or pickled, as the folder is one memory's. "
                 "Call save, and load what it wrote."
             )
-        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+        left_out = ("_lock", "_forked", "_unfinished", "_searches", "_rows")
+        state = {name: value for name, value in self.__dict__.items() if name not in left_out}
+        # Copies: whoever copies or pickles looks at them when the lock is no longer held.
+        return state | {"rows": [row.__getstate__() for row in self._rows]}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _searches={}, _lock=threading.RLock())
+        rows = state.pop("rows")
+        self.__dict__.update(
+            state, _searches={}, _lock=threading.RLock(), _forked=False, _unfinished=None, _rows=[]
+        )
+        for own in rows:
+            row = Store.__new__(Store)
+            row.__setstate__(own)
+            self._rows.append(row)
+        _memories.add(self)
+
+    # --- whole, or not at all --------------------------------------------------------------------
+
+    def _whole(self, method: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+        """Call a method on a memory that no change has left half made; the lock is held."""
+        self._mend()
+        if not self._requires_grad:  # else reads look at the parameters themselves
+            for row in self._rows:
+                row.settle()
+        return method(self, *args, **kwargs)
+
+    def _whole_or_not_at_all(
+        self, method: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> R:
+        """Call a method that changes the memory; the lock is held.
+
+        Whatever is raised meanwhile, everything is as it was. If that comes while it is made so, it
+        is made so before anybody uses the memory again.
+        """
+        self._mend()
+        attributes = {
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in ("_lock", "_unfinished")
+        }
+        try:
+            self._unfinished = _Change(attributes, [(row, row.begin()) for row in self._rows])
+            result = _outside_inference_mode(method, self, *args, **kwargs)
+            self._unfinished = None  # which makes it so
+            return result
+        except BaseException:
+            self._undo()
+            raise
+
+    def _mend(self) -> None:
+        """Undo a change that was broken off, and whose undoing was broken off as well."""
+        if self._forked:
+            raise OSError(
+                "this memory on disk belongs to the process from which this one was forked, which "
+                "may change it. Save it there, and load here what that wrote."
+            )
+        if self._unfinished is None:
+            return
+        frame = sys._getframe()
+        while frame.f_back is not None:
+            frame = frame.f_back
+            here = frame.f_code is SpatialMemory._whole_or_not_at_all.__code__
+            if here and frame.f_locals.get("self") is self:
+                raise RuntimeError(
+                    "the memory is being changed by what was interrupted for this call, as by a "
+                    "signal. Let the handler make a note, and call when the change is complete."
+                )
+        self._undo()
+
+    def _undo(self) -> None:
+        """Make everything as it was before the change that is not complete, if there is one."""
+        change = self._unfinished
+        if change is not None:
+            _outside_inference_mode(self._undo_change, change)
+            self._unfinished = None
+
+    def _undo_change(self, change: _Change) -> None:
+        files = {row.file for row in (*self._rows, *(row for row, _ in change.rows))}
+        self.__dict__.update(change.attributes, _searches={})
+        for row, noted in change.rows:
+            row.undo(noted)
+            row.point(self._requires_grad)
+        folder = self._folder
+        if folder is None:
+            return
+        for file in files - {row.file for row in self._rows}:
+            if file is not None:
+                folder.remove(file)
+        is_there = change.checkpoint is not None and folder.checkpoint.exists()
+        if is_there and folder.checkpoint.stat().st_ino == change.checkpoint:
+            self._checkpoint_is_complete()
+
+    def _settle(self) -> None:
+        """Take over what an optimiser did to the parameters; at the beginning of a change."""
+        for row in self._rows:
+            row.settle()
+
+    def _follow(self) -> None:
+        """Let parameters that were handed out be what is stored now; at the end of a change."""
+        for row in self._rows:
+            row.follow(self._requires_grad)
 
     # --- what is stored --------------------------------------------------------------------------
 
-    @_locked
+    @_changing
     def reset(self) -> None:
         """Forget everything but the projection. Ids start again from zero."""
-        self._searches: dict[tuple[int, bytes, float], CellSearch] = {}
+        self._searches = {}
         self._rows = [self._new_row()]
 
     def _new_row(self, file: SensesFile | None = None) -> Store:
@@ -266,6 +456,7 @@ class SpatialMemory:
             self.dtype, self.storage_dtype, self._folder, file,
         )  # fmt: skip
 
+    @_locked
     def __len__(self) -> int:
         """Observations in store, in the fullest row of the batch."""
         return max(len(row) for row in self._rows)
@@ -276,6 +467,7 @@ class SpatialMemory:
         return len(self._rows)
 
     @property
+    @_locked
     def num_writes(self) -> int:
         """Observations that were ever written or merged, into each row of the batch."""
         return self._rows[0].clock
@@ -292,19 +484,19 @@ class SpatialMemory:
     @_locked
     def memory_locations(self) -> torch.Tensor:
         """Places in store, of shape (batch, slots, location_dim), the oldest first, in metres."""
-        return self._stacked(lambda row: row.locations, 0.0)
+        return self._stacked(lambda row: self._content(row, "locations"), 0.0)
 
     @property
     @_locked
     def memory_location_sds(self) -> torch.Tensor:
         """Their deviations, of the same shape; infinite where a row of the batch has fewer."""
-        return self._stacked(lambda row: row.location_sds, torch.inf)
+        return self._stacked(lambda row: self._content(row, "location_sds"), torch.inf)
 
     @property
     @_locked
     def memory_senses(self) -> torch.Tensor:
         """What was sensed there, of shape (batch, slots, embed_dim): projected, if it is."""
-        return self._stacked(lambda row: row.senses, 0.0).to(self.dtype)
+        return self._stacked(lambda row: self._content(row, "senses"), 0.0).to(self.dtype)
 
     @property
     @_locked
@@ -318,8 +510,19 @@ class SpatialMemory:
         """Observations written since each one, of shape (batch, slots); −1 where there is none."""
         return self._stacked(lambda row: torch.from_numpy(row.clock - 1 - row.written_at), -1)
 
+    def _content(self, row: Store, name: str) -> torch.Tensor:
+        """One of the arrays of a row; what gradients flow to, if they do."""
+        if self._requires_grad:
+            return row.parameters(True)[_NAMES.index(name)]
+        content: torch.Tensor = getattr(row, name)
+        return content
+
     def _stacked(self, of: Callable[[Store], torch.Tensor], missing: float) -> torch.Tensor:
-        rows = [of(row)[torch.from_numpy(row.slots_by_age())] for row in self._rows]
+        slots = [torch.from_numpy(row.slots_by_age()) for row in self._rows]
+        rows = [
+            (whole := of(row))[where.to(whole.device)]
+            for row, where in zip(self._rows, slots, strict=True)
+        ]
         longest = max(len(row) for row in rows)
         padded = [
             row
@@ -331,7 +534,7 @@ class SpatialMemory:
 
     # --- writing ---------------------------------------------------------------------------------
 
-    @_locked
+    @_changing
     def write(
         self,
         locations: PointsLike,
@@ -351,7 +554,8 @@ class SpatialMemory:
             What.
         update : bool, default=False
             Whether to merge each observation into the nearest one in store that agrees in place
-            *and* in sense, by inverse variances. One that agrees with none is stored.
+            *and* in sense, by inverse variances. One that agrees with none is stored. What comes of
+            merging lies between what was in store and what is written, however often that is.
 
         Returns
         -------
@@ -362,17 +566,17 @@ class SpatialMemory:
         Raises
         ------
         ValueError
-            If shapes do not fit each other, an entry is not finite or too large for half precision,
-            where that is what senses are kept in, or a deviation is not positive. Nothing is
-            stored then.
+            If shapes do not fit each other, an entry is not finite or too large for the precision
+            in which it is kept, or a deviation is not positive. Nothing is stored then.
         OSError
             If senses are kept on a disk that is full. Nothing is stored then.
         """
+        self._settle()
         places = self._places(locations, "locations")
         if places.ndim == 1:
             places = places[None]
         sds = self._deviations(location_sds, places, "location_sds")
-        values = as_points(senses, self.sensory_dim, "senses", self.dtype, self.device).detach()
+        values = as_senses(senses, self.sensory_dim, "senses", self.dtype, self.device).detach()
         if values.ndim == 1:
             values = values[None]
         if values.shape[:-1] != places.shape[:-1]:
@@ -384,11 +588,14 @@ class SpatialMemory:
         self._check_batch(batch, writing=True)
         embeddings = self._encode(values)
         greatest = torch.finfo(self.storage_dtype).max
-        if self.storage_dtype != self.dtype and bool((embeddings.abs() > greatest).any()):
+        kept_anew = self.storage_dtype != self.dtype or embeddings is not values
+        # Written so that NaN, which is what an infinity may have become, is too large, too.
+        if kept_anew and not bool((embeddings.abs() <= greatest).all()):
+            half = self.storage_dtype != self.dtype
             raise ValueError(
-                f"senses that are kept in half precision must lie between -{greatest:g} and "
-                f"{greatest:g}, but one entry is {embeddings.abs().max():g}. Scale senses, or "
-                "leave storage_dtype out."
+                f"senses that are kept {'in half precision' if half else 'projected'} must lie "
+                f"between -{greatest:g} and {greatest:g}, but one entry is "
+                f"{embeddings.abs().max():g}. Scale senses{', or leave storage_dtype out' * half}."
             )
         stored = (places.detach(), sds.detach(), embeddings)
         for row in self._rows:
@@ -397,6 +604,7 @@ class SpatialMemory:
         for index, row in enumerate(self._rows):
             own = stored if places.ndim == 2 else [tensor[index] for tensor in stored]
             ids.append(self._write_row(row, own[0], own[1], own[2], update))
+        self._follow()
         written = torch.from_numpy(np.stack(ids))
         return written if places.ndim == 3 else written[0]
 
@@ -420,26 +628,34 @@ class SpatialMemory:
             ids.append(merged)
         return np.array(ids, dtype=np.int64)
 
-    @_locked
-    def delete(self, ids: torch.Tensor | list[int], row: int = 0) -> None:
+    @_changing
+    def delete(self, ids: torch.Tensor | list[int], row: int | None = None) -> None:
         """Forget observations.
 
         Parameters
         ----------
-        ids : torch.Tensor or list of int
-            As `write` gave them.
-        row : int, default=0
-            Row of the batch.
+        ids : array_like of int
+            As `write` gave them: whole numbers, of any shape. A mask is none.
+        row : int, optional
+            Row of the batch, which must be said if there is more than one.
 
         Raises
         ------
+        ValueError
+            If an id is not a whole number, or the row is not said.
+        IndexError
+            If there is no such row.
         KeyError
-            If an id is not in store. Nothing is deleted then.
-        """
-        wanted = np.unique(np.asarray(torch.as_tensor(ids).cpu(), dtype=np.int64))
-        self._rows[row].delete(wanted)
+            If an id is not in store.
 
-    @_locked
+        Nothing is deleted then.
+        """
+        self._settle()
+        store = self._row(row)
+        store.delete(np.unique(_whole_numbers("ids", ids)))
+        self._follow()
+
+    @_changing
     def fit_projection(self, senses: Any) -> float:
         """Fit the projection on senses, beside those on which it was fitted before.
 
@@ -453,29 +669,47 @@ class SpatialMemory:
         Returns
         -------
         float
-            The share of their variance that the projection keeps.
+            The share of their variance that the projection keeps; 1 if they are all alike.
+
+        Raises
+        ------
+        ValueError
+            If there are too few senses, the shape does not fit, or the projection was given as a
+            matrix. Nothing has changed then.
+        OSError
+            If senses are kept on a disk that is full. Nothing has changed then.
         """
-        values = as_points(senses, self.sensory_dim, "senses", self.dtype, self.device)
-        values = values.detach().reshape(-1, self.sensory_dim)
+        self._settle()
+        kept = self._fit_projection(
+            as_senses(senses, self.sensory_dim, "senses", self.dtype, self.device)
+        )
+        self._follow()
+        return kept
+
+    def _fit_projection(self, senses: torch.Tensor) -> float:
+        values = senses.detach().reshape(-1, self.sensory_dim)
         old = self.projection
-        if old is None:
-            self.projection = Projection.from_senses(values, self.embed_dim)
-        else:
-            self.projection = old.updated(values)
-            for row in self._rows:
-                kept = row.senses[torch.from_numpy(row.slots_by_age())].detach().to(self.dtype)
-                row.set_senses(self.projection.encode(old.decode(kept)))
-                gone = row.witnesses.observations
-                anew = self.projection.encode(old.decode(gone.senses))
-                gone = Observations(gone.locations, gone.location_sds, anew)
-                row.witnesses = Witnesses(gone, row.witnesses.limits)
-        return self.projection.variance_kept(values)
+        new = Projection.from_senses(values, self.embed_dim) if old is None else old.updated(values)
+
+        def anew(kept: torch.Tensor) -> torch.Tensor:
+            return new.encode(kept if old is None else old.decode(kept))
+
+        for row in self._rows:
+            if row.next_id == 0:  # so that nothing has ever been stored
+                continue
+            slots = torch.from_numpy(row.slots_by_age()).to(self.device)
+            row.set_senses(anew(row.senses[slots].to(self.dtype)))
+            gone = row.witnesses.observations
+            gone = Observations(gone.locations, gone.location_sds, anew(gone.senses))
+            row.witnesses = Witnesses(gone, row.witnesses.limits)
+        self.projection = new
+        return new.variance_kept(values)
 
     def _encode(self, senses: torch.Tensor) -> torch.Tensor:
         if self.embed_dim == self.sensory_dim and self.projection is None:
             return senses
         if self.projection is None:
-            self.fit_projection(senses)
+            self._fit_projection(senses)
         assert self.projection is not None
         return self.projection.encode(senses)
 
@@ -617,9 +851,8 @@ class SpatialMemory:
     ) -> Read:
         observations = row.observations()
         if self._requires_grad:
-            # Free slots have infinite deviations, through which no gradient passes.
-            slots = torch.from_numpy(row.slots_by_age()).to(self.device)
-            observations = observations.take(slots)
+            row.check_parameters()
+            observations = Observations(*row.parameters(True))
         nearby = None
         if len(places) and len(row) and not self._requires_grad:
             few = len(places) <= max(64, len(observations) // _FOR_EACH_PLACE)
@@ -754,14 +987,16 @@ class SpatialMemory:
         method: str,
         with_origin: bool,
     ) -> Samples:
-        temperature = math.sqrt(self.sensory_dim) if temperature is None else temperature
-        for name, value in (
-            ("temperature", temperature), ("location_temperature", location_temperature),
-            ("match_threshold", 1.0 if match_threshold is None else match_threshold),
-            ("num_samples", num_samples),
-        ):  # fmt: skip
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{name} must be positive and finite, not {value!r}.")
+        num_samples = whole_number("num_samples", num_samples, 1)
+        temperature = (
+            math.sqrt(self.sensory_dim)
+            if temperature is None
+            else positive_number("temperature", temperature)
+        )
+        location_temperature = positive_number("location_temperature", location_temperature)
+        if match_threshold is not None:
+            match_threshold = positive_distance("match_threshold", match_threshold)
+        sigma_scale = real_number("sigma_scale", sigma_scale)
         if not (math.isfinite(sigma_scale) and sigma_scale >= 0):
             raise ValueError(f"sigma_scale must not be negative, but is {sigma_scale!r}.")
         if method not in ("auto", "exact", "cells"):
@@ -803,6 +1038,12 @@ class SpatialMemory:
             slots, log_p = self._draw(
                 row, query, num_samples, replacement, generator, method, with_origin
             )
+            # Cells do not say how likely their draws were unless they are asked.
+            if (with_origin or method == "exact") and np.isnan(log_p).any():
+                raise ValueError(
+                    "the weights of the observations are beyond what numbers can hold: give a less "
+                    "extreme temperature, location_temperature or search_key."
+                )
             where = torch.from_numpy(slots).to(self.device)
             noise = torch.from_numpy(generator.standard_normal((num_samples, self.location_dim)))
             drawn = scattered(
@@ -827,15 +1068,19 @@ class SpatialMemory:
             slots = draw(log_weights, number, replacement, generator)
             return slots, (log_weights - np.logaddexp.reduce(log_weights))[slots]
         name = (id(row), query.search_key.tobytes(), query.temperature)
-        if name not in self._searches:
-            if len(self._searches) == _SEARCHES:
-                self._searches.pop(next(iter(self._searches)))  # the one that was begun first
-            self._searches[name] = CellSearch(row, query.search_key, query.temperature)
-        return self._searches[name].draw(query, number, replacement, generator, with_total)
+        # Taken out while it is used: one that was broken off in the middle is not used again.
+        search = self._searches.pop(name, None)
+        if search is None:
+            search = CellSearch(row, query.search_key, query.temperature)
+        drawn = search.draw(query, number, replacement, generator, with_total)
+        while len(self._searches) >= _SEARCHES:
+            self._searches.pop(next(iter(self._searches)))  # the one that was used first
+        self._searches[name] = search
+        return drawn
 
     def _encoded_key(self, search_key: PointsLike) -> torch.Tensor:
         """Express a direction of senses as one of what is stored."""
-        keys = as_points(search_key, self.sensory_dim, "search_key", self.dtype, self.device)
+        keys = as_senses(search_key, self.sensory_dim, "search_key", self.dtype, self.device)
         if keys.ndim > 2:
             raise ValueError(
                 f"search_key must have shape ({self.sensory_dim},) or (batch, {self.sensory_dim}), "
@@ -853,7 +1098,7 @@ class SpatialMemory:
         *,
         separation: float = 50.0,
         match_threshold: float = 25.0,
-        row: int = 0,
+        row: int | None = None,
     ) -> FoundPlaces:
         """Find the remembered places that match a search best, apart from each other.
 
@@ -869,19 +1114,30 @@ class SpatialMemory:
             Least distance between two of the places, in metres.
         match_threshold : float, default=25.0
             Of the reads that tell match and support, in metres.
-        row : int, default=0
-            Row of the batch.
+        row : int, optional
+            Row of the batch, which must be said if there is more than one.
 
         Returns
         -------
         FoundPlaces
             The best first; fewer than `num_places` where the memory has no more.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, a number is out of its range, or the row is not said.
+        IndexError
+            If there is no such row.
         """
-        if num_places < 1:
-            raise ValueError(f"num_places must be at least 1, not {num_places}.")
+        num_places = whole_number("num_places", num_places, 1)
         separation = positive_distance("separation", separation)
-        key = as_points(search_key, self.sensory_dim, "search_key", self.dtype, self.device)
-        store = self._rows[row]
+        key = as_senses(search_key, self.sensory_dim, "search_key", self.dtype, self.device)
+        if key.ndim != 1:
+            raise ValueError(
+                f"search_key must have shape ({self.sensory_dim},), but one of shape "
+                f"{tuple(key.shape)} was given: search for one after the other."
+            )
+        store = self._row(row)
         encoded = self._encoded_key(key).detach().cpu().numpy()
         slots = best_distinct_slots(store, encoded, num_places, separation)
         where = torch.from_numpy(slots).to(self.device)
@@ -890,8 +1146,7 @@ class SpatialMemory:
         found = self._read_row(store, places, store.location_sds[where].detach(), options)
         distance = torch.full((len(slots),), torch.nan, dtype=self.dtype, device=self.device)
         if location is not None:
-            origin = self._places(location, "location")
-            distance = torch.linalg.vector_norm(places - origin.reshape(-1), dim=-1)
+            distance = torch.linalg.vector_norm(places - self._place(location, "location"), dim=-1)
         return FoundPlaces(
             places, torch.from_numpy(store.ids[slots]), found.mean.detach() @ key, distance,
             found.effective_sample_size,
@@ -905,7 +1160,7 @@ class SpatialMemory:
         guess_sd: PointsLike | float,
         sense_sd: float = 0.1,
         *,
-        row: int = 0,
+        row: int | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Correct a guess of a place by what is sensed there.
 
@@ -922,19 +1177,31 @@ class SpatialMemory:
             In metres.
         sense_sd : float, default=0.1
             How much senses differ at one place: the deviation of their distance.
-        row : int, default=0
-            Row of the batch.
+        row : int, optional
+            Row of the batch, which must be said if there is more than one.
 
         Returns
         -------
         location, location_sd : torch.Tensor of shape (location_dim,)
             In metres; the guess itself from an empty memory.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, a number is out of its range, or the row is not said.
+        IndexError
+            If there is no such row.
         """
-        value = as_points(sense, self.sensory_dim, "sense", self.dtype, self.device).detach()
-        place = self._places(guess, "guess").reshape(-1)
+        value = as_senses(sense, self.sensory_dim, "sense", self.dtype, self.device).detach()
+        if value.numel() != self.sensory_dim:
+            raise ValueError(
+                f"sense must be one, of shape ({self.sensory_dim},), but one of shape "
+                f"{tuple(value.shape)} was given."
+            )
+        place = self._place(guess, "guess")
         sd = self._deviations(guess_sd, place, "guess_sd")
-        sense_sd = positive_distance("sense_sd", sense_sd)
-        store = self._rows[row]
+        sense_sd = positive_number("sense_sd", sense_sd, "distance between senses")
+        store = self._row(row)
         slots = torch.from_numpy(store.slots_by_age()).to(self.device)
         everything = store.observations().take(slots)
         senses = everything.senses.detach()
@@ -948,26 +1215,35 @@ class SpatialMemory:
     # --- forgetting ------------------------------------------------------------------------------
 
     @_locked
-    def leave_one_out(self, match_threshold: float | None = None, row: int = 0) -> LeaveOneOut:
+    def leave_one_out(
+        self, match_threshold: float | None = None, row: int | None = None
+    ) -> LeaveOneOut:
         """Read the place of each observation from all others.
 
         Parameters
         ----------
         match_threshold : float, optional
             Observations farther away than this, in metres, do not count. All count by default.
-        row : int, default=0
-            Row of the batch.
+        row : int, optional
+            Row of the batch, which must be said if there is more than one.
 
         Returns
         -------
         LeaveOneOut
             Values, errors and dependencies, in the order of `memory_locations`. Values and errors
             are those of what is stored: projected, if it is.
+
+        Raises
+        ------
+        ValueError
+            If the threshold is not positive, or the row is not said.
+        IndexError
+            If there is no such row.
         """
-        store = self._rows[row]
+        store = self._row(row)
         slots = torch.from_numpy(store.slots_by_age()).to(self.device)
-        with torch.no_grad():
-            return leave_one_out(store.observations().take(slots), match_threshold)
+        threshold = ReadOptions(match_threshold).match_threshold  # which checks it
+        return leave_one_out(store.observations().take(slots), threshold)
 
     def prune(
         self,
@@ -1069,8 +1345,14 @@ class SpatialMemory:
         self, max_error_to_prune: float, match_threshold: float | None, max_prune_steps: int,
         target_size: int, max_witnesses: int | None, memory_limit: int,
     ) -> Callable[[np.ndarray], PruneReport]:  # fmt: skip
+        max_error_to_prune = real_number("max_error_to_prune", max_error_to_prune)
+        max_prune_steps = whole_number("max_prune_steps", max_prune_steps)
+        target_size = whole_number("target_size", target_size)
+        if max_witnesses is not None:
+            max_witnesses = whole_number("max_witnesses", max_witnesses, 0)
+        memory_limit = whole_number("memory_limit", memory_limit)
         check_pruning(max_error_to_prune, max_prune_steps, target_size)
-        ReadOptions(match_threshold)  # which checks it
+        match_threshold = ReadOptions(match_threshold).match_threshold  # which checks it
         self._refuse_gradients()
 
         def work(snapshot: Snapshot, stop: np.ndarray) -> tuple[Replacement, PruneReport]:
@@ -1173,8 +1455,12 @@ class SpatialMemory:
         self, target_size: int, match_threshold: float | None, num_steps: int,
         batch_size: int | None, seed: SeedLike, progress: bool | None, memory_limit: int,
     ) -> Callable[[np.ndarray], ConsolidationReport]:  # fmt: skip
+        target_size = whole_number("target_size", target_size)
+        num_steps = whole_number("num_steps", num_steps)
+        batch_size = None if batch_size is None else whole_number("batch_size", batch_size)
+        memory_limit = whole_number("memory_limit", memory_limit)
         check_consolidation(target_size, num_steps, batch_size)
-        ReadOptions(match_threshold)  # which checks it
+        match_threshold = ReadOptions(match_threshold).match_threshold  # which checks it
         self._refuse_gradients()
         if len(self) == 0:
             raise ValueError("an empty memory cannot be consolidated: write observations first.")
@@ -1204,31 +1490,55 @@ class SpatialMemory:
         stop: np.ndarray,
     ) -> list[R]:
         """Work on copies of all rows, and exchange the rows for the results in one step."""
-        rows = [row for row, _ in begun]
-        changes, reports = [], []
-        for row, clock in begun:
-            snapshot = Snapshot.of(row, clock, self._lock)
-            replacement, report = work(snapshot, stop)
-            changes.append((snapshot, replacement, self._new_row()))
-            reports.append(report)
-        new_rows = [prepared(*change) for change in changes]
-        with self._lock:
-            searches = list(self._searches.items())
-        replaced = {id(old): new for old, new in zip(rows, new_rows, strict=True)}
-        moved = {
-            (id(replaced[name[0]]), *name[1:]): search.moved_to(replaced[name[0]])
-            for name, search in searches
-            if name[0] in replaced
-        }
-        with self._lock:
-            stop_if_asked(stop)
-            self._refuse_gradients()
-            for index, (snapshot, replacement, _) in enumerate(changes):
-                current = self._rows[index] if len(self._rows) == len(rows) else None
-                row = snapshot.checked(current)
-                bring_up_to_date(new_rows[index], snapshot, replacement, row)
-            self._rows, self._searches = new_rows, moved
+        return _outside_inference_mode(self._exchange_outside, work, begun, stop)
+
+    def _exchange_outside(
+        self,
+        work: Callable[[Snapshot, np.ndarray], tuple[Replacement, R]],
+        begun: list[tuple[Store, int]],
+        stop: np.ndarray,
+    ) -> list[R]:
+        changes: list[tuple[Snapshot, Replacement, Store]] = []
+        reports = []
+        try:
+            for row, clock in begun:
+                snapshot = Snapshot.of(row, clock, self._lock, self._mend)
+                with torch.enable_grad():  # which fits ask for
+                    replacement, report = work(snapshot, stop)
+                changes.append((snapshot, replacement, self._new_row()))
+                reports.append(report)
+            new_rows = [prepared(*change) for change in changes]
+            searches = in_turn(self._lock, self._mend, lambda: list(self._searches.items()))
+            rows = [row for row, _ in begun]
+            replaced = {id(old): new for old, new in zip(rows, new_rows, strict=True)}
+            moved = {
+                (id(replaced[name[0]]), *name[1:]): search.moved_to(replaced[name[0]])
+                for name, search in searches
+                if name[0] in replaced
+            }
+            self._swap(changes, moved, stop)
+        except BaseException:
+            for _, _, new in changes:
+                if self._folder is not None and new.file is not None and new not in self._rows:
+                    self._folder.remove(new.file)
+            raise
         return reports
+
+    @_changing
+    def _swap(
+        self,
+        changes: list[tuple[Snapshot, Replacement, Store]],
+        searches: dict[tuple[int, bytes, float], CellSearch],
+        stop: np.ndarray,
+    ) -> None:
+        stop_if_asked(stop)
+        self._refuse_gradients()
+        self._settle()
+        for index, (snapshot, replacement, new_row) in enumerate(changes):
+            current = self._rows[index] if len(self._rows) == len(changes) else None
+            row = snapshot.checked(current)
+            bring_up_to_date(new_row, snapshot, replacement, row)
+        self._rows, self._searches = [new_row for _, _, new_row in changes], searches
 
     def _refuse_gradients(self) -> None:
         if self._requires_grad:
@@ -1239,11 +1549,12 @@ class SpatialMemory:
 
     # --- gradients, devices, files ---------------------------------------------------------------
 
-    @_locked
+    @_changing
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let gradients flow to what is stored, or no longer.
 
-        The tensors to give to an optimiser are those of `parameters`. Writing stays allowed.
+        The tensors to give to an optimiser are those of `parameters`. Writing stays allowed. What
+        an optimiser has moved is found at its new place from the next call on.
 
         Parameters
         ----------
@@ -1257,7 +1568,9 @@ class SpatialMemory:
         Raises
         ------
         ValueError
-            If senses are kept on disk, or in half precision, in which steps would vanish.
+            If senses are kept on disk, or in half precision, in which steps would vanish. If an
+            optimiser has made a deviation zero or negative, or a number not finite: set it right
+            in `parameters` first.
         """
         if requires_grad and self._folder is not None:
             raise ValueError(
@@ -1269,19 +1582,44 @@ class SpatialMemory:
                 f"senses that are kept as {self.storage_dtype} cannot require gradients, as small "
                 "steps would vanish. Use a memory without storage_dtype."
             )
+        for row in self._rows:
+            if row.file is None:
+                row.settle(thoroughly=True)
+                row.parameters(requires_grad)
         self._requires_grad = requires_grad
-        for tensor in self.parameters():
-            tensor.requires_grad_(requires_grad)
-            tensor.grad = None
+        for row in self._rows:
+            row.follow(requires_grad)
+            for tensor in row.parameters(requires_grad) if row.file is None else ():
+                tensor.grad = None
         return self
 
+    @_changing
     def parameters(self) -> list[torch.Tensor]:
-        """Tensors that hold what is stored: places, deviations and senses of each row."""
-        return [
-            tensor for row in self._rows for tensor in (row.locations, row.location_sds, row.senses)
-        ]
+        """Tensors that hold what is stored, and nothing else.
 
-    @_locked
+        They are the same at every call, and what is done to them is done to the memory: an
+        optimiser that has them moves what is stored. When something is written or deleted they go
+        on being what is stored, with as many rows as that takes; an optimiser that keeps numbers of
+        its own for each row is to be made anew then. Those of a memory on disk, and those from
+        before `reset`, `to`, or forgetting, are copies of what was stored.
+
+        Returns
+        -------
+        list of torch.Tensor
+            Places of shape (n, location_dim), deviations of that shape, and senses of shape
+            (n, embed_dim), for each row of the batch, in no particular order of observations.
+        """
+        tensors: list[torch.Tensor] = []
+        for row in self._rows:
+            if row.file is None:
+                tensors += row.parameters(self._requires_grad)
+                row.follow(self._requires_grad)
+            else:
+                slots = torch.from_numpy(row.slots_by_age())
+                tensors += (getattr(row, name)[slots] for name in _NAMES)
+        return tensors
+
+    @_changing
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> Self:
@@ -1301,29 +1639,37 @@ class SpatialMemory:
         Raises
         ------
         ValueError
-            If the precision is neither single nor double, or the memory is on disk, where it stays.
+            If the precision is neither single nor double, if a number is beyond what it can hold,
+            or if the memory is on disk, where it stays. Nothing has changed then.
         """
         if self._folder is not None:
             raise ValueError(
                 "a memory with storage stays on the CPU and in its precision: save it, and load "
                 "and move what that wrote."
             )
+        self._settle()
         new_dtype = self.dtype if dtype is None else _precision(dtype)
-        self.device = self.device if device is None else torch.device(device)
-        self.storage_dtype = new_dtype if self.storage_dtype == self.dtype else self.storage_dtype
-        self.dtype = new_dtype
-        self._searches.clear()
+        new_device = self.device if device is None else torch.device(device)
+        half = self.storage_dtype != self.dtype
+        kept_in = self.storage_dtype if half else new_dtype
         for row in self._rows:
-            for name in ("locations", "location_sds", "senses"):
-                kept_in = self.storage_dtype if name == "senses" else self.dtype
-                moved = getattr(row, name).detach().to(self.device, kept_in)
-                setattr(row, name, moved.requires_grad_(self._requires_grad))
-            gone = row.witnesses.observations
-            arrays = (gone.locations, gone.location_sds, gone.senses)
-            moved_gone = Observations(*(array.to(self.device, self.dtype) for array in arrays))
-            row.witnesses = Witnesses(moved_gone, row.witnesses.limits)
+            slots = torch.from_numpy(row.slots_by_age())
+            moved = {}
+            for name in _NAMES:
+                own = getattr(row, name)
+                moved[name] = own.to(new_device, kept_in if name == "senses" else new_dtype)
+                _refuse_lost(name, own, moved[name], slots)
+            gone, everything = row.witnesses.observations, torch.arange(len(row.witnesses))
+            moved_gone = {name: getattr(gone, name).to(new_device, new_dtype) for name in _NAMES}
+            for name in _NAMES:
+                _refuse_lost(
+                    f"witnesses' {name}", getattr(gone, name), moved_gone[name], everything
+                )
+            row.move(moved, Witnesses(Observations(**moved_gone), row.witnesses.limits))
         if self.projection is not None:
-            self.projection = self.projection.to(self.device, self.dtype)
+            self.projection = self.projection.to(new_device, new_dtype)
+        self.device, self.dtype, self.storage_dtype = new_device, new_dtype, kept_in
+        self._searches = {}
         return self
 
     @_locked
@@ -1333,16 +1679,17 @@ class SpatialMemory:
         Parameters
         ----------
         path : path-like
-            The folder must exist.
+            The folder must exist; ``~`` is the home folder. Where this is a symbolic link, what it
+            leads to is written.
 
         Raises
         ------
         OSError
             If the file cannot be written. One that was there before is left as it was.
         """
-        self._write_state(Path(path), with_senses=True)
+        self._write_state(Path(path).expanduser(), with_senses=True)
 
-    @_locked
+    @_changing
     def checkpoint(self) -> None:
         """Make what is in store now what `load` finds in the folder of a memory on disk.
 
@@ -1360,13 +1707,17 @@ class SpatialMemory:
         folder = self._folder
         if folder is None:
             raise ValueError("checkpoints are for a memory with storage: call save with a path.")
-        files = [row.file for row in self._rows if row.file is not None]
-        for file in files:
-            file.flush()
+        for row in self._rows:
+            if row.file is not None:
+                row.file.flush()
         self._write_state(folder.checkpoint, with_senses=False)
+        self._checkpoint_is_complete()
+
+    def _checkpoint_is_complete(self) -> None:
+        assert self._folder is not None
         for row in self._rows:
             row.checkpoint_is_complete()
-        folder.tidy(file.name for file in files)
+        self._folder.tidy(row.file.name for row in self._rows if row.file is not None)
 
     def _write_state(self, path: Path, with_senses: bool) -> None:
         tensors, files = {}, []
@@ -1392,27 +1743,23 @@ class SpatialMemory:
         if self.projection is not None:
             tensors["projection.matrix"] = self.projection.matrix.cpu().contiguous()
             tensors["projection.mean"] = self.projection.mean.cpu().contiguous()
-        choices = {
-            name: getattr(self, name)
-            for name in (
-                "location_dim", "sensory_dim", "embed_dim", "max_memory_size", "merge_distance",
-                "merge_sense_distance", "cell_size",
-            )
-        }  # fmt: skip
+        choices = {name: getattr(self, name) for name in _CHOICES}
         counters = [(row.next_id, row.clock) for row in self._rows]
         metadata = {
             "format": _FORMAT, "choices": json.dumps(choices), "counters": json.dumps(counters),
             "storage_dtype": str(self.storage_dtype), "files": json.dumps(files),
-            "checksum": _checksum(tensors),
         }  # fmt: skip
+        metadata["checksum"] = _checksum(tensors, metadata)
         with replaced_atomically(path) as temporary:
             try:
                 safetensors.torch.save_file(tensors, temporary, metadata)
-            except safetensors.SafetensorError as error:
+            except (safetensors.SafetensorError, OSError) as error:
                 raise OSError(
                     f"{path.name} could not be written ({error}); what was there before is still "
                     "there. Make room, or choose another folder."
                 ) from error
+            if not with_senses and self._unfinished is not None:
+                self._unfinished.checkpoint = temporary.stat().st_ino
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Self:
@@ -1421,7 +1768,8 @@ class SpatialMemory:
         Parameters
         ----------
         path : path-like
-            A file that `save` wrote, or the folder that was given as `storage`.
+            A file that `save` wrote, or the folder that was given as `storage`; ``~`` is the home
+            folder. A file may be changed or removed as soon as it is loaded.
         device : torch.device or str, default="cpu"
 
         Returns
@@ -1434,19 +1782,24 @@ class SpatialMemory:
         FileNotFoundError
             If there is no such file, or no checkpoint in the folder.
         ValueError
-            If the file is damaged, or not of a memory, or of another version; if what was sensed
-            is not what the checkpoint says. Nothing is changed then.
+            If the file is damaged, or not of a memory, or of a later version; if what was sensed is
+            not what the checkpoint says. Nothing is changed then. In files of version 0.1, damage
+            to the numbers that were chosen is found only where these do not fit what is stored.
         OSError
             If the folder is in use.
         """
-        path = Path(path)
+        path = Path(path).expanduser()
         file = path / Folder.CHECKPOINT if path.is_dir() else path
         if not file.exists():
             raise FileNotFoundError(f"there is no file {file.name} in {file.parent}.")
         folder = Folder(path) if path.is_dir() else None
+        wrong = (
+            safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError,
+            RuntimeError, MemoryError, OverflowError,
+        )  # fmt: skip
         try:
-            return cls._load(file, folder, device)
-        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+            return _outside_inference_mode(cls._load, file, folder, device)
+        except wrong as error:
             raise ValueError(
                 f"the file {file.name} is not a spatial memory that this version can read "
                 f"({error}). Save the memory anew, or load it with the version that wrote it."
@@ -1456,23 +1809,35 @@ class SpatialMemory:
     def _load(cls, file: Path, folder: Folder | None, device: torch.device | str) -> Self:
         with safetensors.safe_open(file, framework="pt") as content:
             metadata = content.metadata() or {}
-            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
-        if metadata.get("format") != _FORMAT:
+            # Copies, as these are the file itself, whoever changes that.
+            names = content.keys()
+            tensors = {name: content.get_tensor(name).clone() for name in names}
+        if metadata.get("format") not in (_FORMAT, _OLD_FORMAT):
             raise ValueError(f"its format is {metadata.get('format')!r}, not {_FORMAT!r}")
-        if metadata.get("checksum", own := _checksum(tensors)) != own:
+        covered = {name: text for name, text in metadata.items() if name != "checksum"}
+        if metadata["format"] == _OLD_FORMAT:
+            wrong = metadata.get("checksum", own := _checksum(tensors)) != own
+        else:
+            wrong = metadata["checksum"] != _checksum(tensors, covered)
+        if wrong:
             raise ValueError("its checksum does not fit what is in it")
         files = json.loads(metadata.get("files", "[]"))
         if files and folder is None:
             raise ValueError("it is the checkpoint of a memory on disk: load its folder")
+        choices, counters = json.loads(metadata["choices"]), json.loads(metadata["counters"])
+        _check_contents(tensors, choices, counters, files)
         stored = tensors["0.locations"].dtype
         senses = _DTYPES[metadata["storage_dtype"]] if files else tensors["0.senses"].dtype
         memory = cls(
-            **json.loads(metadata["choices"]), device=device, dtype=stored, storage_dtype=senses
+            **{name: choices[name] for name in _CHOICES},
+            device=device,
+            dtype=stored,
+            storage_dtype=senses,
         )
         if folder is not None:
             memory._refuse_other_devices()
             memory._folder = folder
-        memory._restore(tensors, json.loads(metadata["counters"]), files)
+        memory._restore(tensors, counters, files)
         return memory
 
     def _restore(
@@ -1525,6 +1890,24 @@ class SpatialMemory:
 
     # --- checks ----------------------------------------------------------------------------------
 
+    def _row(self, row: int | None) -> Store:
+        """One row of the batch: the only one, or the one that is said."""
+        number = len(self._rows)
+        if row is None:
+            if number > 1:
+                raise ValueError(
+                    f"this memory holds a batch of {number}: say which one is meant, from row=0 to "
+                    f"row={number - 1}."
+                )
+            return self._rows[0]
+        index = whole_number("row", row)
+        if not 0 <= index < number:
+            raise IndexError(
+                f"there is no row {index}: this memory holds a batch of {number}, from row=0 to "
+                f"row={number - 1}."
+            )
+        return self._rows[index]
+
     def _places(self, locations: PointsLike, name: str) -> torch.Tensor:
         places = as_points(locations, self.location_dim, name, self.dtype, self.device)
         if places.ndim > 3:
@@ -1534,26 +1917,22 @@ class SpatialMemory:
             )
         return places
 
-    def _deviations(self, sds: PointsLike | float, places: torch.Tensor, name: str) -> torch.Tensor:
-        deviations = torch.as_tensor(sds, dtype=self.dtype, device=self.device)
-        try:
-            deviations = deviations.expand(places.shape)
-        except RuntimeError as error:
+    def _place(self, location: PointsLike, name: str) -> torch.Tensor:
+        place = self._places(location, name)
+        if place.numel() != self.location_dim:
             raise ValueError(
-                f"{name} must be one number or broadcast to the shape of the locations, "
-                f"{tuple(places.shape)}, but has shape {tuple(deviations.shape)}."
-            ) from error
-        if not bool((torch.isfinite(deviations) & (deviations > 0)).all()):
-            raise ValueError(
-                f"{name} must be positive, finite standard deviations in metres. For a place that "
-                "is known exactly give a small one, for example 0.1."
+                f"{name} must be one place, of shape ({self.location_dim},), but one of shape "
+                f"{tuple(place.shape)} was given."
             )
-        return deviations
+        return place.reshape(-1)
+
+    def _deviations(self, sds: PointsLike | float, places: torch.Tensor, name: str) -> torch.Tensor:
+        return as_deviations(sds, places.shape, name, self.dtype, self.device)
 
     def _check_batch(self, batch: int, writing: bool) -> None:
         if batch == self.batch_size or (not writing and 1 in (batch, self.batch_size)):
             return
-        if writing and len(self) == 0 and self._rows[0].next_id == 0:
+        if writing and self._rows[0].next_id == 0:
             self._rows = [self._new_row() for _ in range(batch)]
             return
         raise ValueError(
@@ -1571,13 +1950,125 @@ def _precision(dtype: torch.dtype) -> torch.dtype:
     return dtype
 
 
-def _checksum(tensors: dict[str, torch.Tensor]) -> str:
-    """CRC-32 of all tensors, in the order of their names."""
+def _checksum(tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> str:
+    """CRC-32 of all tensors, in the order of their names, and of all that the header says."""
     whole = 0
+    if metadata is not None:
+        header = [
+            [name, str(tensors[name].dtype), *tensors[name].shape] for name in sorted(tensors)
+        ]
+        whole = zlib.crc32(json.dumps([sorted(metadata.items()), header]).encode())
     for name in sorted(tensors):
         content: Any = tensors[name].numpy()
         whole = zlib.crc32(content, whole)
     return f"{whole:08x}"
+
+
+_CHOICES = (
+    "location_dim", "sensory_dim", "embed_dim", "max_memory_size", "merge_distance",
+    "merge_sense_distance", "cell_size",
+)  # fmt: skip
+
+
+def _check_contents(
+    tensors: dict[str, torch.Tensor],
+    choices: dict[str, Any],
+    counters: list[list[int]],
+    files: list[str],
+) -> None:
+    """Raise ValueError if what a file holds does not fit together."""
+    missing = [name for name in _CHOICES if name not in choices]
+    if missing:
+        raise ValueError(f"it does not say {missing[0]}")
+    if not counters or (files and len(files) != len(counters)):
+        raise ValueError("it does not say how much was written")
+    dim, embed_dim, size = (choices[n] for n in ("location_dim", "embed_dim", "max_memory_size"))
+    projection = (embed_dim, choices["sensory_dim"])
+    if "projection.matrix" in tensors:
+        _check_shape(tensors, "projection.matrix", projection)
+        _check_shape(tensors, "projection.mean", projection[1:])
+    dtype = tensors["0.locations"].dtype
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"its places are of kind {dtype}")
+    for index, (next_id, clock) in enumerate(counters):
+        number = len(tensors[f"{index}.ids"])
+        for name in ("ids", "written_at", *(("slots", "checksums") if files else ())):
+            _check_shape(tensors, f"{index}.{name}", (number,))
+        prefixes = [(f"{index}.", number)]
+        if f"{index}.witnesses.limits" in tensors:
+            gone = len(tensors[f"{index}.witnesses.limits"])
+            prefixes.append((f"{index}.witnesses.", gone))
+        for prefix, many in prefixes:
+            for name in ("locations", "location_sds"):
+                _check_shape(tensors, prefix + name, (many, dim))
+            if not files or many is not number:
+                _check_shape(tensors, prefix + "senses", (many, embed_dim))
+            sds = tensors[prefix + "location_sds"]
+            if not bool(torch.isfinite(sds).all() and (sds > 0).all()):
+                raise ValueError(f"not all of {prefix}location_sds are positive")
+        if number > size:
+            raise ValueError(f"it holds {number} observations, but at most {size} would fit")
+        if number and projection[0] < projection[1] and "projection.matrix" not in tensors:
+            raise ValueError(f"it has no projection from {projection[1]} to {projection[0]}")
+        for name, limit in (
+            ("ids", next_id), ("written_at", clock), *((("slots", 2 * size),) if files else ()),
+        ):  # fmt: skip
+            own = tensors[f"{index}.{name}"]
+            if len(own.unique()) < number or bool(((own < 0) | (own >= limit)).any()):
+                raise ValueError(f"{index}.{name} are not different numbers below {limit}")
+
+
+def _check_shape(tensors: dict[str, torch.Tensor], name: str, shape: tuple[int, ...]) -> None:
+    if tuple(tensors[name].shape) != shape:
+        raise ValueError(f"{name} has shape {tuple(tensors[name].shape)}, not {shape}")
+
+
+def _whole_numbers(name: str, values: Any) -> np.ndarray:
+    """Take whole numbers, of whatever width and shape, and no others."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        whole = not (
+            values.is_floating_point() or values.is_complex() or values.dtype == torch.bool
+        )
+        array = values.numpy() if whole else None
+    else:
+        if isinstance(values, (list, tuple)) and not _is_nested(values):
+            values = np.array([whole_number(name, value) for value in values], dtype=np.int64)
+        array = np.asarray(values)
+        array = array if array.dtype.kind in "iu" else None
+    if array is None or np.ma.is_masked(values):
+        kind = getattr(values, "dtype", type(values).__name__)
+        raise WrongKind(
+            f"{name} must be whole numbers, but {kind} was given. To choose by a mask, give "
+            "memory.ids[0][mask]."
+        )
+    return np.asarray(array, dtype=np.int64).reshape(-1)
+
+
+def _is_nested(values: list[Any] | tuple[Any, ...]) -> bool:
+    return any(isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) for value in values)
+
+
+def _refuse_lost(name: str, before: torch.Tensor, after: torch.Tensor, slots: torch.Tensor) -> None:
+    """Raise ValueError if a number became infinite, or a deviation zero, in another precision."""
+    own = after[slots.to(after.device)]
+    lost = ~torch.isfinite(own)
+    if name.endswith("location_sds"):
+        lost |= own == 0
+    if bool(lost.any()):
+        value = before[slots.to(before.device)][lost.to(before.device)][0].item()
+        raise ValueError(
+            f"one of the {name} is {value:g}, which is beyond what {after.dtype} can hold: nothing "
+            "was moved. Delete such observations first, or scale them."
+        )
+
+
+def _outside_inference_mode(work: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+    """Call a function so that tensors that it makes can be changed in any mode later."""
+    if not torch.is_inference_mode_enabled():
+        return work(*args, **kwargs)
+    with torch.inference_mode(False):
+        return work(*args, **kwargs)
 
 
 def _row_of(tensor: torch.Tensor, index: int) -> torch.Tensor:

@@ -21,7 +21,7 @@ class Projection:
     matrix : torch.Tensor of shape (embed_dim, sensory_dim)
         C, of full rank.
     mean : torch.Tensor of shape (sensory_dim,), optional
-        :math:`\mu`; zeros by default.
+        :math:`\mu`; zeros by default. Both are copied.
 
     Raises
     ------
@@ -47,14 +47,20 @@ class Projection:
             raise ValueError(
                 f"the mean must have shape {tuple(matrix.shape[1:])}, not {tuple(mean.shape)}."
             )
+        with torch.inference_mode(False):  # what is made in that mode takes part in no gradient
+            matrix = matrix.detach().clone()
+            mean = matrix.new_zeros(matrix.shape[1]) if mean is None else mean.detach().clone()
+        if not bool(torch.isfinite(matrix).all() and torch.isfinite(mean).all()):
+            raise ValueError("a projection needs finite numbers, but some are not.")
         if int(torch.linalg.matrix_rank(matrix)) < len(matrix):
             raise ValueError(
                 f"the matrix of shape {tuple(matrix.shape)} has not full rank, so that senses "
                 "would be lost twice. Remove dependent rows."
             )
         self.matrix = matrix
-        self.mean = matrix.new_zeros(matrix.shape[1]) if mean is None else mean
-        self.inverse = torch.linalg.pinv(matrix).mT
+        self.mean = mean
+        with torch.inference_mode(False):
+            self.inverse = torch.linalg.pinv(matrix).mT
         self._pca: IncrementalPCA | None = None
 
     @classmethod
@@ -82,7 +88,9 @@ class Projection:
                 f"principal components of {embed_dim} dimensions need at least as many senses, but "
                 f"{len(senses)} were given. Fit the projection on more of them first."
             )
-        pca = IncrementalPCA(embed_dim).fit(senses.detach().cpu().double().numpy())
+        values = senses.detach().cpu().double().numpy()
+        with np.errstate(invalid="ignore", divide="ignore"):  # shares of a variance that is none
+            pca = IncrementalPCA(embed_dim).fit(values)
         return cls._of(pca, senses)
 
     @classmethod
@@ -110,12 +118,20 @@ class Projection:
         Raises
         ------
         ValueError
-            If this projection was given as a matrix, which cannot learn.
+            If this projection was given as a matrix, which cannot learn, or there are too few
+            senses.
         """
         if self._pca is None:
             raise ValueError("a projection that was given as a matrix cannot be fitted further.")
+        if len(senses) < len(self.matrix):
+            raise ValueError(
+                f"principal components of {len(self.matrix)} dimensions learn from at least as "
+                f"many senses, but {len(senses)} were given. Collect more of them first."
+            )
         pca = copy.deepcopy(self._pca)
-        pca.partial_fit(senses.detach().cpu().double().numpy())
+        values = senses.detach().cpu().double().numpy()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            pca.partial_fit(values)
         return self._of(pca, senses)
 
     def encode(self, senses: torch.Tensor) -> torch.Tensor:
@@ -127,10 +143,17 @@ class Projection:
         return torch.add(self.mean, embeddings @ self.inverse)
 
     def variance_kept(self, senses: torch.Tensor) -> float:
-        """Share of the variance of senses of shape (n, sensory_dim) that survives, from 0 to 1."""
-        around = senses - senses.mean(dim=0)
-        lost = senses - self.decode(self.encode(senses))
-        return float(1 - lost.square().sum() / around.square().sum())
+        """Share of the variance of senses of shape (n, sensory_dim) that survives, from 0 to 1.
+
+        Of senses that are all alike, 1: they do not vary, so nothing of that is lost.
+        """
+        precise = self.to(self.matrix.device, torch.float64)
+        senses = senses.detach().to(precise.matrix)
+        around = senses - senses[:1]  # exactly zero where all are alike
+        around = around - around.mean(dim=0)
+        lost = senses - precise.decode(precise.encode(senses))
+        whole = float(around.square().sum())
+        return 1.0 - float(lost.square().sum()) / whole if whole > 0 else 1.0
 
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Projection:
         """Give the same projection on another device, or in another precision."""

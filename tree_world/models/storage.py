@@ -58,7 +58,7 @@ class SensesFile:
         if not new and not path.exists():
             raise ValueError(f"there is no file {path.name} beside it")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL if new else os.O_RDWR
-        self._descriptor = os.open(path, flags, 0o644)
+        self._descriptor = os.open(path, flags, 0o666)  # less the umask
         weakref.finalize(self, os.close, self._descriptor)
         if new:
             os.ftruncate(self._descriptor, size)  # takes no room on the disk yet
@@ -70,7 +70,8 @@ class SensesFile:
         kind = torch.empty(0, dtype=dtype).numpy().dtype
         self._map = np.memmap(path, dtype=kind, mode="r+", shape=(num_rows, width))
         self._rows = np.asarray(self._map)
-        self.senses = torch.from_numpy(self._rows)
+        with torch.inference_mode(False):  # what is made in that mode cannot be changed outside
+            self.senses = torch.from_numpy(self._rows)
 
     def reserve(self, num_rows: int) -> None:
         """Ask the disk for room for the first rows, so that it cannot be wanting when they are set.
@@ -135,7 +136,7 @@ class Folder:
         path.mkdir(exist_ok=True)
         self.path = path
         self._files: weakref.WeakValueDictionary[str, SensesFile] = weakref.WeakValueDictionary()
-        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o666)  # less the umask
         weakref.finalize(self, os.close, lock)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -162,9 +163,14 @@ class Folder:
         -------
         SensesFile
         """
-        taken = [int(path.stem.split("-")[1]) for path in self.path.glob("senses-*.bin")]
-        name = f"senses-{max(taken, default=0) + 1}.bin"
-        return self._kept(SensesFile(self.path / name, num_rows, width, dtype, new=True))
+        numbers = [path.stem.removeprefix("senses-") for path in self.path.glob("senses-*.bin")]
+        taken = [int(number) for number in numbers if number.isdecimal()]
+        path = self.path / f"senses-{max(taken, default=0) + 1}.bin"
+        try:
+            return self._kept(SensesFile(path, num_rows, width, dtype, new=True))
+        except BaseException:
+            path.unlink(missing_ok=True)  # nobody will ever name it
+            raise
 
     def open_file(self, name: str, num_rows: int, width: int, dtype: torch.dtype) -> SensesFile:
         """Open a file of senses that a checkpoint names.
@@ -180,6 +186,16 @@ class Folder:
         SensesFile
         """
         return self._kept(SensesFile(self.path / name, num_rows, width, dtype, new=False))
+
+    def remove(self, file: SensesFile) -> None:
+        """Remove a file of senses that no checkpoint names, as what it was made for has failed.
+
+        Parameters
+        ----------
+        file : SensesFile
+        """
+        self._files.pop(file.name, None)
+        (self.path / file.name).unlink(missing_ok=True)
 
     def _kept(self, file: SensesFile) -> SensesFile:
         self._files[file.name] = file
@@ -197,4 +213,4 @@ class Folder:
         ours = ("senses-*.bin", "memory*.tmp", ".tmp*")  # the last by safetensors, before a kill
         for path in [path for pattern in ours for path in self.path.glob(pattern)]:
             if path.name not in kept:
-                path.unlink()
+                path.unlink(missing_ok=True)

@@ -1,6 +1,14 @@
-"""Where a memory keeps its observations: slots with ids, ages and a capacity that holds."""
+"""Where a memory keeps its observations: slots with ids, ages and a capacity that holds.
+
+What changes a store may be broken off anywhere, by an interrupt or an error. So who changes it
+calls `Store.begin` before, keeps what that gives until the change is complete, and else hands it to
+`Store.undo`, which may be broken off itself and called again.
+"""
 
 from __future__ import annotations
+
+import copy
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +19,9 @@ from tree_world.models.read_types import Observations, Witnesses
 from tree_world.models.storage import Folder, SensesFile
 
 _REFILL = 4096  # the oldest slots are looked up for so many writes at a time
+_TENSORS = ("locations", "location_sds", "senses")
+_ARRAYS = ("ids", "written_at")
+_NOT_COPIED = ("_saved", "_leaves", "_seen", "_indexed")
 
 
 class Store:
@@ -36,6 +47,11 @@ class Store:
         that the last checkpoint names are left as they are until the next.
     file : SensesFile, optional
         One of that folder to go on with, by `reopen`; else a new one is made.
+
+    Raises
+    ------
+    MemoryError
+        If there is no room for so many observations.
     """
 
     def __init__(
@@ -52,16 +68,26 @@ class Store:
     ) -> None:
         self.capacity = capacity
         room = capacity if folder is None else 2 * capacity
-        self.locations = torch.empty((room, location_dim), device=device, dtype=dtype)
-        self.location_sds = torch.empty((room, location_dim), device=device, dtype=dtype)
         self._folder, self.file = folder, file
-        if folder is None:
-            self.senses = torch.empty((room, embed_dim), device=device, dtype=storage_dtype)
-        else:
-            self.file = file or folder.new_file(room, embed_dim, storage_dtype)
-            self.senses = self.file.senses
-        self.ids = np.empty(room, dtype=np.int64)
-        self.written_at = np.empty(room, dtype=np.int64)  # −1 where a slot is free
+        with torch.inference_mode(False):  # what is made in that mode cannot be changed outside
+            try:
+                self.locations = torch.empty((room, location_dim), device=device, dtype=dtype)
+                self.location_sds = torch.empty((room, location_dim), device=device, dtype=dtype)
+                self.ids = np.empty(room, dtype=np.int64)
+                self.written_at = np.empty(room, dtype=np.int64)  # −1 where a slot is free
+                if folder is None:
+                    self.senses = torch.empty((room, embed_dim), device=device, dtype=storage_dtype)
+            except (RuntimeError, MemoryError, OverflowError, ValueError) as error:
+                raise MemoryError(
+                    f"there is no room for max_memory_size={capacity} observations with senses of "
+                    f"{embed_dim} numbers ({error}). Give a smaller one, or storage for senses."
+                ) from error
+            half = storage_dtype == torch.float16
+            nothing = torch.empty(
+                (0, embed_dim), device=device, dtype=dtype if half else storage_dtype
+            )
+            nobody = Observations(self.locations[:0], self.location_sds[:0], nothing)
+            self.witnesses = Witnesses(nobody, np.empty(0))
         self.used = 0  # slots from here on were never used
         self.next_id = 0
         self.clock = 0
@@ -74,7 +100,18 @@ class Store:
         self._checksums = np.zeros(len(self._named), dtype=np.uint32)  # of slots that are named
         self._oldest: list[tuple[int, int]] = []
         self.least_sd, self.greatest_sd = np.inf, 0.0  # of all that was ever there
-        self.witnesses = Witnesses(self.observations().take(slice(0)), np.empty(0))
+        self._saved: list[tuple[Any, ...]] | None = None  # what a change has overwritten
+        self._leaves: tuple[torch.Tensor, ...] | None = None  # see `parameters`
+        self._seen: tuple[int, ...] = ()  # versions of those up to which all is taken over
+        self._indexed = self.locations[:0]  # the places as the index has them, if there are leaves
+        if folder is not None:
+            try:
+                self.file = file or folder.new_file(room, embed_dim, storage_dtype)
+                self.senses = self.file.senses
+            except BaseException:
+                if file is None and self.file is not None:
+                    folder.remove(self.file)
+                raise
 
     # --- what is there ---------------------------------------------------------------------------
 
@@ -95,6 +132,219 @@ class Store:
     def nearby(self) -> Nearby:
         """How to find slots by their places."""
         return Nearby(self.index.near_box, self.least_sd, self.greatest_sd)
+
+    # --- undoing, and copies ---------------------------------------------------------------------
+
+    def begin(self) -> dict[str, Any]:
+        """Begin a change.
+
+        Returns
+        -------
+        dict
+            What `undo` takes. What is overwritten in place is kept beside it from now on.
+        """
+        self._saved = []
+        return dict(self.__dict__)
+
+    def undo(self, noted: dict[str, Any]) -> None:
+        """Make everything as it was; if this is broken off, call it again.
+
+        Parameters
+        ----------
+        noted : dict
+            As `begin` gave it.
+        """
+        self.__dict__.update(noted)
+        saved = noted["_saved"]
+        for slots, contents in reversed(saved):
+            where = torch.from_numpy(slots).to(self.locations.device)
+            if contents is None:  # the slots were free
+                self.written_at[slots] = -1
+                self.location_sds[where] = torch.inf
+                if self.file is None:
+                    self.senses[where] = 0.0
+                continue
+            for name, content in zip(_TENSORS, contents[:3], strict=True):
+                getattr(self, name)[where] = content
+            for name, content in zip(_ARRAYS, contents[3:], strict=True):
+                getattr(self, name)[slots] = content
+        free = self.written_at[: self.used] < 0
+        held = free & self._named[: self.used] if self._named.size else np.zeros_like(free)
+        if saved:  # as what was put into the index is not known
+            here = self.locations[: self.used].clone() if self._leaves else self._indexed
+            self.__dict__.update(index=self._new_index(), _indexed=here)
+        self.__dict__.update(
+            _free=np.flatnonzero(free & ~held)[::-1].tolist(),
+            _held=np.flatnonzero(held).tolist(),
+            _oldest=[],
+        )
+
+    def _new_index(self) -> GridIndex:
+        """Index what is there anew."""
+        index = GridIndex(self.index.cell_size)
+        slots = np.flatnonzero(self.written_at[: self.used] >= 0)
+        where = torch.from_numpy(slots).to(self.locations.device)
+        index.add(slots, self.locations[where].detach().cpu().numpy())
+        return index
+
+    def _save(self, slots: np.ndarray, in_use: bool) -> None:
+        """Keep what is about to be overwritten, if a change may have to be undone."""
+        if self._saved is None:
+            return
+        contents = None
+        if in_use:
+            where = torch.from_numpy(slots).to(self.locations.device)
+            contents = (
+                *(getattr(self, name).index_select(0, where) for name in _TENSORS),
+                *(getattr(self, name)[slots] for name in _ARRAYS),
+            )
+        self._saved.append((slots, contents))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copy what is there, without the room for more."""
+        state = {name: value for name, value in self.__dict__.items() if name not in _NOT_COPIED}
+        for name in _TENSORS:
+            state[name] = state[name][: self.used].clone()
+        for name in _ARRAYS:
+            state[name] = state[name][: self.used].copy()
+        for name in ("_free", "_held", "_oldest", "index"):
+            state[name] = copy.deepcopy(state[name])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for name in _TENSORS:
+            content = state[name]
+            with torch.inference_mode(False):
+                roomy = content.new_empty((self.capacity, content.shape[1]))
+            roomy[: self.used] = content
+            setattr(self, name, roomy)
+        for name in _ARRAYS:
+            roomy_array = np.empty(self.capacity, dtype=np.int64)
+            roomy_array[: self.used] = state[name]
+            setattr(self, name, roomy_array)
+        self._saved, self._leaves, self._seen = None, None, ()
+        self._indexed = self.locations[:0]
+
+    # --- tensors that an optimiser may change ----------------------------------------------------
+
+    def parameters(self, requires_grad: bool) -> tuple[torch.Tensor, ...]:
+        """Places, deviations and senses of what is stored, and of nothing else.
+
+        They share their numbers with the store, so that what is done to them is done to it; who
+        uses the store afterwards calls `settle` first.
+
+        Parameters
+        ----------
+        requires_grad : bool
+            Whether they require gradients, if they are made by this.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+        """
+        if self._leaves is None:
+            self._close_gaps()
+            with torch.inference_mode(False):
+                leaves = tuple(getattr(self, name)[: self.used].detach() for name in _TENSORS)
+                for leaf in leaves:
+                    leaf.requires_grad_(requires_grad)
+            self.__dict__.update(
+                _leaves=leaves,
+                _seen=_versions(leaves),
+                _indexed=self.locations[: self.used].clone(),
+            )
+        assert self._leaves is not None
+        return self._leaves
+
+    def follow(self, requires_grad: bool) -> None:
+        """Let parameters that were handed out be what is stored now.
+
+        Parameters
+        ----------
+        requires_grad : bool
+            Whether they require gradients.
+        """
+        if self._leaves is None:
+            return
+        self._close_gaps()
+        self.point(requires_grad)
+        self.__dict__.update(
+            _seen=_versions(self._leaves), _indexed=self.locations[: self.used].clone()
+        )
+
+    def point(self, requires_grad: bool) -> None:
+        """Let parameters that were handed out share their numbers with the store, as `follow`."""
+        for leaf, name in zip(self._leaves or (), _TENSORS, strict=self._leaves is not None):
+            own = getattr(self, name)[: self.used]
+            if leaf.shape != own.shape or leaf.data_ptr() != own.data_ptr():
+                leaf.data = own
+                leaf.grad = None
+            leaf.requires_grad_(requires_grad)
+
+    def settle(self, thoroughly: bool = False) -> None:
+        """Take over what was done to parameters: check it, and index places anew that moved.
+
+        Parameters
+        ----------
+        thoroughly : bool, default=False
+            Whether to look at all numbers, even if PyTorch has not counted a change.
+
+        Raises
+        ------
+        ValueError
+            If a number is not finite, or a deviation not positive; they are left as they are.
+        """
+        if self._leaves is None:
+            return
+        versions = _versions(self._leaves)
+        if versions == self._seen and not thoroughly:
+            return
+        self.check_parameters()
+        changed: dict[str, Any] = {"_seen": versions, "generation": self.generation + 1}
+        if not torch.equal(self._indexed, self.locations[: self.used]):
+            changed["_indexed"] = self.locations[: self.used].clone()
+            changed["index"] = self._new_index()
+        if self.used:
+            least, greatest = self.location_sds[: self.used].aminmax()
+            changed |= {"least_sd": float(least), "greatest_sd": float(greatest)}
+        self.__dict__.update(changed)  # all at once
+
+    def check_parameters(self) -> None:
+        """Raise ValueError if parameters are not what could have been written."""
+        for name in _TENSORS:
+            own = getattr(self, name)[: self.used]
+            right = torch.isfinite(own)
+            if name == "location_sds":
+                right &= own > 0
+            if bool(right.all()):
+                continue
+            slot, axis = torch.nonzero(~right)[0].tolist()
+            wanted = "positive and finite" if name == "location_sds" else "finite"
+            raise ValueError(
+                f"{name} must be {wanted}, but an optimiser, or who else was given the parameters, "
+                f"has made one of the observation with the id {self.ids[slot]} "
+                f"{own[slot, axis].item():g}. Set it right in `parameters` first; clamp deviations "
+                "after each step."
+            )
+
+    def _close_gaps(self) -> None:
+        """Move what is there together, so that no free slot is among it; not on disk."""
+        if len(self) == self.used:
+            return
+        slots = np.flatnonzero(self.written_at[: self.used] >= 0)
+        where, number = torch.from_numpy(slots).to(self.locations.device), len(slots)
+        closed: dict[str, Any] = {"used": number, "_free": [], "_held": [], "_oldest": []}
+        for name in _TENSORS:
+            closed[name] = torch.empty_like(getattr(self, name))
+            closed[name][:number] = getattr(self, name)[where]
+        for name in _ARRAYS:
+            closed[name] = np.empty_like(getattr(self, name))
+            closed[name][:number] = getattr(self, name)[slots]
+        closed["index"] = GridIndex(self.index.cell_size)
+        closed["index"].add(np.arange(number), closed["locations"][:number].cpu().numpy())
+        closed["generation"] = self.generation + 1
+        self.__dict__.update(closed)
 
     # --- changes ---------------------------------------------------------------------------------
 
@@ -175,22 +425,27 @@ class Store:
         # Within so many combined deviations is within so many of the greatest, in metres.
         reach = merge_distance * float(np.hypot(deviation.max(), self.greatest_sd))
         slots = torch.from_numpy(self.index.near_box(place, place, reach)).to(location.device)
-        variances = location_sd.square() + self.location_sds[slots].square()
-        away = ((location - self.locations[slots]).square() / variances).sum(dim=-1)
-        different = torch.linalg.vector_norm(sense - self.senses[slots], dim=-1)
+        # In double precision, so that what is merged thousands of times stays what was written.
+        location, location_sd, sense = location.double(), location_sd.double(), sense.double()
+        together = torch.hypot(location_sd, self.location_sds[slots].double())
+        away = ((location - self.locations[slots].double()) / together).square().sum(dim=-1)
+        different = torch.linalg.vector_norm(sense - self.senses[slots].double(), dim=-1)
         agrees = (away <= merge_distance**2) & (different <= merge_sense_distance)
         if not bool(agrees.any()):
             return None
         slot = int(slots[torch.where(agrees, away, torch.inf).argmin()])
-        own, old = location_sd.square().reciprocal(), self.location_sds[slot].square().reciprocal()
+        old_place, old_sd, old_sense = (getattr(self, name)[slot].double() for name in _TENSORS)
+        # Precisions, as parts of the greatest, which may itself be beyond what a number can be.
+        least = torch.minimum(location_sd.min(), old_sd.min())
+        own, old = (least / location_sd).square(), (least / old_sd).square()
         precision = own + old
-        share = own.mean() / precision.mean()
-        merged_place = (own * location + old * self.locations[slot]) / precision
-        merged_sense = share * sense + (1 - share) * self.senses[slot]
+        merged_place = _step(old_place, location, own / precision)
+        merged_sense = _step(old_sense, sense, own.sum() / precision.sum())
+        merged_sd = location_sd * (old_sd / torch.hypot(location_sd, old_sd))
         where, identity = np.array([slot]), int(self.ids[slot])
         self._release(where)
         where = self._take_slots(1)
-        self._put(where, merged_place[None], precision.rsqrt()[None], merged_sense[None])
+        self._put(where, merged_place[None], merged_sd[None], merged_sense[None])
         self.ids[where] = identity
         self._touch(where)
         return identity
@@ -269,19 +524,42 @@ class Store:
 
     def set_senses(self, senses: torch.Tensor) -> None:
         """Replace all senses, in order of age; witnesses, if any, are to be replaced by itself."""
+        changed: dict[str, Any] = {"generation": self.generation + 1}
         if self._folder is not None and self.file is not None:
             # The last checkpoint goes on naming the old file until the next.
             shape, dtype = self.senses.shape, self.senses.dtype
-            file = self._folder.new_file(shape[0], shape[1], dtype)
-            file.reserve(self.used)
-            self.file, self.senses = file, file.senses
-            self._named[:] = False
-            self._free += self._held
-            self._held = []
-        with torch.no_grad():
-            where = torch.from_numpy(self.slots_by_age())
-            self.senses[where] = senses.to(self.senses.dtype)
-        self.generation += 1
+            file = None
+            try:
+                file = self._folder.new_file(shape[0], shape[1], dtype)
+                file.reserve(self.used)
+                file.senses[torch.from_numpy(self.slots_by_age())] = senses.to(dtype)
+                changed |= {"file": file, "senses": file.senses, "_held": []}
+                changed |= {"_named": np.zeros_like(self._named), "_free": self._free + self._held}
+                self.__dict__.update(changed)
+            except BaseException:
+                if file is not None and file is not self.file:
+                    self._folder.remove(file)
+                raise
+            return
+        anew = torch.empty_like(self.senses)
+        anew[: self.used] = 0.0  # of free slots, too, as elsewhere
+        where = torch.from_numpy(self.slots_by_age()).to(anew.device)
+        anew[where] = senses.to(anew.dtype)
+        self.__dict__.update(changed, senses=anew)
+
+    def move(self, tensors: dict[str, torch.Tensor], witnesses: Witnesses) -> None:
+        """Keep what is there in other tensors, on another device or in another precision.
+
+        Parameters
+        ----------
+        tensors : dict
+            Places, deviations and senses of all slots, by their names.
+        witnesses : Witnesses
+        """
+        same = tensors["locations"].dtype == self.locations.dtype
+        self.__dict__.update(tensors, witnesses=witnesses, _leaves=None, _seen=())
+        if not same:  # rounded places are not where the index has them
+            self.index = self._new_index()
 
     # --- checkpoints of what is on disk ----------------------------------------------------------
 
@@ -303,10 +581,9 @@ class Store:
 
     def checkpoint_is_complete(self) -> None:
         """Leave what is there now as it is, and let go of what the checkpoint before this named."""
-        self._named[:] = False
-        self._named[: self.used] = self.written_at[: self.used] >= 0
-        self._free += self._held
-        self._held = []
+        named = np.zeros_like(self._named)
+        named[: self.used] = self.written_at[: self.used] >= 0
+        self.__dict__.update(_named=named, _free=self._free + self._held, _held=[])
 
     def reopen(
         self,
@@ -358,12 +635,12 @@ class Store:
             if in_a_row
             else torch.from_numpy(slots).to(self.locations.device)
         )
-        with torch.no_grad():
-            self.locations[where] = locations
-            self.location_sds[where] = location_sds
-            self.senses[where] = senses.to(self.senses.dtype)
-        self.index.add(slots, self.locations[where].detach().cpu().numpy())
-        least, greatest = location_sds.aminmax()
+        self._save(slots, in_use=False)
+        self.locations[where] = locations.to(self.locations.dtype)
+        self.location_sds[where] = location_sds.to(self.location_sds.dtype)
+        self.senses[where] = senses.to(self.senses.dtype)
+        self.index.add(slots, self.locations[where].cpu().numpy())
+        least, greatest = self.location_sds[where].aminmax()
         self.least_sd = min(self.least_sd, float(least))
         self.greatest_sd = max(self.greatest_sd, float(greatest))
 
@@ -403,14 +680,25 @@ class Store:
 
     def _release(self, slots: np.ndarray) -> None:
         where = torch.from_numpy(slots).to(self.locations.device)
-        self.index.remove(slots, self.locations[where].detach().cpu().numpy())
-        with torch.no_grad():
-            self.location_sds[where] = torch.inf
-            if self.file is None:
-                self.senses[where] = 0.0
+        self._save(slots, in_use=True)
+        self.index.remove(slots, self.locations[where].cpu().numpy())
+        self.location_sds[where] = torch.inf
+        if self.file is None:
+            self.senses[where] = 0.0
         self.written_at[slots] = -1
         if self._named.size:
             held = self._named[slots]
             self._held += slots[held].tolist()
             slots = slots[~held]
         self._free += slots[::-1].tolist()
+
+
+def _versions(leaves: tuple[torch.Tensor, ...]) -> tuple[int, ...]:
+    """How often tensors were changed in place, as PyTorch counts it."""
+    return tuple(leaf._version for leaf in leaves)
+
+
+def _step(old: torch.Tensor, new: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Go a share of the way from old values to new ones, and never beyond these."""
+    stepped = old + share * (new - old)
+    return torch.clamp(stepped, torch.minimum(old, new), torch.maximum(old, new))
