@@ -426,6 +426,10 @@ def as_deviations(
         If it does not broadcast; if two deviations for two places of two axes could be meant for
         the places or for the axes; if one is not positive and finite.
     """
+    if type(sds) is float:  # as at every step of a life
+        deviations = torch.tensor(sds, dtype=dtype, device=device)
+        if 0.0 < deviations.item() < math.inf:
+            return deviations.expand(shape)
     deviations = as_numbers(sds, name, dtype, device)
     places = (
         f"for one deviation for each place give shape ({shape[-2]}, 1)" if len(shape) > 1 else ""

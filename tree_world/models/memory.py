@@ -810,9 +810,8 @@ class SpatialMemory:
         sds = self._deviations(location_sds, places, "location_sds")
         if places.ndim == 1:
             places, sds = places[None], sds[None]
-        return log_affinity(
-            places, sds, self.memory_locations, self.memory_location_sds, match_threshold
-        )
+        threshold = ReadOptions(match_threshold).match_threshold  # which checks it
+        return log_affinity(places, sds, self.memory_locations, self.memory_location_sds, threshold)
 
     def _read(
         self, locations: PointsLike, location_sds: PointsLike | float, options: ReadOptions
@@ -1788,7 +1787,8 @@ class SpatialMemory:
         OSError
             If the folder is in use.
         """
-        path = Path(path).expanduser()
+        path, device = Path(path).expanduser(), torch.device(device)
+        torch.empty(0, device=device)  # which is not there, if that fails
         file = path / Folder.CHECKPOINT if path.is_dir() else path
         if not file.exists():
             raise FileNotFoundError(f"there is no file {file.name} in {file.parent}.")

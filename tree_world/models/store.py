@@ -100,7 +100,8 @@ class Store:
         self._checksums = np.zeros(len(self._named), dtype=np.uint32)  # of slots that are named
         self._oldest: list[tuple[int, int]] = []
         self.least_sd, self.greatest_sd = np.inf, 0.0  # of all that was ever there
-        self._saved: list[tuple[Any, ...]] | None = None  # what a change has overwritten
+        # What a change has overwritten: slots with what was there, or without, if they were free.
+        self._saved: list[tuple[np.ndarray, tuple[Any, ...] | None]] | None = None
         self._leaves: tuple[torch.Tensor, ...] | None = None  # see `parameters`
         self._seen: tuple[int, ...] = ()  # versions of those up to which all is taken over
         self._indexed = self.locations[:0]  # the places as the index has them, if there are leaves
@@ -136,12 +137,12 @@ class Store:
     # --- undoing, and copies ---------------------------------------------------------------------
 
     def begin(self) -> dict[str, Any]:
-        """Begin a change.
+        """Begin a change: what is overwritten in place is kept from now on.
 
         Returns
         -------
         dict
-            What `undo` takes. What is overwritten in place is kept beside it from now on.
+            What `undo` takes.
         """
         self._saved = []
         return dict(self.__dict__)
@@ -186,19 +187,6 @@ class Store:
         where = torch.from_numpy(slots).to(self.locations.device)
         index.add(slots, self.locations[where].detach().cpu().numpy())
         return index
-
-    def _save(self, slots: np.ndarray, in_use: bool) -> None:
-        """Keep what is about to be overwritten, if a change may have to be undone."""
-        if self._saved is None:
-            return
-        contents = None
-        if in_use:
-            where = torch.from_numpy(slots).to(self.locations.device)
-            contents = (
-                *(getattr(self, name).index_select(0, where) for name in _TENSORS),
-                *(getattr(self, name)[slots] for name in _ARRAYS),
-            )
-        self._saved.append((slots, contents))
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy what is there, without the room for more."""
@@ -635,7 +623,8 @@ class Store:
             if in_a_row
             else torch.from_numpy(slots).to(self.locations.device)
         )
-        self._save(slots, in_use=False)
+        if self._saved is not None:
+            self._saved.append((slots, None))
         self.locations[where] = locations.to(self.locations.dtype)
         self.location_sds[where] = location_sds.to(self.location_sds.dtype)
         self.senses[where] = senses.to(self.senses.dtype)
@@ -680,8 +669,12 @@ class Store:
 
     def _release(self, slots: np.ndarray) -> None:
         where = torch.from_numpy(slots).to(self.locations.device)
-        self._save(slots, in_use=True)
-        self.index.remove(slots, self.locations[where].cpu().numpy())
+        places = self.locations.index_select(0, where)
+        if self._saved is not None:
+            rest = (getattr(self, name).index_select(0, where) for name in _TENSORS[1:])
+            arrays = (getattr(self, name)[slots] for name in _ARRAYS)
+            self._saved.append((slots, (places, *rest, *arrays)))
+        self.index.remove(slots, places.cpu().numpy())
         self.location_sds[where] = torch.inf
         if self.file is None:
             self.senses[where] = 0.0
