@@ -106,7 +106,7 @@ def real_number(name: str, value: Any) -> float:
     raise WrongKind(f"{name} must be a real number, but {_shown(value)} was given.")
 
 
-def positive_number(name: str, value: Any, unit: str = "number") -> float:
+def positive_number(name: str, value: Any, unit: str | None = None) -> float:
     """Check that a number is positive and finite, and take it as a Python float.
 
     Parameters
@@ -115,7 +115,7 @@ def positive_number(name: str, value: Any, unit: str = "number") -> float:
         What to call the argument in an error.
     value : object
         As for `real_number`.
-    unit : str, default="number"
+    unit : str, optional
         What it should be, in an error, as "distance in metres".
 
     Returns
@@ -129,7 +129,8 @@ def positive_number(name: str, value: Any, unit: str = "number") -> float:
     """
     number = real_number(name, value)
     if not (math.isfinite(number) and number > 0):
-        raise ValueError(f"{name} must be a positive, finite {unit}, not {number}.")
+        wanted = "positive and finite" if unit is None else f"a positive, finite {unit}"
+        raise ValueError(f"{name} must be {wanted}, not {number}.")
     return number
 
 

@@ -986,7 +986,9 @@ class SpatialMemory:
         method: str,
         with_origin: bool,
     ) -> Samples:
-        num_samples = whole_number("num_samples", num_samples, 1)
+        num_samples = whole_number("num_samples", num_samples)
+        if num_samples < 1:
+            raise ValueError(f"num_samples must be positive, not {num_samples}.")
         temperature = (
             math.sqrt(self.sensory_dim)
             if temperature is None
