@@ -315,6 +315,10 @@ def test_temperatures_act_apart():
         ({"temperature": 0.0}, "temperature must be positive"),
         ({"location_temperature": -1.0}, "location_temperature must be positive"),
         ({"sigma_scale": -1.0}, "sigma_scale must not be negative"),
+        ({"temperature": 1e-320}, "temperature must be at least 1e-30"),
+        ({"location_temperature": 1e-320}, "location_temperature must be at least 1e-30"),
+        ({"sigma_scale": 1e38}, "sigma_scale is so large"),
+        ({"search_key": torch.full((5,), 1e38), "temperature": 1e-3}, "products of search_key"),
         ({"num_samples": 0}, "num_samples must be positive"),
         ({"method": "guess"}, "method must be"),
         ({"location_sd": None}, "location_sd"),
@@ -337,6 +341,39 @@ def test_what_cannot_be_drawn_is_refused(choices, message, method):
 def test_nothing_can_be_drawn_from_nothing(method):
     with pytest.raises(ValueError, match="only 0 observations"):
         SpatialMemory(2, 5).sample(None, None, torch.ones(5), method=method)
+
+
+@pytest.mark.parametrize("method", WAYS)
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"temperature": 1e-30},
+        {"temperature": 1e300, "location_temperature": 1e300},
+        {"location_temperature": 1e-30},
+        {"search_key": 1e30 * torch.ones(5)},
+        {"search_key": torch.zeros(5)},
+    ],
+)
+def test_log_probabilities_are_numbers_wherever_temperatures_go(method, choices):
+    arguments = {"search_key": torch.ones(5), "temperature": 1.0, "method": method} | choices
+    samples = filled(50).sample_with_origin([0.0, 0.0], 10.0, num_samples=5, **arguments)
+    assert not samples.log_probabilities.isnan().any()
+    assert (samples.log_probabilities <= 1e-6).all()
+    assert samples.places.isfinite().all()
+
+
+def test_with_few_chances_at_first_the_draw_is_the_same():
+    memory = filled(3000, sds=(5.0, 5.0))
+    store, key = memory._rows[0], np.ones(5, dtype=np.float32)
+    query = Query(key, 1.0, np.zeros(2), np.full(2, 5.0))
+    drawn = []
+    for each in (0.0, 32.0):
+        search = CellSearch(store, key, 1.0)
+        search._chances_each = each
+        generator = np.random.default_rng(0)
+        slots, _ = search.draw(query, 500, True, generator, False)
+        drawn.append((slots.tolist(), generator.random()))
+    assert drawn[0] == drawn[1]
 
 
 # --- search --------------------------------------------------------------------------------------
