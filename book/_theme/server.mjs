@@ -23,11 +23,17 @@ async function answer(pathname) {
     return numbersScript(data);
   }
   if (pathname.startsWith("/assets/")) {
-    const file = path.join(import.meta.dirname, "public", path.normalize(pathname));
+    const folder = path.join(import.meta.dirname, "public");
+    const file = path.join(folder, pathname);
+    if (!file.startsWith(folder + path.sep)) throw new NotFound(`There is no ${pathname}.`);
     return readFile(file).catch(() => { throw new NotFound(`There is no ${pathname}.`); });
   }
   const book = await openBook(content);
-  if (pathname.startsWith("/build/")) return book.load(pathname.slice("/build".length));
+  if (pathname.startsWith("/build/")) {
+    const where = pathname.slice("/build".length);
+    if (!/^\/[^/\\]+$/.test(where)) throw new NotFound(`There is no ${pathname}.`);
+    return book.load(where);
+  }
   if (pathname.startsWith("/downloads/")) {
     const wanted = [...book.pages.values()].flatMap(downloads).find((file) => pathname === `/downloads/${file.name}`);
     if (!wanted) throw new NotFound(`There is no ${pathname}.`);
@@ -41,19 +47,43 @@ async function answer(pathname) {
   return page(book, slug, CONTENT_CDN_PORT).html;
 }
 
-const server = http.createServer(async (request, response) => {
-  const pathname = decodeURIComponent(new URL(request.url, "http://theme").pathname);
-  const send = (status, type, body) => {
-    response.writeHead(status, { "content-type": type.startsWith("text/") ? `${type}; charset=utf-8` : type, "cache-control": "no-cache" });
-    response.end(body);
+/** The path that is asked for, or null if that is no address. */
+function pathOf(request) {
+  try {
+    const pathname = decodeURIComponent(new URL(request.url, "http://theme").pathname);
+    return pathname.includes("\0") ? null : pathname;
+  } catch {
+    return null;
+  }
+}
+
+async function respond(request, response) {
+  const send = (status, type, body, headers = {}) => {
+    response.writeHead(status, { "content-type": type.startsWith("text/") ? `${type}; charset=utf-8` : type, "content-length": Buffer.byteLength(body), "cache-control": "no-cache", ...headers });
+    response.end(request.method === "HEAD" ? undefined : body);
   };
+  if (request.method !== "GET" && request.method !== "HEAD") return send(405, "text/plain", "Only GET and HEAD are answered.\n", { allow: "GET, HEAD" });
+  const pathname = pathOf(request);
+  if (pathname === null) return send(400, "text/plain", "This is no address.\n");
   try {
     const isFile = /^\/(assets|build|downloads)\//.test(pathname);
-    send(200, isFile ? types[path.extname(pathname)] ?? "application/octet-stream" : "text/html", await answer(pathname));
+    return send(200, isFile ? types[path.extname(pathname)] ?? "application/octet-stream" : "text/html", await answer(pathname));
   } catch (error) {
     if (!(error instanceof NotFound)) console.error(`Cannot render ${pathname}: ${error.message}`);
-    send(error instanceof NotFound ? 404 : 500, "text/html", errorPage(pathname, error, CONTENT_CDN_PORT));
+    return send(error instanceof NotFound ? 404 : 500, "text/html", errorPage(pathname, error, CONTENT_CDN_PORT));
   }
+}
+
+const server = http.createServer((request, response) => {
+  respond(request, response).catch((error) => {
+    console.error(`Cannot answer ${request.url}: ${error.message}`);
+    response.destroy();
+  });
+});
+// Whatever goes wrong with one request, the others are still answered.
+process.on("uncaughtException", (error) => {
+  if (!server.listening) throw error;
+  console.error(`Cannot answer: ${error.message}`);
 });
 
 server.listen(Number(PORT), HOST, () => console.log(`Theme ready at http://${HOST}:${PORT}`));

@@ -5,4 +5,9 @@ export function reloadWhenEdited(port) {
   socket.addEventListener("message", (event) => {
     if (JSON.parse(event.data).type === "RELOAD") location.reload();
   });
+  // When the engine is gone, wait for it, or for the page that says why. An address that never answered is left alone.
+  socket.addEventListener("open", () => socket.addEventListener("close", () => setInterval(async () => {
+    const answer = await fetch(location.href, { cache: "no-store" }).catch(() => null);
+    if (answer) location.reload();
+  }, 1000)));
 }
