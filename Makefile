@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test notebooks chapter diff bench confirm live lab screenshots format lock clean distclean
+.PHONY: help setup build test notebooks chapter diff bench confirm release live lab screenshots format lock clean distclean
 
 help: ## print this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -36,6 +36,9 @@ bench: setup ## measure speed and memory, and write benchmarks/results (FULL=1: 
 
 confirm: setup ## run the short form of every study, and say whether it agrees with what is stored
 	@$(BIN)/python -m benchmarks --short
+
+release: setup ## say whether this commit can be released; change nothing
+	@$(BIN)/python -m tools.release
 
 live: setup ## serve the book and reload it while chapters are edited
 	@$(BIN)/python -m tools.live

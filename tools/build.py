@@ -20,12 +20,12 @@ from pathlib import Path
 
 from benchmarks import origins
 from tools import check_site, colophons, failures, notebooks, settings
+from tools.engine import plain
 
 ENGINE = ["jupyter", "book", "build", "--html", "--execute", "--strict"]
 
 # The engine reports these and may still exit with 0.
 _COMPLAINT = re.compile(r"⛔|🛑|⚠️|Cannot render|Traceback|ECONNREFUSED|Error:")
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class BuildError(Exception):
@@ -126,7 +126,7 @@ def run_engine() -> int:
     executed = 0
     try:
         for line in engine.stdout:
-            printed.append(_COLOURS.sub("", line).rstrip())
+            printed.append(line.rstrip())
             if "Executing notebook" in line:
                 executed += 1
                 print(f"Executing {_between(line, '(', ')')} ...", flush=True)
@@ -137,15 +137,16 @@ def run_engine() -> int:
         watchdog.cancel()
         watchdog.join()
         end_group(engine.pid)
-    told = [line for line in printed if line.strip()]
-    output = "\n".join([*told, *failures.of_pages(log, sources)])
+    output, known = plain("\n".join(printed)), failures.of_pages(log, sources)
     if late.is_set():
         raise BuildError(
             f"{output}\nThe engine did not finish within {settings.BUILD_TIMEOUT_SECONDS} seconds."
         )
+    if code != 0 and known:
+        raise BuildError("\n".join(known))
     if code != 0:
         raise BuildError(f"{output}\nThe engine failed with exit status {code}.")
-    complaints = [line for line in printed if _COMPLAINT.search(line)]
+    complaints = [plain(line) for line in printed if _COMPLAINT.search(line)]
     if complaints:
         raise BuildError("\n".join([output, "The engine complained:", *complaints]))
     if not (settings.SITE / "index.html").exists():

@@ -12,6 +12,8 @@ def _set_up() -> None:
     import hashlib
     import json
     import os
+    import re
+    import traceback
     from pathlib import Path
     from typing import Any
 
@@ -24,7 +26,15 @@ def _set_up() -> None:
         return
     digest = hashlib.sha256()
 
-    def note(**what: str) -> None:
+    def line_of(error: Any) -> int:
+        """Line of the cell on which it failed, from 1 on; 0 if that is not known."""
+        if isinstance(error, SyntaxError):
+            return error.lineno or 0
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [one.lineno for one in frames if re.search("ipykernel_|<ipython", one.filename)]
+        return own[-1] or 0 if own else 0
+
+    def note(**what: Any) -> None:
         line = json.dumps({"kernel": os.getpid(), "cell": digest.hexdigest(), **what})
         with Path(path).open("a") as file:  # one short line, appended whole: kernels share the file
             file.write(line + "\n")
@@ -37,7 +47,11 @@ def _set_up() -> None:
     def stop(result: ExecutionResult) -> None:
         if result.info and (result.info.raw_cell or "").strip():
             error = result.error_before_exec or result.error_in_exec
-            note(event="end", **({"error": f"{type(error).__name__}: {error}"} if error else {}))
+            if not isinstance(error, BaseException):
+                note(event="end")
+                return
+            message = error.msg if isinstance(error, SyntaxError) else str(error)
+            note(event="end", error=f"{type(error).__name__}: {message}", line=line_of(error))
 
     def watched(expressions: dict[str, str]) -> dict[str, Any]:
         values: dict[str, Any] = compute(expressions)

@@ -61,9 +61,25 @@ def _told(note: dict[str, Any], chapters: list[tuple[Path, myst.Chapter]]) -> li
             if isinstance(item, myst.Cell) and "expression" not in note:
                 if "raises-exception" in item.tags:
                     return []
-                first = next(line for line in item.code.split("\n") if line.strip())
-                where = f"line {item.line}, code cell {number} ({first.strip()[:60]})"
-                found.append(f"{page.name}, {where}: {note['error']}")
+                lines, at = item.code.split("\n"), note.get("line", 0)
+                first = next(number for number, line in enumerate(lines, 1) if line.strip())
+                line, words = item.line, lines[first - 1]
+                if 0 < at <= len(lines):
+                    line, words = item.first + at - 1, lines[at - 1]
+                where = f"line {line}, code cell {number} ({words.strip()[:60]})"
+                found.append(f"{page.name}, {where}: {note['error'].rstrip('.')}.{_cure(note)}")
             if isinstance(item, myst.Expression) and item.code == note.get("expression"):
-                found.append(f"{page.name}, line {item.line}: {item.code} failed: {note['error']}")
+                failed = f"{item.code} failed: {note['error'].rstrip('.')}."
+                cure = " Mend it, or the cell that computes what it names."
+                found.append(f"{page.name}, line {item.line}: {failed}{cure}")
     return found
+
+
+def _cure(note: dict[str, Any]) -> str:
+    if note["error"] == DIED:
+        return " Run the cell by itself, in a smaller case."
+    if "magic function" in note["error"]:
+        return " Leave the magic out, or load the extension that brings it."
+    if note["error"].startswith("ModuleNotFoundError"):
+        return " Is it spelt so, and in requirements.lock?"
+    return " Mend the cell; make live shows the page meanwhile."

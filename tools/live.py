@@ -24,13 +24,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from tools import build, settings
+from tools.engine import plain
 
 FIRST_PORT = 3000  # the engine's own choice
 LAST_LINES = 40  # of what the engine printed, shown when it has given up
 PATIENCE = 20.0  # seconds that the engine's theme may be unreachable
 
 _ADDRESS = re.compile(r"http://localhost:(\d+)")
-_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PROGRESS = re.compile(r"^(📖|📚|💥|🔌|🌍|🌎|🌏|🔄|💌|🚀|🎉)")
 _SKIPPED = {"_build", "node_modules", "__pycache__", "public"}
 
@@ -108,10 +108,10 @@ def _serve(port: int | None) -> tuple[str, int | None, bool]:
     try:
         for line in engine.stdout:
             print(line, end="", flush=True)
-            plain = _COLOURS.sub("", line.rstrip())
-            if not _PROGRESS.match(plain):
-                lines.append(plain)
-            found = _ADDRESS.search(plain)
+            said = plain(line)
+            if said and not _PROGRESS.match(said):
+                lines.append(said)
+            found = _ADDRESS.search(line)
             if found and port is None:
                 port = int(found[1])
             if found and dead is None:

@@ -73,3 +73,28 @@ def test_a_page_reloads_and_names_what_is_wrong(live_book, browser):
     page.keyboard.type("pears")
     page.locator(".results mark", has_text="pears").wait_for()
     page.close()
+
+
+def test_the_book_comes_back_when_its_contents_are_mended(live_book, browser):
+    chapter, address = live_book
+    contents = chapter.with_name("myst.yml")
+    good = contents.read_text()
+    page = browser.new_page()
+    page.goto(address)
+    page.get_by_text("The first words.").wait_for()
+    wrong = ("version: 1\nproject: [\n", good.replace("chapter.md", "gone.md"))
+    for text, cause in zip(wrong, ("flow collection", "gone.md"), strict=True):
+        contents.write_text(text)
+        page.get_by_role("heading", name="The book cannot be shown").wait_for()
+        said = page.locator("main").inner_text()
+        assert cause in said
+        assert str(chapter.parent) not in said
+        assert "jupyter-book.cjs" not in said
+        contents.write_text(good)
+        page.get_by_text("The first words.").wait_for()
+    contents.unlink()  # as some editors do before they write
+    page.get_by_role("heading", name="The book cannot be shown").wait_for()
+    contents.write_text(good.replace("title: Small", "title: Renamed"))
+    page.get_by_text("The first words.").wait_for()
+    assert "Renamed" in page.title()
+    page.close()

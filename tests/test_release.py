@@ -1,0 +1,101 @@
+"""A release is refused until everything that it promises holds."""
+
+import json
+import subprocess
+
+import pytest
+
+from tools import release, settings
+
+FILES = {
+    "pyproject.toml": '[project]\nversion = "0.2.0"\n',
+    "CITATION.cff": "version: 0.2.0\n",
+    "book/index.md": "# One\n\nVersion 0.2.0.\n",
+    "CHANGELOG.md": "# Changes\n\n## 0.2.0 (2026-11-25)\n\n- One.\n\n## 0.1.0\n",
+    "benchmarks/__init__.py": "",
+    "benchmarks/study_tiny.py": "x = 1\n",
+    "benchmarks/results/tiny.json": json.dumps({"lives": {"origin": {"commit": "abc"}}}),
+    ".gitignore": ".cache/\n__pycache__/\n",
+}
+RUNS = "import sys; sys.exit({})\n"
+
+
+def git(root, *arguments):
+    identity = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+    command = ["git", "-C", str(root), *identity, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project that may be released."""
+    monkeypatch.setattr(settings, "ROOT", tmp_path)
+    monkeypatch.setattr(settings, "CONFIRMED", tmp_path / ".cache" / "confirmed.json")
+    for name, text in (FILES | {"benchmarks/__main__.py": RUNS.format(0)}).items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    git(tmp_path, "init", "-q")
+    commit(tmp_path)
+    return tmp_path
+
+
+def commit(root, **stamp):
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "one")
+    known = {"commit": git(root, "rev-parse", "HEAD"), "clean": True, "date": "2026-11-25"}
+    (root / ".cache").mkdir(exist_ok=True)
+    (root / ".cache" / "confirmed.json").write_text(json.dumps(known | {"pages": {}} | stamp))
+
+
+def test_what_is_right_can_be_released(project, capsys):
+    assert release.main() == 0, capsys.readouterr().err
+    assert "Version 0.2.0 at commit" in capsys.readouterr().out
+    assert git(project, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "complaint"),
+    [
+        ("CITATION.cff", "0.2", "0.1", "version: pyproject.toml says 0.2.0, CITATION.cff says 0.1"),
+        ("book/index.md", "0.2", "0.1", "version: book/index.md does not say Version 0.2.0"),
+        ("CHANGELOG.md", "## 0.2.0", "## Next", "version: CHANGELOG.md begins with Next"),
+        ("CHANGELOG.md", "## ", "", "version: CHANGELOG.md has no versions"),
+        ("benchmarks/__main__.py", "(0)", "(1)", "studies: a short form does not agree"),
+        ("benchmarks/results/tiny.json", '"commit"', '"date"', "studies: tiny: lives does not say"),
+    ],
+)
+def test_what_is_wrong_is_named(project, capsys, name, old, new, complaint):
+    path = project / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    commit(project)
+    assert release.main() == 1
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert told[0].startswith(complaint)
+    assert told[1] == "This cannot be released."
+
+
+def test_changes_that_are_not_committed_are_named(project, capsys):
+    (project / "README.md").write_text("new")
+    assert release.main() == 1
+    assert "clean tree: 1 files are not committed, such as README.md" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("stamp", "complaint"),
+    [
+        ({"commit": "b" * 40}, "tests: they last passed on bbbbbbbbbb: run make test"),
+        ({"clean": False}, "with changes: run make test"),
+    ],
+)
+def test_tests_must_have_passed_on_this_very_commit(project, capsys, stamp, complaint):
+    (project / "README.md").write_text("new")
+    commit(project, **stamp)
+    assert release.main() == 1
+    assert complaint in capsys.readouterr().err
+    settings.CONFIRMED.unlink()
+    assert release.main() == 1
+    assert "tests: all tests have still to pass here: run make test" in capsys.readouterr().err

@@ -1,0 +1,107 @@
+"""Check whether what is here may be released. Nothing is changed, and nothing is sent anywhere.
+
+Usage: ``python -m tools.release``
+
+A release is a commit on which all tests have passed, whose version is the same everywhere and told
+in the change log, and whose stored studies are borne out by their short forms.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+
+import yaml
+
+from benchmarks import origins
+from tools import settings
+
+
+def main() -> int:
+    """Check everything, and say all that is in the way."""
+    found = []
+    for check in CHECKS:
+        name = check.__name__.replace("_", " ")
+        print(f"Checking {name} ...", flush=True)
+        found += [f"{name}: {complaint}" for complaint in check()]
+    for complaint in found:
+        print(complaint, file=sys.stderr)
+    if found:
+        print("This cannot be released.", file=sys.stderr)
+        return 1
+    print(
+        f"Version {_version()} at commit {_git('rev-parse', '--short=10', 'HEAD')} can be released."
+    )
+    return 0
+
+
+def clean_tree() -> list[str]:
+    """Everything is committed."""
+    if not _git("rev-parse", "HEAD"):
+        return ["this is no checkout with a commit"]
+    changed = _git("status", "--porcelain").splitlines()
+    return [f"{len(changed)} files are not committed, such as {changed[0][3:]}"] if changed else []
+
+
+def version() -> list[str]:
+    """Whatever names the version names the same, and the change log has it."""
+    ours, found = _version(), []
+    cited = yaml.safe_load(_read("CITATION.cff") or "{}").get("version")
+    if cited != ours:
+        found.append(f"pyproject.toml says {ours}, CITATION.cff says {cited}")
+    if f"Version {ours}" not in _read("book/index.md"):
+        found.append(f"book/index.md does not say Version {ours}")
+    heads = re.findall(r"^## +\[?v?([^\s\],]+)", _read("CHANGELOG.md"), re.MULTILINE)
+    if not heads or heads[0] != ours:
+        first = f"begins with {heads[0]}" if heads else "has no versions"
+        found.append(f"CHANGELOG.md {first}, and not with ## {ours}")
+    return found
+
+
+def tests() -> list[str]:
+    """All tests have passed on this commit."""
+    stamp = settings.confirmation()
+    commit = _git("rev-parse", "HEAD")
+    if not stamp:
+        return ["all tests have still to pass here: run make test"]
+    if stamp.get("commit") != commit or not stamp.get("clean"):
+        at = str(stamp.get("commit", ""))[:10] + ("" if stamp.get("clean") else " with changes")
+        return [f"they last passed on {at or 'another state'}: run make test"]
+    return []
+
+
+def studies() -> list[str]:
+    """Each stored study says by what code it was made, and its short form agrees with it."""
+    found = [
+        f"{study.study} does not say by which commit it was made"
+        for study in origins.stored(settings.ROOT)
+        if not study.commit
+    ]
+    command = [sys.executable, "-m", "benchmarks", "--short"]
+    if subprocess.run(command, cwd=settings.ROOT, check=False).returncode != 0:
+        found.append("a short form does not agree with what is stored (see above): study it anew")
+    return found
+
+
+CHECKS: list[Callable[[], list[str]]] = [clean_tree, version, tests, studies]
+
+
+def _version() -> str:
+    return str(tomllib.loads(_read("pyproject.toml"))["project"]["version"])
+
+
+def _read(name: str) -> str:
+    path = settings.ROOT / name
+    return path.read_text() if path.exists() else ""
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(settings.ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
