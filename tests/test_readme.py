@@ -49,3 +49,12 @@ def test_the_version_is_the_same_everywhere():
     version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.M)[1]
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
     assert f"Version {version}" in (ROOT / "book/index.md").read_text()
+
+
+def test_no_wheels_are_promised_where_there_are_none():
+    """PyTorch, Numba and llvmlite have given up macOS on Intel."""
+    for name in (*PAGES, "CONTRIBUTING.md"):
+        text = " ".join((ROOT / name).read_text().split())
+        for sentence in re.split(r"(?<=[.;:]) ", text):
+            if re.search(r"\bmacOS\b|\bMacs?\b", sentence):
+                assert "Apple silicon" in sentence, sentence

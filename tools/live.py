@@ -35,13 +35,22 @@ _PROGRESS = re.compile(r"^(📖|📚|💥|🔌|🌍|🌎|🌏|🔄|💌|🚀|�
 _SKIPPED = {"_build", "node_modules", "__pycache__", "public"}
 
 _PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="1">
+<html lang="en"><head><meta charset="utf-8">
 <title>The book cannot be shown</title><meta name="color-scheme" content="light dark"><style>
 body {{ max-width: 50rem; margin: 4rem auto; padding: 0 1.5rem; font: 1.1rem/1.6 Georgia, serif; }}
 pre {{ white-space: pre-wrap; overflow-wrap: anywhere; font: .9rem/1.5 monospace; }}
 </style></head><body><main data-error><h1>The book cannot be shown</h1>
 <p>The engine has stopped, and says:</p><pre>{said}</pre>
-<p>The book comes back by itself when a file is mended and saved.</p></main></body></html>
+<p>The book comes back by itself when a file is mended and saved.</p></main>
+<script>
+// Nothing answers while the engine starts; a page that is loaded then would be the browser's.
+let said;
+setInterval(async () => {{
+  const answer = await fetch(location.href, {{ cache: "no-store" }}).catch(() => null);
+  const text = answer && await answer.text();
+  if (text && (answer.status !== 503 || text !== (said ??= text))) location.reload();
+}}, 1000);
+</script></body></html>
 """
 
 
@@ -137,6 +146,10 @@ def _end_when_changed(engine: int, ended: threading.Event, changed: threading.Ev
     before = _contents()
     while not ended.wait(0.5):
         if _contents() != before:
+            # The engine tells open pages to load again: they must have done so before it is gone,
+            # for of a page that nobody answers for, the browser would go on showing its own.
+            if ended.wait(3):
+                return
             changed.set()
             build.end_group(engine)
             return

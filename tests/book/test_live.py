@@ -80,6 +80,7 @@ def test_the_book_comes_back_when_its_contents_are_mended(live_book, browser):
     contents = chapter.with_name("myst.yml")
     good = contents.read_text()
     page = browser.new_page()
+    page.set_default_timeout(90_000)  # the engine starts anew
     page.goto(address)
     page.get_by_text("The first words.").wait_for()
     wrong = ("version: 1\nproject: [\n", good.replace("chapter.md", "gone.md"))

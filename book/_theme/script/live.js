@@ -1,13 +1,24 @@
-// While an author works, the engine tells the page to load again.
+// While an author works, the engine tells the page to load again. The engine itself may end and be started anew; the page
+// then waits for it, or for the page that says what is wrong. It is never loaded when nobody answers, for what the
+// browser shows then would stay.
 
 export function reloadWhenEdited(port) {
   const socket = new WebSocket(`ws://${location.hostname}:${port}/socket`);
+  let gone = false; // an engine that never had a socket is not waited for, unless it was seen to be down
   socket.addEventListener("message", (event) => {
-    if (JSON.parse(event.data).type === "RELOAD") location.reload();
+    if (JSON.parse(event.data).type === "RELOAD") reloadOnAnswer();
   });
-  // When the engine is gone, wait for it, or for the page that says why. An address that never answered is left alone.
-  socket.addEventListener("open", () => socket.addEventListener("close", () => setInterval(async () => {
-    const answer = await fetch(location.href, { cache: "no-store" }).catch(() => null);
-    if (answer) location.reload();
-  }, 1000)));
+  socket.addEventListener("open", () => { gone = true; });
+  socket.addEventListener("close", () => setInterval(async () => {
+    const answer = await ask();
+    if (answer && gone) location.reload();
+    if (!answer?.ok) gone = true;
+  }, 1000));
+}
+
+const ask = () => fetch(location.href, { cache: "no-store" }).catch(() => null);
+
+async function reloadOnAnswer() {
+  while (!(await ask())) await new Promise((resolve) => setTimeout(resolve, 300));
+  location.reload();
 }
