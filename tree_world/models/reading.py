@@ -403,7 +403,9 @@ class _Kernel:
         squares = torch.addmm(lengths + other_lengths, own, others.mT, alpha=-2)
         hidden = squares > self.limit
         # On the rim, where rounding decides, coordinate by coordinate.
-        farthest = max(float(self.places.detach().abs().amax()), float(part.locations.abs().amax()))
+        farthest = max(
+            float(self.places.detach().abs().amax()), float(part.locations.detach().abs().amax())
+        )
         rounding = 16 * float(lengths.amax() + other_lengths.amax()) + 4 * farthest * math.sqrt(
             own.shape[-1] * self.limit
         )
