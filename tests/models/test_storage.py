@@ -358,6 +358,7 @@ def test_whatever_is_damaged_in_the_header_is_found(tmp_path, kind):
     path = tmp_path / "saved" if folder is None else folder / "memory.safetensors"
     memory.save(path) if folder is None else memory.checkpoint()
     del memory, one
+    assert_same(SpatialMemory.load(folder or path), expected)  # while nothing is damaged
     content = path.read_bytes()
     start, end = header_of(content)
     rng = np.random.default_rng(0)
