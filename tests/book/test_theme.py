@@ -359,7 +359,9 @@ def test_an_expression_that_the_engine_leaves_alone_stops_the_build(small_projec
         "---\nkernelspec:\n  name: python3\n---\n# One\n\n```{code-cell} python\n---\n"
         'label: fig-one\ncaption: "It is {eval}`1 + 1`."\n---\nprint(2)\n```\n'
     )
-    with pytest.raises(build.BuildError, match="line 10: the engine computes nothing in the caption"):
+    with pytest.raises(
+        build.BuildError, match="line 10: the engine computes nothing in the caption"
+    ):
         build.run_engine()
 
 
