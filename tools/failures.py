@@ -55,17 +55,17 @@ def _told(note: dict[str, Any], chapters: list[tuple[Path, myst.Chapter]]) -> li
         for item in chapter.root.items():
             if isinstance(item, myst.Cell) and item.code.strip() and not item.skipped:
                 number += 1
-                digest.update(item.code.encode() + b"\0")
+                digest.update(_run(item)[0].encode() + b"\0")
             if digest.hexdigest() != note["cell"]:
                 continue
             if isinstance(item, myst.Cell) and "expression" not in note:
                 if "raises-exception" in item.tags:
                     return []
-                lines, at = item.code.split("\n"), note.get("line", 0)
-                first = next(number for number, line in enumerate(lines, 1) if line.strip())
-                line, words = item.line, lines[first - 1]
+                code, options = _run(item)
+                lines, at = code.split("\n"), note.get("line", 0)
+                line, words = item.line, next(line for line in lines if line.strip())
                 if 0 < at <= len(lines):
-                    line, words = item.first + at - 1, lines[at - 1]
+                    line, words = item.first + options + at - 1, lines[at - 1]
                 where = f"line {line}, code cell {number} ({words.strip()[:60]})"
                 found.append(f"{page.name}, {where}: {note['error'].rstrip('.')}.{_cure(note)}")
             if isinstance(item, myst.Expression) and item.code == note.get("expression"):
@@ -73,6 +73,13 @@ def _told(note: dict[str, Any], chapters: list[tuple[Path, myst.Chapter]]) -> li
                 cure = " Mend it, or the cell that computes what it names."
                 found.append(f"{page.name}, line {item.line}: {failed}{cure}")
     return found
+
+
+def _run(cell: myst.Cell) -> tuple[str, int]:
+    """Return what the kernel gets of a cell, and how many lines of options it does not get."""
+    lines = cell.code.split("\n")
+    options = next((n for n, line in enumerate(lines) if not line.startswith("#|")), len(lines))
+    return "\n".join(lines[options:]), options
 
 
 def _cure(note: dict[str, Any]) -> str:

@@ -13,8 +13,10 @@ PAGES = {
         "value.md, line 12: x / 0 failed: ZeroDivisionError: division by zero. Mend it, or",
     ),
     "cell.md": (
-        FRONT + CELL % "x = 1" + CELL % "def f():\n    return 1 / 0\n\nf()",
-        "cell.md, line 14, code cell 1 (return 1 / 0): ZeroDivisionError: division by zero. M",
+        FRONT
+        + CELL % "#| alt: One.\nx = 1"
+        + CELL % "#| alt: A line.\ndef f():\n    return 1 / 0\n\nf()",
+        "cell.md, line 16, code cell 1 (return 1 / 0): ZeroDivisionError: division by zero. M",
     ),
     "magic.md": (
         FRONT + CELL % "%nomagic 3",
