@@ -13,6 +13,22 @@ const stronger = {
   "github-dark": { "#6a737d": "#8b968f", "#ea4a5a": "#f58a94", "#008700": "#6cc07a" },
 };
 
+// Half of a page was the colours of its tokens, once each was written out. These have a class in the stylesheet instead;
+// those that are like the text have nothing.
+const classes = {
+  "#24292e #e1e4e8": null, "#b3243a #f97583": "k1", "#0b51a8 #79b8ff": "k2", "#032f62 #9ecbff": "k3",
+  "#9a4a00 #ffab70": "k4", "#6f42c1 #b392f0": "k5", "#5b665f #8b968f": "k6",
+};
+
+function shortened(node) {
+  if (!node.children) return [node];
+  const children = node.children.flatMap(shortened);
+  const colours = /^--shiki-light:(#\w+);--shiki-dark:(#\w+)$/.exec(node.properties?.style ?? "");
+  const name = colours ? classes[`${colours[1]} ${colours[2]}`.toLowerCase()] : undefined;
+  if (name === undefined) return [{ ...node, children }];
+  return name ? [{ ...node, properties: { className: [name] }, children }] : children;
+}
+
 /** Name of a language as readers write it, or "" for plain text. */
 export const languageName = (lang) => names[aliases[lang] ?? lang] ?? "";
 
@@ -25,5 +41,5 @@ export function highlight(source, lang) {
     defaultColor: false,
     colorReplacements: stronger,
   });
-  return root.children[0].children[0];
+  return shortened(root.children[0].children[0])[0];
 }

@@ -116,6 +116,8 @@ const insideCard = (data, context) => ({ ...context, source: data.location, quot
 /** A copy to be shown elsewhere: without names, links, and places for the keyboard to stop. */
 function quoted(parts) {
   return parts.flatMap((part) => {
+    // The source of a formula is for those who copy it.
+    if (part.type === "raw") return raw(part.value.replace(/<annotation\b.*?<\/annotation>/gs, ""));
     if (part.type !== "element") return part;
     const { id, tabIndex, ariaLabel, role, ...properties } = part.properties;
     if (part.tagName === "details" || properties.className?.includes("anchor")) return [];
