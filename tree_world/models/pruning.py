@@ -563,7 +563,7 @@ class _Work:
             after = int(self.kept.sum())
             crowded = max(1, crowded // 2)
             rounds_in_vain = rounds_in_vain + 1 if before - after <= _LITTLE * before else 0
-            nothing_more = rounds_in_vain == 2 and (math.isfinite(tolerance) or crowded == 1)
+            nothing_more = rounds_in_vain >= 2 and (math.isfinite(tolerance) or crowded == 1)
             if after <= target_size or nothing_more:
                 return None
 
