@@ -48,7 +48,7 @@ _NOT_WORTH_LEAVING_OUT = 512  # observations
 _MANY = 0.7  # share of all pairs that can matter, from which on leaving out the rest does not pay
 _FEW_QUERIES = 8  # that take less time in double precision than to bound what single loses
 _SOME_QUERIES = 64  # for which to copy senses takes longer than to add up their products in parts
-_PART, _PART_AROUND = 64, 128  # products that are added up in single precision; around a mean
+_PART, _PART_AROUND = 64, 512  # products that are added up in single precision; around a mean
 RUN = 512
 """Neighbouring queries that share each block of a read that looks at everything."""
 
@@ -464,8 +464,12 @@ class _Sums:
             self.moments = moments if self.moments is None else self.moments * scale + moments
         else:
             product = self._product(weights, own_weight, part)
-            total = self.total
-            self.total = product if total is None else torch.addcmul(product, total, scale)
+            if self.total is None:
+                self.total = product
+            elif product.requires_grad or self.total.requires_grad:
+                self.total = torch.addcmul(product, self.total, scale)
+            else:
+                self.total = product.addcmul_(self.total, scale)
         if self.options.support:
             squares = weights.square().sum(dim=-1, keepdim=True).double()
             self.weight_squared = self.weight_squared * scale.square() + squares
@@ -498,7 +502,11 @@ class _Sums:
             size = _PART if centre is None else _PART_AROUND
             for own, others in zip(weights.split(size, dim=1), senses.split(size), strict=True):
                 product = product + own @ others
-        return product if centre is None else torch.addcmul(product, own_weight, centre.double())
+        if centre is None:
+            return product
+        if product.requires_grad:
+            return torch.addcmul(product, own_weight, centre.double())
+        return product.addcmul_(own_weight, centre.double())
 
     def _weights(self, affinity: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.kernel.level is not None:  # one scale does for all
