@@ -11,7 +11,7 @@ from scipy.integrate import dblquad
 from scipy.stats import norm
 
 from tests.models import oracle
-from tree_world.models.affinity import dot_product_features, log_affinity
+from tree_world.models.affinity import dot_product_features, limit_squared, log_affinity
 
 coordinates = st.floats(-1e3, 1e3)
 deviations = st.floats(0.1, 1e3)
@@ -106,3 +106,9 @@ def test_differences_keep_their_digits_far_from_the_origin_and_features_do_not(a
     queries, keys = dot_product_features(places, sd[0], locations, sds)
     lost = (queries @ keys.T - exact).abs().max().item()
     assert (lost < 1e-4) == (away == 0.0)
+
+
+@given(distance=st.floats(1e-12, 1e12), dtype=st.sampled_from([torch.float32, torch.float64]))
+def test_a_distance_at_the_threshold_counts_however_the_threshold_is_rounded(distance, dtype):
+    assert limit_squared(distance, dtype) >= distance**2
+    assert limit_squared(distance, dtype) <= (distance * (1 + 2 * torch.finfo(dtype).eps)) ** 2

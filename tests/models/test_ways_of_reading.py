@@ -153,7 +153,7 @@ def test_many_that_are_alike_are_read_as_one(number, value):
             error = (ours.mean.double() - float(senses[0, 0])).abs().max()
             assert error <= 1e-6 * value, name
             if "without" not in name and name != "attention":
-                assert ours.spread.tolist() == [0.0] * len(places), name
+                assert ours.spread.max() <= 1e-6 * value, name
                 torch.testing.assert_close(
                     ours.effective_sample_size, torch.full((len(places),), float(number))
                 )
@@ -164,7 +164,7 @@ def test_many_that_are_alike_are_read_as_one(number, value):
         expected = senses[[-1, 0]].repeat(6, 1)
         assert (ours.mean - expected).abs().max() <= 1e-6 * 3 * value, name
         if "without" not in name and name != "attention":
-            assert ours.spread.tolist() == [0.0] * 12, name
+            assert ours.spread.max() <= 1e-6 * 3 * value, name
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e3, 1e4, 1e5])

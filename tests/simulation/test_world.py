@@ -293,7 +293,7 @@ def test_running_without_recording(random_world):
     assert silent.run(30, record=False) is None
     np.testing.assert_array_equal(silent.agent.position.numpy(), last)
     assert silent.run(0).num_steps == 0
-    with pytest.raises(ValueError, match="-1 was given"):
+    with pytest.raises(ValueError, match="at least 0, not -1"):
         silent.run(-1)
 
 

@@ -66,9 +66,12 @@ def limit_squared(match_threshold: float | None, dtype: torch.dtype) -> float:
     """
     if match_threshold is None:
         return math.inf
-    kept = float(torch.tensor(match_threshold, dtype=dtype))
-    kept *= 1 + max(0.25 * torch.finfo(dtype).eps, 8 * torch.finfo(torch.float64).eps)
-    return kept * kept
+    kept = torch.tensor(match_threshold, dtype=dtype)
+    # Half way to the next number: what lies below that is rounded to the threshold.
+    above = torch.nextafter(kept, torch.full_like(kept, torch.inf))
+    limit = (float(kept) + float(above)) / 2
+    limit *= 1 + 8 * torch.finfo(torch.float64).eps
+    return limit * limit
 
 
 def squared_distances(query_locations: torch.Tensor, locations: torch.Tensor) -> torch.Tensor:
