@@ -5,6 +5,11 @@ THEME := book/_theme
 # The newest PyTorch that the book is tested with; see "PyTorch without CUDA" in the README.
 TORCH := 2.13.0
 
+# Packages come in groups, each with a lock; a command installs those that it needs.
+BOOK := .venv/.book $(THEME)/node_modules/.ready
+TEST := .venv/.test $(THEME)/node_modules/.ready
+BENCH := .venv/.bench $(THEME)/node_modules/.ready
+
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -14,45 +19,45 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## print this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-setup: .venv/.ready $(THEME)/node_modules/.ready ## install everything the other commands need
+setup: $(BENCH) ## install everything the other commands need
 
-build: setup ## run the chapters and make the website in _build/html
+build: $(BOOK) ## run the chapters and make the website in _build/html
 	@$(BIN)/python -m tools.build
 
-test: setup ## check style, types, library, notebooks and site
+test: $(TEST) ## check style, types, library, notebooks and site
 	@$(BIN)/python -m tools.run_tests $(if $(FORCE),--force)
 
-notebooks: setup ## run what changed into the reference notebooks in book/notebooks
+notebooks: $(BOOK) ## run what changed into the reference notebooks in book/notebooks
 	@$(BIN)/python -m tools.notebooks
 
-chapter: setup ## run one chapter into its reference notebook (NAME=03-drives)
+chapter: $(BOOK) ## run one chapter into its reference notebook (NAME=03-drives)
 	@$(BIN)/python -m tools.notebooks $(if $(NAME),$(NAME),--one)
 
-diff: setup ## show what changed in the reference notebooks (SINCE=commit, by default the last one)
+diff: $(BOOK) ## show what changed in the reference notebooks (SINCE=commit, by default the last one)
 	@$(BIN)/python -m tools.diff $(SINCE)
 
-bench: setup ## measure speed and memory, and write benchmarks/results (FULL=1: all studies, too)
+bench: $(BENCH) ## measure speed and memory, and write benchmarks/results (FULL=1: all studies, too)
 	@$(BIN)/python -m benchmarks $(if $(FULL),--full)
 
-confirm: setup ## run the short form of every study, and say whether it agrees with what is stored
+confirm: $(BENCH) ## run the short form of every study, and say whether it agrees with what is stored
 	@$(BIN)/python -m benchmarks --short
 
-release: setup ## say whether this commit can be released; change nothing
+release: $(BENCH) ## say whether this commit can be released; change nothing
 	@$(BIN)/python -m tools.release
 
-live: setup ## serve the book and reload it while chapters are edited
+live: $(BOOK) ## serve the book and reload it while chapters are edited
 	@$(BIN)/python -m tools.live
 
-lab: setup ## open the chapters as notebooks in JupyterLab
+lab: $(BOOK) ## open the chapters as notebooks in JupyterLab
 	@$(BIN)/python -m tools.lab
 
-screenshots: setup ## take pictures of the built book, and renew the one in the README
+screenshots: $(TEST) ## take pictures of the built book, and renew the one in the README
 	@$(BIN)/python -m tools.screenshots
 
-format: setup ## format the Python sources
+format: $(TEST) ## format the Python sources
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
 
-lock: setup ## choose newer versions and write requirements.lock
+lock: $(TEST) ## choose newer versions and write requirements/*.lock
 	@$(BIN)/python -m tools.lock $(TORCH)
 
 clean: ## remove what was built, keep what was installed
@@ -62,15 +67,17 @@ distclean: clean ## remove what was installed, too
 	@rm -rf .venv $(THEME)/node_modules *.egg-info
 
 # A stamp is written last, so that an interrupted installation is taken up again.
-.venv/.ready: requirements.lock pyproject.toml
+.venv/.test: .venv/.book
+.venv/.bench: .venv/.test
+.venv/.%: requirements/%.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
-	@echo "Installing Python packages into .venv (some minutes the first time) ..."
+	@echo "Installing Python packages into .venv: $* (some minutes the first time) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -qq -r requirements.lock
+	@$(BIN)/python -m pip install -qq -r requirements/$*.lock
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(THEME)/node_modules/.ready: .venv/.ready $(THEME)/package-lock.json
+$(THEME)/node_modules/.ready: .venv/.book $(THEME)/package-lock.json
 	@echo "Installing the theme's packages ..."
 	@npm ci --silent --prefix $(THEME)
 	@touch $@

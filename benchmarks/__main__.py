@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import study_day, study_forgetting, study_rivals, study_scale
 from benchmarks.machine import machine
-from benchmarks.origins import origin, speed_sources
+from benchmarks.origins import NotCommitted, origin, speed_sources
 from benchmarks.studies import write_whole
 
 HERE = Path(__file__).resolve().parent
@@ -35,6 +35,11 @@ def main() -> int:
     full = "--full" in options
     if full:
         options.remove("--full")
+    try:
+        made = origin(speed_sources())  # before, for the files may be edited meanwhile
+    except NotCommitted as reason:
+        print(reason)
+        return 2
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.json"
         command = [
@@ -46,7 +51,7 @@ def main() -> int:
             return code
         measured = json.loads(raw.read_text())["benchmarks"]
     rows = summary({(b["extra_info"]["work"], b["extra_info"]["role"]): b for b in measured})
-    found = {"machine": machine(), "origin": origin(speed_sources()), "rows": rows}
+    found = {"machine": machine(), "origin": made, "rows": rows}
     write_whole(RESULTS, json.dumps(found, indent=1) + "\n")
     for row in rows:
         print(f"{row['work']:32} {row['measure']:44} {row['value']:10.4g}   bound {row['bound']:g}")

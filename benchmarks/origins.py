@@ -130,6 +130,10 @@ def versions() -> dict[str, str]:
     return found
 
 
+class NotCommitted(RuntimeError):
+    """Raised where something would be stored that no commit could make again."""
+
+
 def origin(sources: Sequence[Path], root: Path = ROOT) -> dict[str, Any]:
     """Say by which code something is made, at which commit, with what, and when.
 
@@ -143,15 +147,21 @@ def origin(sources: Sequence[Path], root: Path = ROOT) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``code``, a digest; ``commit``, with "and changes" if the code is not as it was committed,
-        or None outside a checkout; ``versions``; ``date``.
+        ``code``, a digest; ``commit``, or None outside a checkout; ``versions``; ``date``.
+
+    Raises
+    ------
+    NotCommitted
+        If the code is not as it was committed.
     """
     names = [path.relative_to(root.resolve()).as_posix() for path in code_of(sources, root)]
     commit = _git(root, "rev-parse", "--short=10", "HEAD")
-    changed = commit and _git(root, "status", "--porcelain", "--", *names)
+    if commit and (changed := _git(root, "status", "--porcelain", "--", *names)):
+        files = ", ".join(line.split()[-1] for line in changed.splitlines())
+        raise NotCommitted(f"What is stored names the commit that made it. Commit first: {files}")
     return {
         "code": digest_of_code(sources, root),
-        "commit": f"{commit} and changes" if changed else commit,
+        "commit": commit,
         "versions": versions(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }

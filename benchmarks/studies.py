@@ -53,7 +53,7 @@ import numpy as np
 import scipy.stats
 
 from benchmarks.machine import machine
-from benchmarks.origins import origin
+from benchmarks.origins import NotCommitted, origin
 
 LONGEST_PART = 30 * 60  # seconds
 LONGEST_SHORT_FORM = 60  # seconds
@@ -260,17 +260,12 @@ def _is_number(value: Any) -> bool:
 # --- running --------------------------------------------------------------------------------------
 
 
-def run_studies(
-    studies: Mapping[str, Study] | Mapping[str, Callable[[], Result]],
-    results: Path,
-    options: list[str],
-) -> int:
+def run_studies(studies: Mapping[str, Study], results: Path, options: list[str]) -> int:
     """Run studies, all by default, and write each one's results in place of its last.
 
     Parameters
     ----------
     studies : mapping of str to Study
-        Or to a function that takes nothing, which then has neither parts nor a short form.
     results : pathlib.Path
         ``results/NAME.json``, in the folder of the ``study_NAME.py`` that these are of.
     options : list of str
@@ -279,9 +274,19 @@ def run_studies(
     Returns
     -------
     int
-        Exit status: 1 if a short form does not agree, 2 if there is no such study, 130 after an
-        interrupt.
+        Exit status: 1 if a short form does not agree, 2 if there is no such study or it is made of
+        code that is not committed, 130 after an interrupt.
+
+    Raises
+    ------
+    TypeError
+        If one is no `Study`, so that nothing could confirm it later.
     """
+    for name, study in studies.items():
+        if not isinstance(study, Study):
+            raise TypeError(
+                f"{name!r} must be a Study, with a short form, but is a {type(study).__name__}"
+            )
     names = [option for option in options if not option.startswith("--")]
     unknown = {option for option in options if option.startswith("--")} - {"--short", "--anew"}
     if unknown or set(names) - set(studies):
@@ -294,6 +299,9 @@ def run_studies(
     for name, study in chosen.items():
         try:
             _run(name, study, results, anew="--anew" in options)
+        except NotCommitted as reason:
+            print(f"{name}: {reason}")
+            return 2
         except KeyboardInterrupt:
             print(f"\n{name}: interrupted. The parts that were finished are kept; run it again.")
             return 130
@@ -306,7 +314,7 @@ def source_of(results: Path) -> Path:
     return results.parent.parent / f"study_{results.stem}.py"
 
 
-def _run(name: str, study: Study | Callable[[], Result], results: Path, anew: bool) -> None:
+def _run(name: str, study: Study, results: Path, anew: bool) -> None:
     root = results.parents[2]
     made = origin([source_of(results)], root)  # before, for the files may be edited meanwhile
     what = {**machine(), **made["versions"], "code": made["code"]}
@@ -316,7 +324,7 @@ def _run(name: str, study: Study | Callable[[], Result], results: Path, anew: bo
         for path in parts.folder.glob("*.json"):
             path.unlink()
     parts.folder.mkdir(parents=True, exist_ok=True)
-    found = study.run(parts) if isinstance(study, Study) else study()
+    found = study.run(parts)
     made["seconds_of_parts"] = parts.seconds
     write_result(results, name, {"machine": machine(), "origin": made, **found})
 
@@ -334,7 +342,7 @@ def write_result(results: Path, name: str, found: Result) -> None:
     write_whole(results, text + "\n")
 
 
-def confirm(name: str, study: Study | Callable[[], Result], results: Path) -> int:
+def confirm(name: str, study: Study, results: Path) -> int:
     """Run the short form of a study, and say whether it agrees with what is stored.
 
     Returns
@@ -343,9 +351,6 @@ def confirm(name: str, study: Study | Callable[[], Result], results: Path) -> in
         0 if it agrees, 1 if not.
     """
     title = f"{results.stem}: {name}"
-    if not isinstance(study, Study):
-        print(f"{title}: has no short form", flush=True)
-        return 1
     stored = json.loads(results.read_text()).get(name) if results.exists() else None
     if stored is None:
         print(f"{title}: nothing is stored; run the study", flush=True)

@@ -357,7 +357,7 @@ def _shares_told(memory: SpatialMemory, path: torch.Tensor, senses: torch.Tensor
 STUDIES = {
     "consolidation": Study(
         consolidation,
-        short=lambda part: consolidation(part, seeds=[0], sizes=SIZES[:3]),
+        short=lambda part: consolidation(part, seeds=[0], sizes=SIZES[:2]),
         # Where a fit ends depends on the processor.
         agrees=[Same("everything"), Same("sizes"), Same("errors", tolerance=0.05)],
     ),

@@ -2,12 +2,27 @@
 
 import hypothesis
 import pytest
+import torch
 
 from tree_world.simulation import TreeWorld, TreeWorldConfig
 
 # A machine that is busy is no fault of the code.
 hypothesis.settings.register_profile("without deadlines", deadline=None)
 hypothesis.settings.load_profile("without deadlines")
+
+# Two processes test side by side: with a thread each they wait for nobody.
+torch.set_num_threads(1)
+
+# Files that take half a minute. They come first, lest one process waits for the other at the end.
+SLOW = {
+    *("access", "browser", "build", "compiling", "consolidation", "interrupts", "live"),
+    *("localisation", "memory", "nbval_tolerance", "reading", "storage", "ways_of_reading"),
+}
+
+
+def pytest_collection_modifyitems(items):
+    order = {f"test_{name}.py" for name in SLOW}
+    items.sort(key=lambda item: item.path.name not in order and item.path.suffix == ".py")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,11 +10,13 @@ import pytest
 import torch
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.contour import ContourSet
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from tree_world import dark_figures, plotting
 from tree_world.dark_figures import drawn_for_dark
 from tree_world.models.localisation import Posterior
+from tree_world.plotting.palette import srgb_to_oklab
 from tree_world.simulation import Recording, SimpleSensor
 
 GRID = plotting.MapGrid(500.0, 40)
@@ -170,8 +172,8 @@ def test_hue_and_strength_of_a_scent_stay(make_world):
     strength = GRID.image(plotting.ScentPalette.from_world(world).strength(values))
 
     def full_colour(shown, strength, paper):
-        nothing = plotting._srgb_to_oklab(np.array(to_rgb(paper)))
-        lab = plotting._srgb_to_oklab(shown[:, :3])
+        nothing = srgb_to_oklab(np.array(to_rgb(paper)))
+        lab = srgb_to_oklab(shown[:, :3])
         return nothing + (lab - nothing) / strength[:, None]
 
     # A blend that leaves the colours of a screen is cut off: few do, and not where both are weak.
@@ -203,7 +205,7 @@ def test_the_legend_of_scents_fades_into_dark_paper(make_world):
     scent = world.trees[0].embedding
     expected = palette.colors(torch.stack([scent, 0.5 * scent, 0.2 * scent]), dark_figures.PAPER)
     with drawn_for_dark(figure):
-        shown = [patch.get_facecolor()[:3] for patch in legend.findobj(plotting.Rectangle)[:4]]
+        shown = [patch.get_facecolor()[:3] for patch in legend.findobj(Rectangle)[:4]]
     np.testing.assert_allclose(shown[:3], expected, atol=1e-6)
     assert not np.allclose(shown[3], expected[2], atol=0.02)  # the next scent begins anew
 

@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -122,12 +123,33 @@ def test_forecasts_that_come_true_are_reliable(forecast, num_bins):
         (lambda: reliability([0.5], [1.0], num_bins=True), "num_bins must be a whole number"),
         (lambda: reliability([0.5, 0.2], [1.0, 2.0]), "pair 1: 0.2 and 2"),
         (lambda: survival_curve([-1.0, 2.0], [True, True]), "-1 was given"),
+        (lambda: survival_curve([1.0, 2.0], ["False", "True"]), "died must be real numbers"),
+        (lambda: survival_curve([1.0, 2.0], [0.5, 1.0]), "died must hold a truth value"),
+        (lambda: survival_curve([1.0, 2.0], [math.nan, 1.0]), "died must hold a truth value"),
+        (lambda: mean_with_interval([1.0, 2.0j]), "values must be real numbers"),
+        (lambda: mean_with_interval(np.ma.masked_array([1.0, 2.0], [True, False])), "masked"),
+        (lambda: mean_with_interval([1.0, None]), "values must be numbers"),
+        (lambda: mean_with_interval([1.0, 2.0], confidence="0.9"), "confidence must be a real"),
+        (lambda: paired_difference([1.0, 2.0], "ab"), "baseline must be real numbers"),
+        (lambda: reliability(torch.tensor([0.5j]), [1.0]), "forecast must be real numbers"),
+        (lambda: reliability([0.5], np.ma.masked_array([1.0], [True])), "outcome must be numbers"),
         (lambda: survival_curve([1.0, 2.0], [True, True], confidence=0), "confidence"),
     ],
 )
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_numbers_come_in_any_kind():
+    expected = mean_with_interval([1.0, 2.0, 4.0], 0.5)
+    for values in (
+        torch.tensor([1.0, 2.0, 4.0], requires_grad=True), np.array([1, 2, 4], dtype=">i2"),
+        torch.tensor([1.0, 2.0, 4.0], dtype=torch.bfloat16), [Fraction(1), 2, torch.tensor(4)],
+    ):  # fmt: skip
+        assert mean_with_interval(values, np.float16(0.5)) == expected
+    died = survival_curve([3.0, 5.0, 9.0], [True, False, True]).share.tolist()
+    assert survival_curve([3, 5, 9], torch.tensor([1, 0, 1])).share.tolist() == died
 
 
 @pytest.mark.parametrize("holds", [True, np.bool_(True), np.array([True]), torch.tensor(True)])
@@ -149,7 +171,7 @@ def test_a_claim_that_does_not_hold_is_an_error_that_names_it(holds, margin):
 @pytest.mark.parametrize(
     ("text", "holds"),
     [("many", np.array([True, True])), ("none", np.array([], dtype=bool)), ("a number", 1.0),
-     ("nothing", None), ("", True), (None, True)],
+     ("nothing", None), ("masked", np.ma.masked_array([True], [True])), ("", True), (None, True)],
 )  # fmt: skip
 def test_a_claim_is_one_sentence_and_one_truth(text, holds):
     with pytest.raises(TypeError):

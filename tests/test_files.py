@@ -30,6 +30,16 @@ def test_the_umask_says_who_may_read_a_new_file(tmp_path, umask):
 
 
 @posix
+def test_links_that_lead_to_each_other_are_no_place_to_write(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.symlink_to(other)
+    other.symlink_to(one)
+    with pytest.raises(OSError, match="one"):
+        write_atomically(one, b"new")
+    assert sorted(tmp_path.iterdir()) == [one, other]
+
+
+@posix
 def test_a_file_that_takes_the_place_of_another_has_its_permissions(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")

@@ -1,54 +1,77 @@
 """Which part may use which."""
 
-import ast
+import importlib
+import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import tree_world
+from tree_world.models import localisation
+from tree_world.moved import MOVED
 
+TYPES_OF_WORLD = """
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from tree_world.simulation.world import TreeWorld
+"""
+
+ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path(tree_world.__file__).parent
-# A part may import from parts of a lower rank, and from its own.
-RANKS = {
-    "files": 0,
-    "validation": 0,
-    "embeddings": 1,
-    "simulation": 2,
-    "models": 3,
-    "evaluation": 3,
-    "plotting": 4,
-    "dark_figures": 5,
-}
 
 
-def part_of(path):
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def imported_parts(path):
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tree_world"):
-            parts = node.module.split(".")
-            if len(parts) > 1:
-                yield parts[1]
-            else:
-                yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.startswith("tree_world."):
-                    yield alias.name.split(".")[1]
+def linted(folder):
+    """Hold the package in a folder against the contracts in pyproject.toml."""
+    return subprocess.run(
+        ["lint-imports", "--no-cache", "--config", str(ROOT / "pyproject.toml")],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_imports_point_one_way():
-    seen = 0
-    for path in PACKAGE.rglob("*.py"):
-        own = part_of(path)
-        if own == "__init__":
-            continue
-        for other in imported_parts(path):
-            seen += 1
-            assert other == own or RANKS[other] < RANKS[own], f"{path.name} imports {other}"
-    assert seen > 10
+    result = linted(PACKAGE.parent)
+    assert result.returncode == 0, result.stdout
+    assert "0 broken" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "broken"),
+    [
+        ("files.py", "from tree_world import embeddings", "Parts"),
+        ("models/storage.py", "from tree_world.models import store", "Models"),
+        ("plotting/style.py", "from tree_world.plotting import panels", "Plotting"),
+        # What is imported for its types alone counts, too.
+        ("simulation/sensors.py", TYPES_OF_WORLD, "Simulation"),
+        ("models/memory.py", "from tree_world.models import localisation", "No circles"),
+        ("new.py", "", "Parts"),
+    ],
+)
+def test_an_import_that_points_elsewhere_is_found(tmp_path, module, line, broken):
+    copy = tmp_path / "tree_world"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "fonts"))
+    with (copy / module).open("a") as file:
+        file.write(f"\n{line}\n")
+    result = linted(tmp_path)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert f"{broken} BROKEN" in result.stdout
+
+
+def test_moved_names_are_found_where_they_were():
+    for then, now in MOVED.items():
+        (home, _, name), (new_home, _, new_name) = (each.rpartition(".") for each in (then, now))
+        with pytest.warns(DeprecationWarning, match=re.escape(now)):
+            found = getattr(importlib.import_module(home), name)
+        assert found is getattr(importlib.import_module(new_home), new_name)
+    with pytest.raises(AttributeError, match="no attribute 'nobody'"):
+        _ = localisation.nobody
 
 
 def test_the_simulation_needs_no_heavy_packages():

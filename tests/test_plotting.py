@@ -20,6 +20,7 @@ from PIL import Image
 from tree_world import plotting
 from tree_world.evaluation import mean_with_interval, reliability, survival_curve
 from tree_world.models.localisation import Posterior
+from tree_world.plotting.palette import oklab_to_srgb, srgb_to_oklab
 from tree_world.simulation import DirectionalSensor, ExploringModel, Recording, SimpleSensor
 
 
@@ -144,15 +145,15 @@ def test_every_tree_in_the_map_is_labelled_beside_itself(make_world):
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=3, max_size=3))
 def test_oklab_round_trip(color):
-    there = plotting._srgb_to_oklab(np.array([color]))
-    np.testing.assert_allclose(plotting._oklab_to_srgb(there), [color], atol=1e-6)
+    there = srgb_to_oklab(np.array([color]))
+    np.testing.assert_allclose(oklab_to_srgb(there), [color], atol=1e-6)
 
 
 def test_oklab_has_the_published_values():
     # Ottosson's own example pairs, as XYZ-free checks: white has lightness 1 and no colour.
-    white = plotting._srgb_to_oklab(np.array([1.0, 1.0, 1.0]))
+    white = srgb_to_oklab(np.array([1.0, 1.0, 1.0]))
     np.testing.assert_allclose(white, [1.0, 0.0, 0.0], atol=1e-6)
-    red = plotting._srgb_to_oklab(np.array([1.0, 0.0, 0.0]))
+    red = srgb_to_oklab(np.array([1.0, 0.0, 0.0]))
     np.testing.assert_allclose(red, [0.62796, 0.22486, 0.12585], atol=1e-4)
 
 
@@ -162,8 +163,8 @@ def scents():
 
 
 def distance_to_paper(colors):
-    paper = plotting._srgb_to_oklab(np.array(mpl.colors.to_rgb(plotting.PAPER)))
-    return np.linalg.norm(plotting._srgb_to_oklab(colors) - paper, axis=-1)
+    paper = srgb_to_oklab(np.array(mpl.colors.to_rgb(plotting.PAPER)))
+    return np.linalg.norm(srgb_to_oklab(colors) - paper, axis=-1)
 
 
 def test_nothing_is_paper(scents):
@@ -191,7 +192,7 @@ def test_a_mixture_has_a_colour_between_those_of_its_parts(scents):
     weights = torch.linspace(0, 1, 11)[:, None]
     mixtures = (1 - weights) * first + weights * second
     mixtures = mixtures / mixtures.norm(dim=-1, keepdim=True) * palette.full_strength
-    colors = plotting._srgb_to_oklab(palette.colors(mixtures))[:, 1:]  # hue and chroma
+    colors = srgb_to_oklab(palette.colors(mixtures))[:, 1:]  # hue and chroma
     to_first = np.linalg.norm(colors - colors[0], axis=-1)
     to_second = np.linalg.norm(colors - colors[-1], axis=-1)
     assert (np.diff(to_first) > 0).all()
@@ -200,10 +201,9 @@ def test_a_mixture_has_a_colour_between_those_of_its_parts(scents):
 
 def test_hue_does_not_depend_on_the_amount(scents):
     palette = plotting.ScentPalette(scents)
-    paper = plotting._srgb_to_oklab(np.array(mpl.colors.to_rgb(plotting.PAPER)))
+    paper = srgb_to_oklab(np.array(mpl.colors.to_rgb(plotting.PAPER)))
     faint, strong = (
-        plotting._srgb_to_oklab(palette.colors(factor * scents[:1])) - paper
-        for factor in (0.2, 1.0)
+        srgb_to_oklab(palette.colors(factor * scents[:1])) - paper for factor in (0.2, 1.0)
     )
     cosine = (faint @ strong.T) / (np.linalg.norm(faint) * np.linalg.norm(strong))
     np.testing.assert_allclose(cosine, 1.0, atol=1e-6)

@@ -35,7 +35,9 @@ def test_every_command_exists(name):
     assert commands <= targets
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "book/_theme/README.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "book/_theme/README.md"]
+)
 def test_every_file_exists(name):
     text = (ROOT / name).read_text()
     folder = (ROOT / name).parent

@@ -11,10 +11,10 @@ FILES = {
     "pyproject.toml": '[project]\nversion = "0.2.0"\n',
     "CITATION.cff": "version: 0.2.0\n",
     "book/index.md": "# One\n\nVersion 0.2.0.\n",
+    "tree_world/__init__.py": '__version__ = "0.2.0"\n',
     "CHANGELOG.md": "# Changes\n\n## 0.2.0 (2026-11-25)\n\n- One.\n\n## 0.1.0\n",
     "benchmarks/__init__.py": "",
     "benchmarks/study_tiny.py": "x = 1\n",
-    "benchmarks/results/tiny.json": json.dumps({"lives": {"origin": {"commit": "abc"}}}),
     ".gitignore": ".cache/\n__pycache__/\n",
 }
 RUNS = "import sys; sys.exit({})\n"
@@ -37,7 +37,16 @@ def project(tmp_path, monkeypatch):
         path.write_text(text)
     git(tmp_path, "init", "-q")
     commit(tmp_path)
+    store(tmp_path, git(tmp_path, "rev-parse", "--short=10", "HEAD"))
+    commit(tmp_path)
     return tmp_path
+
+
+def store(root, made):
+    """Store a study that was made at that commit."""
+    path = root / "benchmarks" / "results" / "tiny.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"lives": {"origin": {"commit": made}}}))
 
 
 def commit(root, **stamp):
@@ -61,6 +70,8 @@ def test_what_is_right_can_be_released(project, capsys):
         ("book/index.md", "0.2", "0.1", "version: book/index.md does not say Version 0.2.0"),
         ("CHANGELOG.md", "## 0.2.0", "## Next", "version: CHANGELOG.md begins with Next"),
         ("CHANGELOG.md", "## ", "", "version: CHANGELOG.md has no versions"),
+        ("CHANGELOG.md", "2026-11-25", "Unreleased", "version: CHANGELOG.md does not say on which"),
+        ("tree_world/__init__.py", "0.2", "0.1", "version: tree_world/__init__.py does not say"),
         ("benchmarks/__main__.py", "(0)", "(1)", "studies: a short form does not agree"),
         ("benchmarks/results/tiny.json", '"commit"', '"date"', "studies: tiny: lives does not say"),
     ],
@@ -76,6 +87,20 @@ def test_what_is_wrong_is_named(project, capsys, name, old, new, complaint):
     assert len(told) == 2
     assert told[0].startswith(complaint)
     assert told[1] == "This cannot be released."
+
+
+@pytest.mark.parametrize("made", ["0123456789", "{} and changes", "branch"])
+def test_a_study_is_made_by_a_commit_of_this_history(project, capsys, made):
+    git(project, "checkout", "-qb", "branch")
+    git(project, "commit", "-qm", "two", "--allow-empty")
+    branch = git(project, "rev-parse", "--short=10", "HEAD")
+    git(project, "checkout", "-q", "-")
+    made = branch if made == "branch" else made.format(git(project, "rev-parse", "HEAD")[:10])
+    store(project, made)
+    commit(project)
+    assert release.main() == 1
+    complaint = f"studies: tiny: lives was made at {made}, which is no commit of this history"
+    assert complaint in capsys.readouterr().err
 
 
 def test_changes_that_are_not_committed_are_named(project, capsys):

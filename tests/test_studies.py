@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from benchmarks import origins, studies
+from benchmarks import origins, studies, study_day, study_forgetting, study_rivals, study_scale
 from benchmarks.studies import FleetingParts, Missing, Same, Study, Within, run_studies
 
 
@@ -204,16 +204,39 @@ def test_a_short_form_is_confirmed_or_not(project, capsys):
     assert "there is no errors" in capsys.readouterr().out
 
 
+STORED_STUDIES = [
+    (module, name)
+    for module in (study_day, study_forgetting, study_rivals, study_scale)
+    for name in module.STUDIES
+]
+
+
+@pytest.mark.parametrize(("module", "name"), STORED_STUDIES)
+def test_each_check_of_a_study_refuses_other_numbers(module, name):
+    def other(value):
+        if isinstance(value, dict):
+            return {key: other(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [other(one) for one in value]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return abs(value) ** 1.1 if is_number else value  # so that ratios change, too
+
+    stored = json.loads(module.RESULTS.read_text())[name]
+    for check in module.STUDIES[name].agrees:
+        assert check(stored, stored) == []
+        assert check(stored, other(stored)) != [], check
+
+
 def test_a_study_without_a_check_is_refused():
     with pytest.raises(ValueError, match="`agrees`"):
         Study(dict, dict, [])
 
 
-def test_a_study_without_a_short_form_is_named(project, capsys):
-    old = {"old": lambda: {"size": 1}}
-    assert run_studies(old, project, []) == 0
-    assert run_studies(old, project, ["--short"]) == 1
-    assert "tiny: old: has no short form" in capsys.readouterr().out
+@pytest.mark.parametrize("options", [[], ["--short"]])
+def test_a_study_without_a_short_form_is_refused(project, options):
+    with pytest.raises(TypeError, match="'old' must be a Study"):
+        run_studies(Life().studies | {"old": lambda: {"size": 1}}, project, options)
+    assert not project.exists()
 
 
 # --- origins -------------------------------------------------------------------------------------
@@ -282,8 +305,29 @@ def test_a_stored_study_says_by_which_commit_and_whether_its_code_is_that_of_tod
     (root / "tree_world/parts.py").write_text("part = 3\n")
     (study,) = origins.stored(root)
     assert not study.current
-    assert run_studies(Life().studies, project, []) == 0
-    assert json.loads(project.read_text())["lives"]["origin"]["commit"] == f"{commit} and changes"
+
+
+def test_code_that_is_not_committed_stores_nothing(project, capsys):
+    root, life = project.parents[2], Life()
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "one")
+    (root / "tree_world/other.py").write_text("y = 2  # no part of the study\n")
+    assert run_studies(life.studies, project, []) == 0
+    before = project.read_text()
+    (root / "tree_world/parts.py").write_text("part = 3\n")
+    assert run_studies(life.studies, project, ["--anew"]) == 2
+    assert "lives: What is stored names the commit that made it" in (
+        told := capsys.readouterr().out
+    )
+    assert "Commit first: tree_world/parts.py\n" in told
+    assert len(life.ran) == 3  # nothing was run for nothing
+    assert project.read_text() == before
+    assert run_studies(life.studies, project, ["--short"]) == 0
+    git(root, "rm", "-q", "--cached", "tree_world/parts.py")  # new, and not told to git
+    git(root, "commit", "-qm", "two")
+    with pytest.raises(origins.NotCommitted, match=r"tree_world/parts\.py"):
+        origins.origin([root / "benchmarks/study_tiny.py"], root)
 
 
 def test_a_result_of_unknown_origin_is_not_that_of_todays_code(project):

@@ -109,6 +109,9 @@ WRONG = {
     "dictionary": {"x": 1.0},
     "set": {1.0, 2.0},
     "generator": (number for number in (1.0, 2.0)),
+    "truth": True,
+    "truth of NumPy": np.bool_(True),
+    "truth of PyTorch": torch.tensor(True),
     "ragged": [[1.0, 2.0], [3.0]],
     "ragged tensors": [torch.ones(2), torch.ones(3)],
 }
@@ -167,6 +170,12 @@ def test_deviations_that_could_be_meant_for_places_or_for_axes_are_refused():
         as_deviations([2.0, 3.0], torch.Size([2, 2]))
     with pytest.raises(ValueError, match=r"for one deviation for each place give shape \(3, 1\)"):
         as_deviations([1.0, 2.0, 3.0], torch.Size([3, 2]))
+    # In a batch of two, one for each of its places, or as it is broadcast over the batch?
+    given = [[1.0, 2.0], [3.0, 4.0]]
+    with pytest.raises(ValueError, match=r"place give shape \(2, 2, 1\), .* axis \(1, 2, 2\)"):
+        as_deviations(given, torch.Size([2, 2, 2]))
+    assert as_deviations(given, torch.Size([3, 2, 2])).tolist() == [given] * 3
+    assert as_deviations([given], torch.Size([2, 2, 2])).tolist() == [given] * 2
 
 
 # --- single numbers ------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import origins
-from tools import check_site, colophons, failures, notebooks, settings
+from tools import colophons, failures, notebooks, settings
+from tools.checks import check_site
 from tools.engine import plain
 
 ENGINE = ["jupyter", "book", "build", "--html", "--execute", "--strict"]

@@ -20,7 +20,8 @@ from typing import Any
 
 import nbformat
 
-from tools import computed, nbval_tolerance, settings
+from tools import computed, settings
+from tools.checks import nbval_tolerance
 
 PICTURE = "image/png"
 

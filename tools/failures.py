@@ -88,5 +88,5 @@ def _cure(note: dict[str, Any]) -> str:
     if "magic function" in note["error"]:
         return " Leave the magic out, or load the extension that brings it."
     if note["error"].startswith("ModuleNotFoundError"):
-        return " Is it spelt so, and in requirements.lock?"
+        return " Is it spelt so, and in requirements/book.lock?"
     return " Mend the cell; make live shows the page meanwhile."

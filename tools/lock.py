@@ -1,6 +1,10 @@
-"""Choose versions for everything that pyproject.toml names, and write requirements.lock.
+"""Choose versions for everything that pyproject.toml names, and write one lock for each group.
 
 Usage: ``python -m tools.lock TORCH_VERSION``
+
+The groups are extras of the project, and each builds on the one before: what the book needs, what
+its tests need beside that, what the benchmarks need beside those. Versions are chosen once, for
+all of them together.
 """
 
 from __future__ import annotations
@@ -9,39 +13,56 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tools import settings
 
-HEADER = "# Exact versions of everything that build and test install. Written by: make lock\n"
+GROUPS = {
+    "book": "all that the book needs to be built",
+    "test": "what the tests need beside the book",
+    "bench": "what the benchmarks need beside the tests",
+}
 
 
 def main() -> int:
-    """Resolve with pip-tools and replace the lock."""
+    """Resolve with pip-tools and replace the locks."""
     print("Choosing versions ...", flush=True)
+    # A newer PyTorch may come as a build with CUDA, which is gigabytes larger.
+    chosen = resolve(list(GROUPS), [*settings.LOCK_CONSTRAINTS, f"torch=={sys.argv[1]}"])
+    groups, known, base = list(GROUPS), set[str](), ""
+    locks = {}
+    for number, group in enumerate(groups, start=1):
+        pins = [pin for pin in resolve(groups[:number], chosen) if pin not in known]
+        known.update(pins)
+        header = f"# Exact versions of {GROUPS[group]}. Written by: make lock\n"
+        locks[group] = header + base + "\n".join(pins) + "\n"
+        base = f"--requirement {group}.lock\n"
+    for group, text in locks.items():
+        (settings.LOCKS / f"{group}.lock").write_text(text)
+    print(f"{len(known)} versions are in {', '.join(f'{group}.lock' for group in GROUPS)}.")
+    return 0
+
+
+def resolve(extras: Sequence[str], constraints: Sequence[str]) -> list[str]:
+    """List the pins of everything that the project and some of its extras lead to."""
     with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "requirements.txt"
-        constraints = Path(folder) / "constraints.txt"
-        # A newer PyTorch may come as a build with CUDA, which is gigabytes larger.
-        pinned = [*settings.LOCK_CONSTRAINTS, f"torch=={sys.argv[1]}"]
-        constraints.write_text("\n".join(pinned) + "\n")
+        output, bounds = Path(folder) / "requirements.txt", Path(folder) / "constraints.txt"
+        bounds.write_text("\n".join(constraints) + "\n")
         options = "--strip-extras --allow-unsafe --no-header --no-annotate --quiet"
         options += " --no-emit-index-url --no-emit-find-links --no-emit-trusted-host"
         subprocess.run(
             [
                 *(sys.executable, "-m", "piptools", "compile", "pyproject.toml"),
-                *("--extra", "book", "--extra", "test", "--extra", "bench", *options.split()),
-                *("--constraint", str(constraints), "--output-file", str(output)),
+                *(f"--extra={extra}" for extra in extras),
+                *options.split(),
+                *("--constraint", str(bounds), "--output-file", str(output)),
             ],
             cwd=settings.ROOT,
             check=True,
         )
-        pins = output.read_text()
-    # Builds for the CPU alone carry a local version that other indexes do not have.
-    lock = settings.ROOT / "requirements.lock"
-    lock.write_text(HEADER + re.sub(r"\+cpu$", "", pins, flags=re.MULTILINE))
-    print(f"{pins.count('==')} versions are in requirements.lock.")
-    return 0
+        # Builds for the CPU alone carry a local version that other indexes do not have.
+        return re.sub(r"\+cpu$", "", output.read_text(), flags=re.MULTILINE).split()
 
 
 if __name__ == "__main__":

@@ -47,17 +47,21 @@ def clean_tree() -> list[str]:
 
 
 def version() -> list[str]:
-    """Whatever names the version names the same, and the change log has it."""
+    """Whatever names the version names the same, and the change log has it, with its date."""
     ours, found = _version(), []
     cited = yaml.safe_load(_read("CITATION.cff") or "{}").get("version")
     if cited != ours:
         found.append(f"pyproject.toml says {ours}, CITATION.cff says {cited}")
     if f"Version {ours}" not in _read("book/index.md"):
         found.append(f"book/index.md does not say Version {ours}")
-    heads = re.findall(r"^## +\[?v?([^\s\],]+)", _read("CHANGELOG.md"), re.MULTILINE)
-    if not heads or heads[0] != ours:
-        first = f"begins with {heads[0]}" if heads else "has no versions"
+    if f'__version__ = "{ours}"' not in _read("tree_world/__init__.py"):
+        found.append(f"tree_world/__init__.py does not say that __version__ is {ours}")
+    head = re.search(r"^## +\[?v?([^\s\],]+)(.*)", _read("CHANGELOG.md"), re.MULTILINE)
+    if not head or head[1] != ours:
+        first = f"begins with {head[1]}" if head else "has no versions"
         found.append(f"CHANGELOG.md {first}, and not with ## {ours}")
+    elif not re.search(r"\d{4}-\d\d-\d\d", head[2]):
+        found.append(f"CHANGELOG.md does not say on which day {ours} is released")
     return found
 
 
@@ -74,12 +78,16 @@ def tests() -> list[str]:
 
 
 def studies() -> list[str]:
-    """Each stored study says by what code it was made, and its short form agrees with it."""
-    found = [
-        f"{study.study} does not say by which commit it was made"
-        for study in origins.stored(settings.ROOT)
-        if not study.commit
-    ]
+    """Each stored study was made by a commit of this history, and its short form agrees."""
+    found = []
+    for study in origins.stored(settings.ROOT):
+        if not study.commit:
+            found.append(f"{study.study} does not say by which commit it was made")
+        elif not _git("merge-base", study.commit, "HEAD").startswith(study.commit):
+            found.append(
+                f"{study.study} was made at {study.commit}, which is no commit of this history: "
+                "run it again (parts of the same code are kept)"
+            )
     command = [sys.executable, "-m", "benchmarks", "--short"]
     if subprocess.run(command, cwd=settings.ROOT, check=False).returncode != 0:
         found.append("a short form does not agree with what is stored (see above): study it anew")

@@ -25,10 +25,12 @@ STAMP = settings.CACHE / "tested"
 
 PYTEST = [
     *(sys.executable, "-m", "pytest", "--no-header", f"--junitxml={REPORT}"),
-    *("-p", "tools.nbval_tolerance", "--nbval"),
+    *("-p", "tools.checks.nbval_tolerance", "--nbval"),
     # Two at a time, each file in one process: the cells of a notebook share a kernel.
     *("--numprocesses=2", "--dist=loadfile"),
-    *(f"--nbval-cell-timeout={settings.CELL_TIMEOUT_SECONDS}", "tests", "book/notebooks"),
+    # What takes longest comes first: the notebooks, and then as `tests/conftest.py` sorts.
+    *("--no-loadscope-reorder", f"--nbval-cell-timeout={settings.CELL_TIMEOUT_SECONDS}"),
+    *("book/notebooks", "tests"),
 ]
 STEPS = {
     "format": ["ruff", "format", "--check", "--quiet", "."],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -21,6 +22,7 @@ from tools import myst
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
 NOTEBOOKS = BOOK / "notebooks"
+LOCKS = ROOT / "requirements"
 THEME = BOOK / "_theme"
 BINDINGS = Path(__file__).with_name("bindings.py")
 BUILD = ROOT / "_build"
@@ -40,7 +42,7 @@ SITE_DPI = 160
 
 
 # What lies in the folder of the chapters and is not read by their cells.
-_NOT_READ_FOLDERS = {"notebooks", "reference"}
+_NOT_READ_FOLDERS = {"notebooks", "reference", "_theme", "_build", "__pycache__"}
 _NOT_READ_ENDINGS = (".md", ".bib")
 _NOT_READ_NAMES = {"preview.webp"}
 
@@ -68,7 +70,11 @@ def pages(root: Path | None = None) -> list[Path]:
 
 def computes(path: Path) -> bool:
     """Whether a page has code cells or computed numbers."""
-    text = path.read_text()
+    return _computes(path.read_text())
+
+
+@functools.lru_cache(maxsize=64)  # for tests, which ask again and again
+def _computes(text: str) -> bool:
     if "code-cell" not in text and "{eval}" not in text:
         return False
     chapter = myst.read(text)
@@ -81,8 +87,8 @@ def library_digest(root: Path = ROOT) -> str:
     Parameters
     ----------
     root : pathlib.Path
-        The folder that holds ``tree_world``, ``benchmarks/results``, ``requirements.lock`` and
-        ``book``, in which chapters may have files beside them.
+        The folder that holds ``tree_world``, ``benchmarks/results``, ``requirements/book.lock``
+        and ``book``, in which chapters may have files beside them.
 
     Returns
     -------
@@ -98,7 +104,8 @@ def library_digest(root: Path = ROOT) -> str:
     )
     # Chapters draw what the benchmarks wrote down.
     results = sorted((root / "benchmarks" / "results").glob("*.json"))
-    for path in [*files, *results, root / "requirements.lock", *_beside_chapters(root / "book")]:
+    lock = root / "requirements" / "book.lock"
+    for path in [*files, *results, lock, *_beside_chapters(root / "book")]:
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
@@ -109,9 +116,7 @@ def _beside_chapters(book: Path) -> list[Path]:
     found = []
     for folder, folders, names in os.walk(book):
         folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(("_", ".")) and name not in _NOT_READ_FOLDERS
+            name for name in folders if not name.startswith(".") and name not in _NOT_READ_FOLDERS
         ]
         found += [Path(folder) / name for name in names if _is_read(name)]
     return sorted(found)
@@ -176,8 +181,8 @@ def kernel_environment() -> dict[str, str]:
     (jupyter / "jupyter_server_config.json").write_text(json.dumps(server))
     quiet = {"IPKernelApp": {"log_level": logging.ERROR}}
     (startup.parent / "ipython_kernel_config.json").write_text(json.dumps(quiet))
-    for name in ("cell_time_limit.py", "cell_times.py", "cell_log.py", "dark_figures.py"):
-        (startup / name).write_text(Path(__file__).with_name(name).read_text())
+    for path in (Path(__file__).parent / "kernel").glob("[a-z]*.py"):
+        (startup / path.name).write_text(path.read_text())
     environment = {
         **os.environ,
         "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -209,6 +214,7 @@ def site_environment() -> dict[str, str]:
         "TREE_WORLD_CELL_LOG": str(CACHE / "cell-log.txt"),
         "BOOK_ROOT": str(ROOT),
         "BOOK_CACHE": str(CACHE),
+        "BOOK_CONTENT": str(ROOT / "_build" / "site"),  # where the engine writes that runs in ROOT
         "BOOK_MOVED": json.dumps(moved()),
         "BOOK_BINDINGS": json.dumps([sys.executable, str(BINDINGS)]),
         "BOOK_COLOPHON": json.dumps(colophon()),

@@ -1,8 +1,8 @@
 """Figures for the dark: the same figure, drawn on dark paper.
 
-What colours mean stays as it is: hue says which smell, strength says how much, paper means nothing,
-hatching means unknown. Only paper, ink and what lies between them change. A picture turned over dot
-by dot would show other hues, and weak smells as strong ones.
+What colours mean stays as it is: like smells mostly have like hues, strength says how much, paper
+means nothing, hatching means unknown. Only paper, ink and what lies between them change. A picture
+turned over dot by dot would show other hues, and weak smells as strong ones.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ import safetensors.torch
 import torch
 
 from tree_world.files import write_atomically
+from tree_world.precision import without_autocast
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 """Name of the packaged model: 384 dimensions, installed with this package."""
@@ -51,6 +52,7 @@ def default_cache_dir() -> Path:
     return Path(chosen or platformdirs.user_cache_dir("tree-world")).expanduser()
 
 
+@without_autocast  # or the words would be kept in half precision
 @torch.inference_mode(False)  # what a caller keeps outlives the mode in which it was made
 def embed_text_sentence_transformers(
     texts: str | Sequence[str],

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.stats
+import torch
 
-from tree_world.validation import whole_number
+from tree_world.validation import WrongKind, as_numbers, real_number, whole_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -51,7 +52,7 @@ def claim(text: str, holds: Any, margin: Any = None) -> None:
     if not isinstance(text, str) or not text.strip():
         raise TypeError(f"a claim is a sentence, but its text is {text!r}")
     truth = np.asarray(holds)
-    if truth.dtype != bool or truth.size != 1:
+    if truth.dtype != bool or truth.size != 1 or np.ma.is_masked(holds):
         raise TypeError(
             f"{text!r} must be one bool, not {type(holds).__name__} of {truth.dtype} and shape "
             f"{truth.shape}. Reduce it with .all() or .any()"
@@ -120,9 +121,7 @@ def mean_with_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
     >>> print(mean_with_interval([1.0, 2.0, 3.0]))
     2 ± 2.48
     """
-    array = _finite_vector(values)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie strictly between 0 and 1, not {confidence}.")
+    array, confidence = _finite_vector(values), _share("confidence", confidence)
     half = scipy.stats.t.ppf((1 + confidence) / 2, len(array) - 1) * scipy.stats.sem(array)
     mean = float(array.mean())
     return Estimate(mean, mean - float(half), mean + float(half), len(array))
@@ -153,7 +152,7 @@ def paired_difference(values: ArrayLike, baseline: ArrayLike, confidence: float 
     >>> print(paired_difference([3.0, 5.0, 4.0], [1.0, 2.0, 3.0]))
     2 ± 2.48
     """
-    first, second = _finite_vector(values), _finite_vector(baseline)
+    first, second = _finite_vector(values), _finite_vector(baseline, "baseline")
     if len(first) != len(second):
         raise ValueError(
             "paired values need one entry for each seed in both arrays, but "
@@ -206,8 +205,11 @@ def survival_curve(
     ValueError
         If the shapes differ, a lifetime is negative, or `confidence` is not in (0, 1).
     """
-    steps = _finite_vector(lifetimes)
-    ended = np.asarray(died, dtype=bool)
+    steps, confidence = _finite_vector(lifetimes, "lifetimes"), _share("confidence", confidence)
+    ended = _numbers(died, "died")
+    if not np.isin(ended, (0, 1)).all():
+        raise WrongKind("died must hold a truth value for each life, but there are others.")
+    ended = ended == 1
     if ended.shape != steps.shape:
         raise ValueError(
             "lifetimes and died must have one entry for each life, but their shapes are "
@@ -215,8 +217,6 @@ def survival_curve(
         )
     if (steps < 0).any():
         raise ValueError(f"lifetimes must not be negative, but {steps.min():g} was given.")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie strictly between 0 and 1, not {confidence}.")
     data = scipy.stats.CensoredData(uncensored=steps[ended], right=steps[~ended])
     survival = scipy.stats.ecdf(data).sf
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -236,8 +236,20 @@ def survival_curve(
     )
 
 
-def _finite_vector(values: ArrayLike) -> np.ndarray:
-    array = np.asarray(values, dtype=np.float64)
+def _share(name: str, value: Any) -> float:
+    number = real_number(name, value)
+    if not 0 < number < 1:
+        raise ValueError(f"{name} must lie strictly between 0 and 1, not {number}.")
+    return number
+
+
+def _numbers(values: ArrayLike, name: str) -> np.ndarray:
+    """Numbers of any kind, also tensors with gradients, in double precision."""
+    return np.asarray(as_numbers(values, name, torch.float64).detach().numpy())
+
+
+def _finite_vector(values: ArrayLike, name: str = "values") -> np.ndarray:
+    array = _numbers(values, name)
     if array.ndim != 1 or len(array) < 2:
         raise ValueError(
             "an interval needs a vector of at least two values, one for each seed, but an array "
@@ -245,7 +257,7 @@ def _finite_vector(values: ArrayLike) -> np.ndarray:
         )
     if not np.isfinite(array).all():
         raise ValueError(
-            f"values must be finite, but value {int(np.argmin(np.isfinite(array)))} is not."
+            f"{name} must be finite, but value {int(np.argmin(np.isfinite(array)))} is not."
         )
     return array
 
@@ -303,7 +315,7 @@ def reliability(forecast: ArrayLike, outcome: ArrayLike, num_bins: int = 10) -> 
     >>> reliability([0.75, 0.75, 0.25, 0.25], [1, 1, 0, 0]).expected_calibration_error
     0.25
     """
-    given, happened = (np.asarray(values, dtype=np.float64) for values in (forecast, outcome))
+    given, happened = _numbers(forecast, "forecast"), _numbers(outcome, "outcome")
     if given.ndim != 1 or given.shape != happened.shape or len(given) == 0:
         raise ValueError(
             "forecast and outcome must be vectors of one length, but have shapes "

@@ -51,7 +51,10 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
         If the file cannot be written; what was there before is still there then, unless all that
         failed was to wait until the disk had noted the new name.
     """
-    path = path.resolve()
+    try:
+        path = path.resolve()
+    except RuntimeError as error:  # links that lead to each other, before Python 3.13
+        raise OSError(f"{path.name} cannot be written: {error}.") from error
     temporary = path.with_name(f"{path.stem}{secrets.token_hex(6)}.tmp")
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)

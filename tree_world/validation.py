@@ -230,6 +230,8 @@ def as_numbers(
     """
     if not isinstance(values, torch.Tensor):
         values = _as_tensor(values, name)
+    if values.dtype == torch.bool and values.ndim == 0:
+        raise WrongKind(f"{name} must be numbers, but {bool(values)} was given. {_TAKEN}")
     if values.is_complex():
         raise WrongKind(
             f"{name} must be real numbers, but complex ones were given. Give their real part, or "
@@ -435,10 +437,13 @@ def as_deviations(
     places = (
         f"for one deviation for each place give shape ({shape[-2]}, 1)" if len(shape) > 1 else ""
     )
-    if deviations.ndim == 1 and len(shape) > 1 and len(deviations) == shape[-2] == shape[-1] > 1:
+    given, last = tuple(deviations.shape), deviations.ndim
+    by_axis = 0 < last < len(shape) and given == tuple(shape[-last:])
+    if by_axis and given == tuple(shape[-last - 1 : -1]) and deviations.numel() > 1:
         raise ValueError(
-            f"{name} of shape {tuple(deviations.shape)} could be meant for the {shape[-2]} places "
-            f"or for the {shape[-1]} axes: {places}, for one for each axis (1, {shape[-1]})."
+            f"{name} of shape {given} could be meant for the {shape[-2]} places or for the "
+            f"{shape[-1]} axes: for one deviation for each place give shape {(*given, 1)}, for one "
+            f"for each axis {(1, *given)}."
         )
     try:
         expanded = deviations.expand(shape)

@@ -171,7 +171,7 @@ async function cellTimes() {
   return new Map(lines.filter(Boolean).map((line) => [line.split(" ")[0], Number(line.split(" ")[1])]));
 }
 
-/** Seconds by code node. A cell is known by all code up to it, as `tools/cell_times.py` says. */
+/** Seconds by code node. A cell is known by all code up to it, as `tools/kernel/cell_times.py` says. */
 function timesOfPage(data, times) {
   const digest = createHash("sha256");
   const seconds = new Map();

@@ -1,8 +1,7 @@
 // Pages and places that have moved: who follows an old address is led to the new one, from disk and without a server.
 // BOOK_MOVED holds the table as JSON, from `moved.yml` beside `myst.yml`: old address to new address, as "page" or
 // "page#place". A place of a page that is gone is looked for on the page that came for it.
-import { escape } from "./page.mjs";
-import { pageAddress } from "./render.mjs";
+import { escape, pageAddress } from "./render/index.mjs";
 
 const parts = (address) => ({ slug: address.split("#")[0], place: address.split("#")[1] ?? "" });
 const addressOf = ({ slug, place }, prefix) => pageAddress(slug, { prefix }) + (place ? `#${place}` : "");

@@ -4,9 +4,8 @@ import { toString } from "hast-util-to-string";
 import { h } from "hastscript";
 import { downloads, visit } from "./book.mjs";
 import { movedPlaces } from "./moved.mjs";
-import { duration, pageAddress, render, sanitizeHtml } from "./render.mjs";
+import { duration, escape, pageAddress, render, sanitizeHtml } from "./render/index.mjs";
 
-export const escape = (value) => String(value ?? "").replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 const html = (tree) => toHtml(tree, { allowDangerousHtml: true });
 
 // --- contents ------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 // What the reader's search looks through: every section of the book, as text.
-import { pageAddress } from "./render.mjs";
+import { pageAddress } from "./render/index.mjs";
 
 /** A script that sets a variable, as pages that are opened from disk may not fetch anything. */
 export function searchIndex(book) {

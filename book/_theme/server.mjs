@@ -1,6 +1,6 @@
 // The server of the theme, for authors: the engine starts it, keeps it, and tells open pages to reload.
 // It serves the content itself on CONTENT_CDN_PORT.
-import { readFile } from "node:fs/promises";
+import { readFile, readdir, stat } from "node:fs/promises";
 import http from "node:http";
 import path from "node:path";
 import { downloads, NotFound, openBook } from "./book.mjs";
@@ -8,17 +8,43 @@ import { movedPages } from "./moved.mjs";
 import { errorPage, numbersAddress, numbersScript, page } from "./page.mjs";
 import { searchIndex } from "./search.mjs";
 
-const { HOST = "localhost", PORT = "3000", CONTENT_CDN_PORT = "3100" } = process.env;
+const { HOST = "localhost", PORT = "3000", CONTENT_CDN_PORT = "3100", BOOK_CONTENT, TREE_WORLD_CELL_TIMES } = process.env;
 const content = `http://localhost:${CONTENT_CDN_PORT}`;
 const types = {
   ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png", ".webp": "image/webp",
   ".jpg": "image/jpeg", ".gif": "image/gif", ".woff2": "font/woff2", ".json": "application/json", ".md": "text/markdown",
 };
 
+/** What the engine has written last, as text: it changes whenever the book does. */
+async function stateOfContent() {
+  const folder = path.join(BOOK_CONTENT, "content");
+  const files = [path.join(BOOK_CONTENT, "config.json"), ...(await readdir(folder)).sort().map((name) => path.join(folder, name))];
+  const stamps = files.map(async (file) => {
+    const { mtimeMs, size } = await stat(file);
+    return `${file} ${mtimeMs} ${size}`;
+  });
+  const times = TREE_WORLD_CELL_TIMES && stat(TREE_WORLD_CELL_TIMES).then(({ mtimeMs }) => mtimeMs, () => "");
+  return (await Promise.all([...stamps, times])).join("\n");
+}
+
+const kept = { state: null, book: null };
+
+/** The book, opened anew only when the engine has written something since. */
+async function currentBook() {
+  const state = BOOK_CONTENT ? await stateOfContent().catch(() => null) : null;
+  if (state === null) return openBook(content);
+  if (state !== kept.state) {
+    const book = openBook(content);
+    Object.assign(kept, { state, book });
+    book.catch(() => { if (kept.book === book) kept.state = null; });
+  }
+  return kept.book;
+}
+
 async function answer(pathname) {
-  if (pathname === "/assets/search-index.js") return searchIndex(await openBook(content));
+  if (pathname === "/assets/search-index.js") return searchIndex(await currentBook());
   if (pathname.startsWith("/assets/numbers/")) {
-    const data = [...(await openBook(content)).pages.values()].find(({ slug }) => pathname === `/${numbersAddress(slug)}`);
+    const data = [...(await currentBook()).pages.values()].find(({ slug }) => pathname === `/${numbersAddress(slug)}`);
     if (!data) throw new NotFound(`There is no ${pathname}.`);
     return numbersScript(data);
   }
@@ -28,7 +54,7 @@ async function answer(pathname) {
     if (!file.startsWith(folder + path.sep)) throw new NotFound(`There is no ${pathname}.`);
     return readFile(file).catch(() => { throw new NotFound(`There is no ${pathname}.`); });
   }
-  const book = await openBook(content);
+  const book = await currentBook();
   if (pathname.startsWith("/build/")) {
     const where = pathname.slice("/build".length);
     if (!/^\/[^/\\]+$/.test(where)) throw new NotFound(`There is no ${pathname}.`);

@@ -70,14 +70,21 @@ def specimen(tmp_path_factory):
         return settings.SITE
 
 
+@pytest.fixture(scope="session")
+def theme_assets():
+    """Fill the theme's ``public`` folder once for all builds."""
+    build.theme_assets()
+
+
 @pytest.fixture
-def small_project(tmp_path):
+def small_project(tmp_path, theme_assets):
     """A book of one chapter, ``chapter.md``, to be broken by the test; with the settings' patch."""
     (tmp_path / "myst.yml").write_text(
         "version: 1\nproject:\n  title: Small\n  toc:\n    - file: chapter.md\n"
         "site:\n  template: THEME\n"
     )
     with project(tmp_path) as patch:
+        patch.setattr(build, "theme_assets", lambda: None)
         yield tmp_path, patch
 
 

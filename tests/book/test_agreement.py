@@ -5,7 +5,8 @@ import json
 import nbformat
 import pytest
 
-from tools import agreement, build, notebooks, settings
+from tools import build, notebooks, settings
+from tools.checks import agreement
 
 CHAPTER = """\
 ---
@@ -64,7 +65,8 @@ def test_files_beside_a_chapter_reach_site_and_notebook(small_project):
     source, data = folder / "book" / "01-one.md", folder / "book" / "data.csv"
     source.write_text(CHAPTER)
     path = folder / "book" / "notebooks" / "01-one.ipynb"
-    (folder / "requirements.lock").write_text("")
+    (folder / "requirements").mkdir()
+    (folder / "requirements" / "book.lock").write_text("")
     digest = settings.library_digest
     patch.setattr(settings, "library_digest", lambda: digest(folder))
     patch.setattr(settings, "chapters", lambda: [source])

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from tools import check_site, myst, settings
+from tools import myst, settings
+from tools.checks import check_site
 
 FIRST = """<!doctype html><html lang="en"><head><title>First</title>
 <link rel="stylesheet" href="assets/style.css"><script src="assets/script.js"></script>

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from tools import claims, settings
+from tools import settings
+from tools.checks import claims
 from tools.myst import ChapterError
 
 CHAPTER = """\

@@ -27,10 +27,23 @@ PAGES = {
         FRONT + CELL % "x = 1\ny = (",
         "syntax.md, line 10, code cell 0 (y = (): SyntaxError: incomplete input. Mend",
     ),
+    "bare.md": (
+        FRONT + CELL % "raise ValueError",
+        "bare.md, line 9, code cell 0 (raise ValueError): ValueError. Mend",
+    ),
+    "coloured.md": (
+        FRONT + CELL % "raise ValueError('\\x1b[31mtoo\\x1b[0m\\nlong')",
+        "coloured.md, line 9, code cell 0 (raise ValueError('\\x1b[31mtoo\\x1b[0m\\nlong')): "
+        "ValueError: too long. Mend",
+    ),
     "module.md": (
         FRONT + CELL % ":tags: [hide-input]\nimport nothing_such",
         "module.md, line 10, code cell 0 (import nothing_such): ModuleNotFoundError: No module "
         "named 'nothing_such'. Is it spelt so",
+    ),
+    "dead.md": (
+        FRONT + CELL % "import os; os._exit(1)",
+        "dead.md, line 8, code cell 0 (import os; os._exit(1)): the kernel died",
     ),
     "expected.md": (
         FRONT + CELL % ":tags: [raises-exception]\n1 / 0",
@@ -62,6 +75,13 @@ def test_what_fails_in_cells_and_sentences_is_told_by_its_place(small_project):
     assert len(lines) == len(expected), lines
     for message in expected:
         assert [line for line in lines if line.startswith(message)], message
+
+
+def test_a_kernel_that_dies_in_a_sentence_is_told_by_its_place(small_project):
+    folder, _ = small_project
+    (folder / "chapter.md").write_text(FRONT + CELL % "import os" + "It is {eval}`os._exit(1)`.\n")
+    (line,) = told(folder)
+    assert line.startswith("chapter.md, line 12: os._exit(1) failed: the kernel died")
 
 
 def test_what_the_engine_says_of_itself_is_left_out():

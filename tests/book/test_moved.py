@@ -3,7 +3,8 @@
 import pytest
 
 from tests.book.conftest import DESK
-from tools import build, check_site, settings
+from tools import build, settings
+from tools.checks import check_site
 
 
 @pytest.fixture

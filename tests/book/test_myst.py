@@ -5,7 +5,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tools import check_site, myst, settings
+from tools import myst, settings
+from tools.checks import check_site
 
 SPECIMEN = Path(__file__).with_name("specimen")
 

@@ -1,12 +1,15 @@
 """A stored output that is wrong makes the check of the notebooks fail, and a rounding does not."""
 
 import base64
+import collections
 import copy
+import dataclasses
 import io
 import math
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 
 import nbformat
 import numpy as np
@@ -15,8 +18,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from tools import computed, myst, nbval_tolerance, notebooks, settings
-from tools.nbval_tolerance import compare_outputs, compare_pictures, compare_text
+from tools import computed, myst, notebooks, settings
+from tools.checks import nbval_tolerance
+from tools.checks.nbval_tolerance import compare_outputs, compare_pictures, compare_text
 
 CHAPTER = """\
 ---
@@ -27,14 +31,13 @@ kernelspec:
 ---
 
 ```{code-cell} python
-from tree_world import plotting
-from tree_world.simulation import SimpleSensor
+import math  # and not the library, for which each kernel would take some seconds
 
-plotting.use_book_style()
+import matplotlib.pyplot as plt
 ```
 
 ```{code-cell} python
-print(f"the deviation is {SimpleSensor().diffusion_time ** 0.5:.6f} metres")
+print(f"the deviation is {math.sqrt(2171.47):.6f} metres")
 ```
 
 ```{code-cell} python
@@ -42,7 +45,7 @@ print("apples are edible")
 ```
 
 ```{code-cell} python
-plotting.plot_kernel_profile(SimpleSensor());
+plt.plot([0, 3, 1, 2]);
 ```
 
 ```{code-cell} python
@@ -65,29 +68,6 @@ def executed(tmp_path_factory):
     return nbformat.read(folder / "small.ipynb", as_version=4)
 
 
-def check(notebook, path):
-    """Run nbval with the plugin on a notebook; the cells that failed, and what was printed."""
-    nbformat.write(notebook, path)
-    command = [sys.executable, "-m", "pytest", "-p", "tools.nbval_tolerance", "--nbval", "-q"]
-    result = subprocess.run(
-        [*command, "-p", "no:cacheprovider", "--color=no", str(path)],
-        cwd=settings.ROOT,
-        env=settings.kernel_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    failed = re.findall(r"^FAILED .*::Cell (\d+)", result.stdout, re.MULTILINE)
-    any_failed = failed or failed_values(result.stdout)
-    assert result.returncode == (1 if any_failed else 0), result.stdout + result.stderr
-    return [int(number) for number in failed], result.stdout
-
-
-def failed_values(printed):
-    """Items of values that failed, by the cell they come after."""
-    return re.findall(r"^FAILED .*::(Values after Cell \d+)", printed, re.MULTILINE)
-
-
 def with_patch(data, size=40, shade=0):
     """The same picture with a small dark square in it."""
     image = Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")
@@ -97,21 +77,18 @@ def with_patch(data, size=40, shade=0):
         return base64.b64encode(file.getvalue()).decode()
 
 
-def test_a_small_difference_passes(executed, tmp_path):
-    notebook = copy.deepcopy(executed)
+# What is done to the notebook, by names of files.
+
+
+def slightly_other(notebook):
     stream = notebook.cells[1].outputs[0]
     assert "46.599" in stream.text
     stream.text = stream.text.replace("46.599", "46.601")
     picture = notebook.cells[3].outputs[0].data
     picture["image/png"] = with_patch(picture["image/png"], size=2)
-    failed, printed = check(notebook, tmp_path / "small.ipynb")
-    assert failed == [], printed
 
 
-def test_whatever_is_stored_wrong_fails_and_is_named(executed, tmp_path):
-    """A number, a word, a picture, and values in prose: by cell, or by line and expression."""
-    (tmp_path / "small.md").write_text(CHAPTER)
-    notebook = copy.deepcopy(executed)
+def stored_wrong(notebook):
     notebook.cells[1].outputs[0].text = "the deviation is 47.065 metres\n"  # by one per cent
     notebook.cells[2].outputs[0].text = "apples are poisonous\n"
     picture = notebook.cells[3].outputs[0].data
@@ -122,62 +99,132 @@ def test_whatever_is_stored_wrong_fails_and_is_named(executed, tmp_path):
     ]
     values[0].result.data["text/plain"] = "35"
     values[1].result.data["text/plain"] = "'4.21e-07'"
-    failed, printed = check(notebook, tmp_path / "small.ipynb")
-    assert failed == [1, 2, 3], printed
-    assert re.search(
-        r"number 47\.065 became 46\.59\d+, more than the tolerance of 0\.001 relative", printed
-    )
-    assert "'apples are poisonous\\n' became 'apples are edible\\n'" in printed
-    assert re.search(r"a picture differs by \d+\.\d+ \(RMS of 0 to 255\), tolerance 2", printed)
-    for cell in (1, 2, 3):
-        assert f"Cell {cell}" in printed
-    assert "print(f&quot;the deviation" in printed or 'print(f"the deviation' in printed
-    assert failed_values(printed) == ["Values after Cell 4"]
-    line = next(n for n, words in enumerate(CHAPTER.split("\n"), 1) if words.startswith("Within"))
-    assert f"small.md, line {line}, threshold: 35 became 25: number 35 became 25" in printed
-    assert f"line {line}, f\"{{tiny:.2e}}\": '4.21e-07' became '3.21e-07'" in printed
-    assert "2.5'" not in printed.partition("FAILURES")[2]
 
 
-def test_an_output_that_depends_on_the_processor_is_run_and_not_compared(executed, tmp_path):
-    notebook = copy.deepcopy(executed)
+def not_compared(notebook):
     notebook.cells[1].source += "\n# NBVAL_IGNORE_OUTPUT"
     notebook.cells[1].outputs[0].text = "the deviation is 47.065 metres\n"
     notebook.cells[2].source = "# NBVAL_IGNORE_OUTPUT\nraise ValueError('it does not hold')"
     notebook.cells[3].source = "raise ValueError('it is not run')"
     notebook.cells[3].metadata.tags = ["skip-execution"]
-    failed, printed = check(notebook, tmp_path / "small.ipynb")
-    assert failed == [2], printed
-    assert "1 skipped" in printed
 
 
-def test_code_behind_a_value_that_changed_fails(executed, tmp_path):
-    """So do an expression that raises, and one whose value is not stored."""
-    notebook = copy.deepcopy(executed)
+def other_code(notebook):
     notebook.cells[4].source = notebook.cells[4].source.replace("25", "26")
     last = notebook.cells[-1]
     last.metadata.user_expressions.pop(1)
     last.source = last.source.replace("25 metres.", "25 metres, {eval}`nowhere`.")
-    failed, printed = check(notebook, tmp_path / "small.ipynb")
-    assert failed == []
-    assert failed_values(printed) == ["Values after Cell 4"]
+
+
+def dead(notebook):
+    notebook.cells[0].source = "import os; os._exit(1)"
+
+
+CHANGES = (slightly_other, stored_wrong, not_compared, other_code, dead)
+
+
+@dataclasses.dataclass
+class Checked:
+    """What came of one notebook."""
+
+    items: int = 0
+    failed: list = dataclasses.field(default_factory=list)
+    values: list = dataclasses.field(default_factory=list)
+    skipped: int = 0
+    printed: str = ""
+
+
+@pytest.fixture(scope="module")
+def checked(executed, tmp_path_factory):
+    """Run nbval with the plugin, once, on all these notebooks: what came of each, by its change."""
+    folder = tmp_path_factory.mktemp("checked")
+    for change in CHANGES:
+        notebook = copy.deepcopy(executed)
+        change(notebook)
+        nbformat.write(notebook, folder / f"{change.__name__}.ipynb")
+        (folder / f"{change.__name__}.md").write_text(CHAPTER)
+    plugin = "tools.checks.nbval_tolerance"
+    command = [sys.executable, "-m", "pytest", "-p", plugin, "--nbval", "-q"]
+    result = subprocess.run(
+        [*command, "-p", "no:cacheprovider", "--color=no", f"--junitxml={folder / 'xml'}", folder],
+        cwd=settings.ROOT,
+        env=settings.kernel_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1, result.stdout + result.stderr
+    found = collections.defaultdict(Checked)
+    for case in ElementTree.parse(folder / "xml").iter("testcase"):
+        one = found[case.get("classname").split(".")[-2]]
+        one.items += 1
+        one.skipped += case.find("skipped") is not None
+        failure = case.find("failure")
+        if failure is None:
+            continue
+        one.printed += f"{case.get('name')}\n{failure.text}\n"
+        cell = re.fullmatch(r"Cell (\d+)", case.get("name"))
+        if cell:
+            one.failed.append(int(cell[1]))
+        else:
+            one.values.append(case.get("name"))
+    assert {one.items for one in found.values()} == {6}  # five cells, and the values
+    return {change: found[change.__name__] for change in CHANGES}
+
+
+def test_a_small_difference_passes(checked):
+    assert checked[slightly_other] == Checked(items=6)
+
+
+def test_whatever_is_stored_wrong_fails_and_is_named(checked):
+    """A number, a word, a picture, and values in prose: by cell, or by line and expression."""
+    found = checked[stored_wrong]
+    assert found.failed == [1, 2, 3], found.printed
+    assert re.search(
+        r"number 47\.065 became 46\.59\d+, more than the tolerance of 0\.001 relative",
+        found.printed,
+    )
+    assert "'apples are poisonous\\n' became 'apples are edible\\n'" in found.printed
+    assert re.search(
+        r"a picture differs by \d+\.\d+ \(RMS of 0 to 255\), tolerance 2", found.printed
+    )
+    for cell in (1, 2, 3):
+        assert f"Cell {cell}" in found.printed
+    assert 'print(f"the deviation' in found.printed
+    assert found.values == ["Values after Cell 4 (5)"]
+    line = next(n for n, words in enumerate(CHAPTER.split("\n"), 1) if words.startswith("Within"))
+    said = f"stored_wrong.md, line {line}, threshold: 35 became 25: number 35 became 25"
+    assert said in found.printed
+    assert f"line {line}, f\"{{tiny:.2e}}\": '4.21e-07' became '3.21e-07'" in found.printed
+    assert "2.5'" not in found.printed
+
+
+def test_an_output_that_depends_on_the_processor_is_run_and_not_compared(checked):
+    found = checked[not_compared]
+    assert found.failed == [2], found.printed
+    assert found.skipped == 1
+
+
+def test_code_behind_a_value_that_changed_fails(checked):
+    """So do an expression that raises, and one whose value is not stored."""
+    found = checked[other_code]
+    assert found.failed == []
+    assert found.values == ["Values after Cell 4 (5)"]
     for fault in (
         "threshold: 25 became 26",
         'f"{tiny:.2e}": no value is stored. Run: make notebooks',
         "nowhere failed: NameError: name 'nowhere' is not defined",
         "'25 metres' was typed, but threshold is '26 metres'",
     ):
-        assert fault in printed
+        assert fault in found.printed
 
 
-def test_a_kernel_that_dies_is_told_once_and_nothing_hangs(executed, tmp_path):
-    notebook = copy.deepcopy(executed)
-    notebook.cells[0].source = "import os; os._exit(1)"
-    failed, printed = check(notebook, tmp_path / "small.ipynb")
-    assert failed == [0, 1, 2, 3, 4]
-    assert failed_values(printed) == ["Values after Cell 4"]
-    assert "In this cell the kernel died" in printed
-    assert printed.count("Not run, as the kernel died in Cell 0") >= 5
+def test_a_kernel_that_dies_is_told_once_and_nothing_hangs(checked):
+    found = checked[dead]
+    assert found.failed == [0, 1, 2, 3, 4]
+    assert found.values == ["Values after Cell 4 (5)"]
+    assert "In this cell the kernel died" in found.printed
+    assert found.printed.count("Not run, as the kernel died in Cell 0") >= 5
 
 
 @pytest.mark.parametrize("source", settings.chapters(), ids=lambda path: path.stem)

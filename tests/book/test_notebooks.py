@@ -1,5 +1,7 @@
 """Chapters and their notebooks do not drift apart."""
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -7,9 +9,12 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from tools import computed, notebooks, settings
+from tools.checks import nbval_tolerance
 from tools.myst import ChapterError
 
 CHAPTER = """\
@@ -92,7 +97,47 @@ def test_a_reference_notebook_holds_nothing_of_its_time_and_place(chapter):
     assert str(Path.home()) not in outputs
     assert not re.search(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d", outputs), "a time"
     assert "image/webp" not in outputs  # figures for the dark are drawn for the site alone
-    assert path.stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
+def test_a_reference_notebook_is_small(chapter):
+    assert notebook_of(chapter).stat().st_size <= 600_000
+
+
+def picture(colors):
+    file = io.BytesIO()
+    Image.fromarray(colors.astype(np.uint8)).save(file, "png", dpi=(80, 80))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(("across", "mode"), [(15, "P"), (64, "RGB")])
+def test_a_picture_is_kept_in_few_colours_if_that_is_as_good(across, mode):
+    # Dots of so many reds and as many greens, opaque.
+    drawn = np.full((192, 192, 4), 255)
+    drawn[..., :2] = np.random.default_rng(0).integers(across, size=(192, 192, 2)) * 255 / across
+    file = notebooks.slim(picture(drawn))
+    stored = Image.open(io.BytesIO(file))
+    error = np.asarray(stored.convert("RGB")) - drawn[..., :3].astype(float)
+    assert (stored.mode, stored.size) == (mode, (192, 192))
+    assert round(stored.info["dpi"][0]) == 80
+    assert np.sqrt(np.mean(error**2)) <= (notebooks.PALETTE_ERROR if mode == "P" else 0)
+    assert len(file) < len(picture(drawn))
+    drawn[0, 0, 3] = 0  # one dot that one can see through
+    assert notebooks.slim(picture(drawn)) == picture(drawn)
+
+
+def test_a_picture_in_few_colours_leaves_room_for_other_processors():
+    assert 2 * notebooks.PALETTE_ERROR <= nbval_tolerance.PIXEL_TOLERANCE
+
+
+def test_pictures_of_cells_are_kept_small(pair):
+    source, path = pair
+    code = "import matplotlib.pyplot as plt\nplt.scatter(range(99), range(99), c=range(99));"
+    source.write_text(CHAPTER.replace("print(2 + 3)", code))
+    notebooks.update(source, path, "one")
+    (cell,) = (one for one in nbformat.read(path, as_version=4).cells if "outputs" in one)
+    (output,) = cell.outputs
+    assert Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).mode == "P"
 
 
 # --- how they are kept up to date ----------------------------------------------------------------
@@ -310,6 +355,12 @@ def test_values_are_computed_again_when_they_are_new_or_moved(pair):
         ),
         ("x = 25\n", "%nosuchmagic\n", r"line 12, .*nosuchmagic.*UsageError: Line magic function"),
         ("x = 25\n", "x = (\n", r"line 12, .*SyntaxError"),
+        ("x = 25\n", "raise ValueError\n", r"line 12, code cell 0 .*: ValueError\n"),
+        (
+            "x = 25\n",
+            "raise ValueError('\\x1b[31mred\\x1b[0m')\n",
+            r"line 12, .*: ValueError: red\n",
+        ),
     ],
 )
 def test_a_chapter_that_fails_is_named_with_line_and_cause(pair, before, after, message):
@@ -330,6 +381,10 @@ def test_a_chapter_that_fails_is_named_with_line_and_cause(pair, before, after, 
         (
             VALUES[VALUES.index("Before") :],
             "line 1: it has code, but its front matter names no kernel",
+        ),
+        (
+            VALUES.replace("  display_name: Python 3\n", ""),
+            "line 1: it has code, but its front matter names no kernel. Write there",
         ),
         (VALUES.replace("name: python3", "name: julia"), "line 3: the kernel 'julia' is not that"),
         (VALUES.replace("title: Small", "title: [Small"), "the front matter is no YAML"),
@@ -363,6 +418,23 @@ def test_what_engine_and_notebook_would_read_otherwise_is_refused_by_line(pair, 
         notebooks.update(source, path, "one")
     assert "01-small.md, line " in str(caught.value)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("stray", ["\x00", "\x0c", "\x1b", "\x85", "\u2028"])
+def test_what_ends_lines_for_some_tools_only_is_refused(pair, stray):
+    source, _ = pair
+    source.write_text(VALUES.replace("Before all", f"Before{stray}all"))
+    line = VALUES[: VALUES.index("Before all")].count("\n") + 1
+    assert notebooks.refusals(source) == [
+        f"01-small.md, line {line}: it holds the control character U+{ord(stray):04X}. Delete it"
+    ]
+
+
+def test_chapters_may_have_the_line_ends_of_other_systems(pair):
+    source, path = pair
+    source.write_bytes(HEAD.encode().replace(b"\n", b"\r\n") + b"```{code-cell}\r\nprint(7)\r\n```")
+    notebooks.update(source, path, "one")
+    assert printed(path) == ["7\n"]
 
 
 def test_other_fences_are_cells_too(pair):

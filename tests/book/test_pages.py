@@ -10,7 +10,8 @@ import html5lib
 import pytest
 from PIL import Image
 
-from tools import check_site, settings
+from tools import settings
+from tools.checks import check_site
 
 SCRIPT_AND_STYLE = 150_000
 CHAPTER = 400_000

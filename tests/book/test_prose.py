@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools import computed, prose, settings
+from tools import computed, settings
+from tools.checks import prose
 
 TEXT = """\
 ---

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 
@@ -25,7 +26,10 @@ CONTENT = {
 
 
 class Engine(BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
     def do_GET(self):
+        self.asked.append(self.path)
         found = CONTENT.get(self.path)
         self.send_response(200 if found else 404)
         self.end_headers()
@@ -42,13 +46,24 @@ def free_port():
 
 
 @pytest.fixture(scope="module")
-def theme():
+def content(tmp_path_factory):
+    """The folder in which an engine writes what it serves."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "content").mkdir()
+    for name in ("config.json", "content/index.json"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def theme(content):
     """Process and port of the theme's server, beside an engine that has one page."""
     engine = ThreadingHTTPServer(("localhost", 0), Engine)
     threading.Thread(target=engine.serve_forever, daemon=True).start()
     port = free_port()
     environment = settings.site_environment() | {
-        "HOST": "localhost", "PORT": str(port), "CONTENT_CDN_PORT": str(engine.server_port)
+        "HOST": "localhost", "PORT": str(port), "CONTENT_CDN_PORT": str(engine.server_port),
+        "BOOK_CONTENT": str(content),
     }  # fmt: skip
     process = subprocess.Popen(
         ["node", str(settings.THEME / "server.mjs")],
@@ -108,6 +123,35 @@ def test_every_address_has_an_answer(theme, path, status):
     assert process.poll() is None
 
 
+def test_the_book_is_opened_once_a_change(theme, content, monkeypatch):
+    _, port = theme
+
+    def times_opened(*paths):
+        Engine.asked.clear()
+        for path in paths:
+            assert ask(port, path)[0] == 200
+        return Engine.asked.count("/config.json")
+
+    ask(port, "/")
+    addresses = ["/", "/index.html", "/assets/search-index.js"] * 3
+    assert times_opened(*addresses) == 0
+    # Whatever the engine writes: a page, another page, the contents.
+    for name in ("content/index.json", "content/two.json", "config.json"):
+        (content / name).write_text(f"{name} has changed")
+        assert times_opened(*addresses) == 1, name
+    other = {"type": "paragraph", "children": [{"type": "text", "value": "Other words."}]}
+    changed = PAGE | {"mdast": {"type": "root", "children": [other]}}
+    monkeypatch.setitem(CONTENT, "/content/index.json", changed)
+    assert b"Other words." not in ask(port, "/")[1]
+    (content / "content/index.json").write_text("other words")
+    assert b"Other words." in ask(port, "/")[1]
+    # Where nothing can be seen of what it writes, every request looks.
+    (content / "config.json").rename(content / "gone")
+    assert times_opened(*addresses) == len(addresses)
+    (content / "gone").rename(content / "config.json")
+    assert times_opened("/") == 0
+
+
 def test_head_has_no_body(theme):
     _, port = theme
     status, body, answer = ask(port, "/", "HEAD")
@@ -147,8 +191,9 @@ def test_what_is_no_request_does_no_harm(theme, request_):
     assert process.poll() is None
 
 
-def test_without_the_engine_a_page_says_so_and_the_server_lives(theme, monkeypatch):
+def test_without_the_engine_a_page_says_so_and_the_server_lives(theme, content, monkeypatch):
     process, port = theme
+    (content / "content" / "index.json").write_text("another")
     monkeypatch.delitem(CONTENT, "/config.json")
     status, body, _ = ask(port, "/")
     assert status >= 400

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools import build, check_site, settings
+from tools import build, settings
+from tools.checks import check_site
 
 
 @pytest.fixture(scope="module")
@@ -364,11 +365,12 @@ def test_a_figure_that_is_nowhere_stops_the_build(small_project):
 def test_an_expression_that_the_engine_leaves_alone_stops_the_build(small_project):
     folder, _ = small_project
     (folder / "chapter.md").write_text(
-        "---\nkernelspec:\n  name: python3\n---\n# One\n\n```{code-cell} python\n---\n"
+        "---\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n# One\n\n"
+        "```{code-cell} python\n---\n"
         'label: fig-one\ncaption: "It is {eval}`1 + 1`."\n---\nprint(2)\n```\n'
     )
     with pytest.raises(
-        build.BuildError, match="line 10: the engine computes nothing in the caption"
+        build.BuildError, match="line 11: the engine computes nothing in the caption"
     ):
         build.run_engine()
 

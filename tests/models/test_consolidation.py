@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -164,6 +165,20 @@ def test_what_is_out_of_range_is_refused(choices, message):
     with pytest.raises(ValueError, match=message):
         memory.consolidate(**choices)
     assert len(memory) == 1
+
+
+def test_numbers_come_in_any_precision_and_are_whole_where_they_count():
+    source = observations(60)
+    expected = consolidate(source, 12, 25.0, num_steps=2, batch_size=8).observations
+    for twelve, two, eight, distance in (
+        (np.int8(12), np.uint8(2), torch.tensor(8), np.int8(25)),
+        (torch.tensor(12), np.int64(2), np.int16(8), Fraction(25)),
+    ):
+        found = consolidate(source, twelve, distance, num_steps=two, batch_size=eight)
+        assert torch.equal(found.observations.locations, expected.locations)
+    for choices in ({"target_size": True}, {"target_size": 12, "num_steps": 2.0}):
+        with pytest.raises(ValueError, match="must be a whole number of at least 1"):
+            consolidate(source, **choices)
 
 
 def test_an_empty_memory_cannot_be_consolidated():

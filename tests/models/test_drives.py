@@ -3,6 +3,7 @@
 import copy
 import pickle
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
 
+from tests.interrupting import interrupted_at_each_line
 from tree_world.evaluation import reliability
 from tree_world.models import drives
 from tree_world.models.drives import (
@@ -31,6 +33,7 @@ from tree_world.models.drives import (
 )
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 from tree_world.simulation.vocabulary import FRUIT_AMOUNTS
+from tree_world.validation import WrongKind
 
 CONFIG = TreeWorldConfig()
 SMALL = TreeWorldConfig(num_trees=5, tree_ids=CONFIG.tree_ids[:8])
@@ -250,6 +253,48 @@ def test_what_does_not_fit_the_classifier_is_refused():
         calibrate(torch.zeros(2, 3), torch.full((2, 2), 0.5))
 
 
+@pytest.mark.filterwarnings("ignore:there is no best temperature")
+@pytest.mark.parametrize("verb", [fit, calibrate])
+def test_examples_come_in_any_kind_without_loss(verb):
+    senses = np.array([[1.0, 2.0, 3.0], [3.0, 1.0, 0.0]])
+    expected = verb(senses, THIRDS)
+    for kind in (
+        senses.astype(">f8"), senses[::-1][::-1], senses.astype(object),
+        senses.astype(np.longdouble), [torch.tensor(row) for row in senses],
+        np.ma.masked_array(senses), torch.tensor(senses, requires_grad=True),
+    ):  # fmt: skip
+        found = verb(kind, [list(row) for row in THIRDS])
+        weight = getattr(found, "drive_embeddings", None)
+        if weight is None:
+            assert found == expected
+        else:
+            assert torch.equal(weight.weight, expected.drive_embeddings.weight)
+    wrong = (senses + 1j, np.ma.masked_array(senses, mask=senses > 2), [["a"] * 3] * 2, None)
+    for senses in wrong:
+        with pytest.raises(WrongKind, match="senses must be"):
+            verb(senses, THIRDS)
+    with pytest.raises(WrongKind, match="targets must be real numbers"):
+        verb(torch.zeros(2, 3), np.asarray(THIRDS) + 0j)
+
+
+def test_numbers_come_in_any_precision():
+    senses = torch.eye(3)
+    expected = fit_drives(senses, senses, 0.25, 100).drive_embeddings.weight
+    for penalty, steps in ((np.float16(0.25), np.uint8(100)), (Fraction(1, 4), torch.tensor(100))):
+        found = fit_drives(senses, senses, penalty, steps).drive_embeddings.weight
+        assert torch.equal(found, expected)
+    for wrong in (True, "0.25", 1j):
+        with pytest.raises(ValueError, match="penalty must be a real number"):
+            fit_drives(senses, senses, wrong)
+    classifier = DriveClassifier(torch.tensor(3), np.int8(3))
+    assert torch.equal(classifier.search_key(torch.tensor(1)), classifier.search_key("edible"))
+
+
+def test_smells_are_not_in_metres():
+    with pytest.raises(ValueError, match="one number for each of the 3 dimensions of senses"):
+        DriveClassifier(3)([1.0, 2.0])
+
+
 @pytest.mark.parametrize("penalty", [0, -1.0, torch.nan, torch.inf])
 def test_a_wrong_penalty_is_refused(penalty):
     with pytest.raises(ValueError, match="penalty must be positive and finite"):
@@ -446,6 +491,32 @@ def test_where_all_temperatures_fit_alike_nothing_changes():
     with pytest.warns(ConvergenceWarning, match="all drives score alike"):
         assert classifier.calibrate([[1.0, 0.0]], [[1.0, 0.0, 0.0]]) == 1.0
     assert classifier.temperature == 1.0
+
+
+def test_an_interrupted_calibration_was_made_or_not():
+    senses = torch.randn(50, 7, generator=torch.Generator().manual_seed(2))
+
+    wanted = (2 * random_classifier(1).scores(senses)).softmax(-1)
+
+    def calibrate(classifier):
+        classifier.calibrate(senses, wanted)
+
+    found = set()
+    for one in interrupted_at_each_line(lambda: random_classifier(1), calibrate):
+        weight = one.drive_embeddings.weight * one.temperature
+        torch.testing.assert_close(weight, random_classifier(1).drive_embeddings.weight)
+        found.add(round(one.temperature, 3))
+    assert found == {1.0, 0.5}
+
+
+def test_a_failed_fit_leaves_the_estimator_as_it_was(monkeypatch):
+    values = np.random.default_rng(0).normal(size=(40, 3))
+    estimator = DriveEstimator().fit(values, values[:, 0] > 0)
+    before = estimator.predict(values)
+    monkeypatch.setattr(drives, "fit_drives", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        estimator.fit(values, np.arange(40) % 4)
+    np.testing.assert_array_equal(estimator.predict(values), before)
 
 
 def test_the_temperature_goes_with_the_state():

@@ -1,6 +1,7 @@
 """A life that is longer than its memory."""
 
 import math
+import threading
 import warnings
 
 import pytest
@@ -12,6 +13,7 @@ from tree_world.models.forgetting import (
     ForgettingPolicy,
     NothingMayGo,
 )
+from tree_world.models.hot_swap import Task
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.pruning import PruneReport
 
@@ -59,8 +61,8 @@ def test_a_memory_stays_small_without_ever_losing_the_oldest(in_background):
 def test_consolidation_by_policy():
     memory = SpatialMemory(2, DIM, max_memory_size=300)
     policy = ForgettingPolicy(200, 80, method="consolidate", in_background=False)
-    reports, most = live(memory, Forgetter(memory, policy), 450, spread=60.0)
-    assert [report.num_after for report in reports] == [80, 80, 80]
+    reports, most = live(memory, Forgetter(memory, policy), 330, spread=60.0)
+    assert [report.num_after for report in reports] == [80, 80]
     assert most == 200
 
 
@@ -174,6 +176,32 @@ def test_other_errors_say_where_they_come_from(monkeypatch, in_background):
     assert forgetter.step() is None
 
 
+def test_who_is_interrupted_while_waiting_may_wait_again(monkeypatch):
+    memory = SpatialMemory(2, DIM, max_memory_size=100)
+    forgetter = Forgetter(memory, ForgettingPolicy(50, 20))
+    memory.write(torch.rand(50, 2), 5.0, torch.ones(50, DIM))
+    go_on = threading.Event()
+
+    def work(_stop):
+        go_on.wait(60.0)
+        return memory.prune()
+
+    monkeypatch.setattr(memory, "prune_in_background", lambda *_, **__: Task(work))
+    forgetter.step()
+    with monkeypatch.context() as patch:
+        patch.setattr(Task, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            forgetter.finish()
+    assert forgetter.busy
+    go_on.set()
+    assert forgetter.finish().num_kept == len(memory) == 1
+    assert not forgetter.busy
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
@@ -183,6 +211,8 @@ def test_other_errors_say_where_they_come_from(monkeypatch, in_background):
         ({"start_at": 9, "target_size": 5, "last_resort": "hope"}, "last_resort must be one of"),
         ({"start_at": 9, "target_size": 5, "max_error_to_prune": -1.0}, "max_error_to_prune"),
         ({"start_at": 9, "target_size": 5, "match_threshold": 0.0}, "match_threshold must be"),
+        ({"start_at": 9.5, "target_size": 5}, "start_at must be a whole number"),
+        ({"start_at": 9, "target_size": True}, "target_size must be a whole number"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(choices, message):

@@ -281,6 +281,22 @@ def test_an_optimiser_that_was_at_work_is_taken_over_after_an_interrupt():
         assert_sound(memory)
 
 
+@pytest.mark.parametrize("verb", [write_one, delete], ids=named)
+def test_what_pytorch_does_not_count_is_taken_over_after_an_interrupt(verb):
+    line, ended = 0, False
+    while not ended:
+        line += 2
+        memory = made(None)
+        places, sds, _ = memory.parameters()
+        memory.write(*observations(1, seed=8))  # into other tensors
+        places.data.add_(300.0)
+        sds.data.mul_(5.0)
+        ended = Interrupts(line).run(lambda memory=memory: verb(memory))
+        assert bool((memory.memory_locations[0, :-1] > 200.0).all())
+        assert_sound(memory)
+        assert memory._rows[0].greatest_sd == 15.0
+
+
 def test_a_search_that_was_interrupted_is_begun_anew():
     memory = SpatialMemory(2, SENSORY, max_memory_size=400)
     memory.write(*observations(300))

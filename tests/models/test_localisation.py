@@ -1,5 +1,9 @@
 """From a sense to a place: calibrated, better than the nearest sense, and honest."""
 
+import math
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -27,7 +31,7 @@ def test_ten_worlds():
     coverage, ours, nearest, gains = [], [], [], []
     for seed in range(10):
         memory, places, senses = lived(seed)
-        localiser = Localiser(memory)
+        localiser = Localiser(memory, spacing=15.0)  # cells that are fewer by half
         posteriors = [localiser.locate(sense) for sense in senses]
         coverage.append(
             np.mean([localiser.holds(p, x) for p, x in zip(posteriors, places, strict=True)])
@@ -107,6 +111,42 @@ def taught(places, senses, **options):
     return memory
 
 
+def test_numbers_come_in_any_precision_and_mean_the_same():
+    places = around()
+    memory = taught(places, torch.cat([(places / 50).sin(), (places / 50).cos()], dim=-1))
+    expected = Localiser(memory, 25.0, 25.0, 25.0, 0.5, 25.0, row=0)
+    sense, guess = [0.1, 0.2, 0.9, 0.9], [10.0, 20.0]
+    told = expected.locate(sense, guess, [25.0, 25.0])
+    for number in (np.int8(25), np.float16(25), torch.tensor(25.0), Fraction(25), Decimal(25)):
+        half, row = Fraction(1, 2), np.int8(0)
+        found = Localiser(memory, number, number, number, half, number, row=row)
+        assert torch.equal(found.places, expected.places)
+        assert (found.width, found.largest_area) == (expected.width, expected.largest_area)
+        for sd in (number, [number] * 2, np.array([25, 25], dtype=">f8")):
+            again = found.locate(sense, guess, sd)
+            assert torch.equal(again.probabilities, told.probabilities)
+
+
+@pytest.mark.parametrize("name", ["spacing", "match_threshold", "credibility", "largest_area"])
+def test_what_is_no_number_is_refused_by_name(name):
+    memory = taught(around(60), around(60))
+    for wrong in (True, "25", 25j, [1.0, 2.0], math.nan, -1.0, None):
+        if wrong is None and name == "largest_area":
+            continue
+        with pytest.raises(ValueError, match=f"{name} must"):
+            Localiser(memory, **{name: wrong})
+
+
+def test_what_is_no_deviation_of_a_guess_is_refused():
+    localiser = Localiser(taught(around(60), around(60)))
+    for wrong in (0.0, -1.0, math.nan, math.inf, "far", 5j, True,
+                  np.ma.masked_array([5.0, 5.0], mask=[True, False])):  # fmt: skip
+        with pytest.raises(ValueError, match="guess_sd must be"):
+            localiser.locate([0.0, 0.0], [0.0, 0.0], wrong)
+    with pytest.raises(ValueError, match="one number for each of the 2 dimensions of senses"):
+        localiser.locate([0.0, 0.0, 0.0])
+
+
 @pytest.mark.parametrize("sense", [[0.0, 0.0, 0.0], [0.3, -7.1, 1e3], [1e-9, 0.0, 0.0]])
 @pytest.mark.parametrize("order", ["constant", "linear"])
 def test_where_all_smells_alike_all_places_are_equally_probable(sense, order):
@@ -178,11 +218,6 @@ def test_of_a_batch_one_row_is_meant():
     senses = torch.cat([(places / 50).sin(), (places / 50).cos()], dim=-1)
     batch = taught(torch.stack([places, others]), torch.stack([senses, senses]))
     batch.delete(batch.ids[1][200:], row=1)
-    with pytest.raises(ValueError, match="batch of 2: say by row"):
-        Localiser(batch)
-    for row in (2, -1, True, "first"):
-        with pytest.raises(ValueError, match="row must be a whole number from 0 to 1"):
-            Localiser(batch, row=row)
     for row, alone in enumerate(
         (taught(places, senses), taught(others[:200], senses[:200])),
     ):
@@ -235,6 +270,21 @@ def test_a_guess_is_corrected_by_a_sense():
     assert after < 0.6 * before
 
 
+def test_a_sense_far_from_all_leaves_a_guess_its_digits():
+    memory = taught(around(), torch.ones(len(around()), 4))
+    guess, sd = [3.0, -2.0], 5.0
+    localiser = Localiser(memory)
+    expected = (
+        memory.read_location(torch.ones(4), guess, sd),
+        localiser.locate(torch.ones(4), guess, sd),
+    )
+    for far in (1e9, 1e18):
+        found = memory.read_location(far * torch.ones(4), guess, sd)
+        torch.testing.assert_close(found, expected[0])
+        posterior = localiser.locate(far * torch.ones(4), guess, sd)
+        torch.testing.assert_close(posterior.probabilities, expected[1].probabilities)
+
+
 def test_read_location_is_a_weighted_mean():
     memory = SpatialMemory(2, 1)
     memory.write([[0.0, 0.0], [10.0, 0.0]], 1.0, [[0.0], [1.0]])
@@ -248,3 +298,6 @@ def test_read_location_is_a_weighted_mean():
     place, sd = empty.read_location([0.0], [5.0, 1.0], 3.0)
     assert place.tolist() == [5.0, 1.0]
     assert sd.tolist() == [3.0, 3.0]
+    guess = torch.tensor([5.0, 1.0])
+    empty.read_location([0.0], guess, 3.0)[0].zero_()
+    assert guess.tolist() == [5.0, 1.0]

@@ -1,10 +1,9 @@
 """The memory keeps what it should, forgets what it should, and says what it knows."""
 
+import copy
 import math
 import os
-import signal
-import subprocess
-import sys
+import pickle
 import tempfile
 import time
 from fractions import Fraction
@@ -16,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.killing import lives
 from tests.models import oracle
+from tree_world.models.localisation import Localiser
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.read_types import Read, Witnesses
 
@@ -399,13 +400,14 @@ def test_a_projection_needs_enough_senses_and_full_rank():
 
 def test_a_batch_wants_to_know_which_row_is_meant():
     memory = SpatialMemory(2, SENSORY)
-    memory.write(*observations(9, batch=(2,)))
+    memory.write(*observations(59, batch=(2,)))
     key = torch.ones(SENSORY)
     asked = {
         "search": lambda **row: memory.search(key, **row),
         "leave_one_out": lambda **row: memory.leave_one_out(**row),
         "read_location": lambda **row: memory.read_location(key, [0.0, 0.0], 5.0, **row),
         "delete": lambda **row: memory.delete([0], **row),
+        "Localiser": lambda **row: Localiser(memory, **row),
     }
     for ask in asked.values():
         with pytest.raises(ValueError, match="batch of 2: say which one is meant, from row=0 to"):
@@ -417,7 +419,9 @@ def test_a_batch_wants_to_know_which_row_is_meant():
             with pytest.raises(ValueError, match="row must be a whole number"):
                 ask(row=row)
         ask(row=np.int8(1))
-    assert memory.ids[:, -1].tolist() == [8, -1]
+    assert memory.ids[:, -1].tolist() == [58, -1]
+    with pytest.raises(ValueError, match="batch of 2, but a batch of 3 was given"):
+        memory.get_location_affinity(torch.zeros(3, 4, 2), 5.0)
     alone = filled(3)
     for row in (None, 0):
         alone.delete(alone.ids[0, :1], row)
@@ -446,6 +450,16 @@ def test_ids_come_in_any_width_and_shape(ids):
     memory = filled(3)
     memory.delete(ids)
     assert memory.ids[0].tolist() in ([0], [0, 1, 2], [0, 2])
+
+
+@pytest.mark.parametrize(
+    "ids", [[2**63], [-(2**63) - 1], [2**70], np.array([2**64 - 1], np.uint64)]
+)
+def test_numbers_beyond_all_ids_are_not_in_store(ids):
+    memory = filled(3)
+    with pytest.raises(KeyError, match="no observations with the ids"):
+        memory.delete(ids)
+    assert len(memory) == 3
 
 
 COUNTS = {
@@ -504,6 +518,53 @@ def test_numbers_come_in_any_precision_and_mean_the_same(name):
     for wrong in (True, "25", 25j, [25.0], np.ones(1)):
         with pytest.raises(ValueError, match=f"{name} must be"):
             NUMBERS[name](wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("location_dim", 3), ("sensory_dim", 9), ("embed_dim", 2), ("max_memory_size", 5),
+     ("cell_size", 1e308), ("device", "cpu"), ("dtype", torch.float64),
+     ("storage_dtype", torch.float16)],
+)  # fmt: skip
+def test_what_a_memory_was_made_with_cannot_be_changed(name, value):
+    memory = filled()
+    before = getattr(memory, name)
+    with pytest.raises(AttributeError, match=f"{name} cannot be set to .* was made with"):
+        setattr(memory, name, value)
+    assert getattr(memory, name) == before
+    assert memory.to(dtype=torch.float64).dtype == torch.float64
+    for copied in (copy.deepcopy(memory), pickle.loads(pickle.dumps(memory))):
+        with pytest.raises(AttributeError, match="was made with"):
+            setattr(copied, name, value)
+
+
+@pytest.mark.parametrize("name", ["merge_distance", "merge_sense_distance"])
+def test_distances_of_merging_may_be_changed_to_what_they_can_be(name):
+    memory = filled()
+    setattr(memory, name, np.int8(100))
+    assert type(getattr(memory, name)) is float
+    for wrong in (-1, 0, math.nan, "far", True):
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            setattr(memory, name, wrong)
+    assert getattr(memory, name) == 100.0
+
+
+def test_distances_may_be_as_great_as_numbers_can_be():
+    memory = filled(merge_distance=1e308, merge_sense_distance=1e308)
+    assert len(memory.search([1.0] * SENSORY, 5, separation=1e308).places) == 1
+    memory.write([[1e30, -1e30]], 1.0, [[1.0] * SENSORY], update=True)
+    assert len(memory) == 20
+    here, key = [0.0, 0.0], [1.0] * SENSORY
+    for sense_sd in (1e308, 1e-308, 5e-324):
+        for found in memory.read_location(key, here, 5.0, sense_sd):
+            assert bool(torch.isfinite(found).all())
+
+
+def test_what_an_empty_memory_makes_of_a_guess_is_a_copy_of_it():
+    guess, sd = torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])
+    for found in SpatialMemory(2, SENSORY).read_location([0.0] * SENSORY, guess, sd):
+        found.zero_()
+    assert (guess.tolist(), sd.tolist()) == ([1.0, 2.0], [3.0, 4.0])
 
 
 def test_only_distances_in_the_world_are_in_metres():
@@ -658,11 +719,51 @@ def test_what_an_optimiser_has_moved_is_found_where_it_is(still):
     assert len(memory) == 0
 
 
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("way", ["data", "other data", "numpy"])
+def test_what_pytorch_does_not_count_is_taken_over_too(way, gradients):
+    memory = filled(300, max_memory_size=300)
+    memory.requires_grad_(gradients)
+    places, sds, _ = memory.parameters()
+    memory.write(*observations(3, seed=3))  # what was changed until now is taken over
+    if way == "data":
+        places.data.add_(500.0)
+        sds.data.mul_(20.0)
+    elif way == "other data":
+        places.data, sds.data = places.data + 500.0, 20.0 * sds.data
+    else:
+        for tensor, change in ((places, np.add), (sds, np.multiply)):
+            array = tensor.detach().numpy()
+            change(array, 500.0 if tensor is places else 20.0, out=array)
+    queries = memory.memory_locations[0, :5].detach()
+    assert bool((queries > 300.0).all())
+    expected = reference(memory)
+    for threshold in (None, 25.0):
+        found = memory.read(queries, 3.0, threshold).detach()
+        torch.testing.assert_close(found, expected.read(queries, 3.0, threshold))
+    memory.delete(memory.ids[0, :5])
+    memory.write(*observations(30, seed=4))
+    memory.requires_grad_(False)
+    memory.delete(memory.ids[0])
+    assert len(memory) == 0
+
+
+def test_parameters_hold_what_fits():
+    memory = filled(5)
+    places = memory.parameters()[0]
+    places.data = places.data[:3]
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"locations was given data of shape \(3, 2\)"):
+            memory.read([[0.0, 0.0]], 1.0)
+    places.data = filled(5).memory_locations[0]
+    same(memory, filled(5))
+
+
 @pytest.mark.parametrize(("name", "at", "value"), [
     ("location_sds", 1, 0.0), ("location_sds", 1, -0.1), ("location_sds", 1, math.nan),
     ("locations", 0, math.inf), ("senses", 2, math.nan),
 ])  # fmt: skip
-def test_what_an_optimiser_has_spoilt_is_told_by_name(name, at, value):
+def test_what_an_optimiser_has_spoilt_is_told_by_name(tmp_path, name, at, value):
     memory = filled(6)
     memory.requires_grad_()
     tensor = memory.parameters()[at]
@@ -674,6 +775,11 @@ def test_what_an_optimiser_has_spoilt_is_told_by_name(name, at, value):
         lambda: memory.read([[0.0, 0.0]], 1.0),
         lambda: memory.write(*observations(1)),
         lambda: memory.delete([0]),
+        lambda: memory.sample(None, None, torch.ones(SENSORY)),
+        lambda: memory.leave_one_out(),
+        lambda: memory.get_location_affinity([[0.0, 0.0]], 1.0),
+        lambda: memory.save(tmp_path / "spoilt"),  # which could not be loaded
+        lambda: copy.deepcopy(memory),
     ):
         with pytest.raises(ValueError, match=f"{name} must be .* with the id 4"):
             ask()
@@ -793,27 +899,28 @@ def test_a_killed_save_leaves_the_old_file(tmp_path):
     path = tmp_path / "memory.safetensors"
     filled(5).save(path)
     before = SpatialMemory.load(path)
-    code = f"""
-import torch
+    once = """
 from tree_world.models.memory import SpatialMemory
-memory = SpatialMemory(2, 64, max_memory_size=100_000)
-memory.write(torch.zeros(100_000, 2), 1.0, torch.zeros(100_000, 64))
-print("ready", flush=True)
-while True:
-    memory.save({str(path)!r} + ".other")
-    memory.save({str(path)!r})
+memory = SpatialMemory(2, 64, max_memory_size=20_000)
+memory.write(torch.zeros(20_000, 2), 1.0, torch.zeros(20_000, 64))
 """
-    for delay in (0.02, 0.08, 0.15):
-        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-        process.stdout.readline()
-        time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        after = SpatialMemory.load(path)
-        if len(after) == 5:
-            same(before, after)
-        else:
-            assert len(after) == 100_000
+    saves = """
+memory.save(argument + ".other")
+print("from now on", flush=True)
+while True:
+    memory.save(argument)
+"""
+    with lives(once, saves) as life:
+        for delay in np.linspace(0.0, 0.06, 25):
+            life.begin(path)
+            life.line()
+            time.sleep(delay)
+            life.kill()
+            after = SpatialMemory.load(path)
+            if len(after) == 5:
+                same(before, after)
+            else:
+                assert len(after) == 20_000
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """What goes can be told from what stays: always, and against the original."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.models import oracle
 from tree_world.models import pruning
+from tree_world.models.affinity import beyond
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.pruning import leave_one_out, prune
 from tree_world.models.read_types import Observations, Witnesses
@@ -93,11 +95,85 @@ def test_neighbours_cost_memory_by_pairs_not_by_squares():
         leave_one_out(everything, 250.0, memory_limit=8 * 2**20)
 
 
+@pytest.mark.parametrize("match_threshold", [None, 1e15])
+@pytest.mark.parametrize(
+    ("dim", "sd", "spread"),
+    [(200, 5.0, 50.0), (60, 1e-3, 1e-3), (60, 1e-3, 1.0), (30, 1e12, 1e12), (2, 1e-3, 1.0)],
+)
+def test_leaving_one_out_stays_in_the_range_of_numbers(dim, sd, spread, match_threshold):
+    given = observations(30, dim=dim, spread=spread, smooth=False)
+    everything = Observations(
+        given.locations, torch.full_like(given.location_sds, sd), given.senses
+    )
+    found = leave_one_out(everything, match_threshold)
+    assert not found.isolated.any()
+    for row in range(30):
+        others = np.arange(30) != row
+        own, rest = rows_of(everything, ~others), rows_of(everything, others)
+        expected = oracle.read(
+            own.locations, own.location_sds, rest.locations, rest.location_sds, rest.senses
+        )[0]
+        np.testing.assert_allclose(found.value[row], expected[0], atol=2e-5)
+    assert prune(everything, math.inf, match_threshold, target_size=10).report.num_kept < 20
+
+
+def test_weights_far_from_a_cluster_keep_their_digits():
+    generator = torch.Generator().manual_seed(0)
+    places = 1e-3 * torch.randn(60, 2, generator=generator)
+    places[0] = torch.tensor([24.0, 0.0])  # exponents of 10⁵ and more
+    senses = torch.randn(60, 5, generator=generator)
+    everything = Observations(places, torch.full((60, 2), 0.05), senses)
+    own, rest = everything.take(torch.arange(1)), everything.take(torch.arange(1, 60))
+    expected = oracle.read(
+        own.locations, own.location_sds, rest.locations, rest.location_sds, rest.senses
+    )[0]
+    for match_threshold in (None, 25.0):
+        found = leave_one_out(everything, match_threshold).value[0]
+        np.testing.assert_allclose(found, expected[0], atol=1e-6)
+
+
+def test_those_that_are_all_alike_are_told_by_each_other():
+    sense = torch.tensor([0.3387, -1.7, 123.456])
+    many = Observations(torch.zeros(3000, 2), torch.full((3000, 2), 5.0), sense.expand(3000, 3))
+    found = leave_one_out(many, 25.0)
+    torch.testing.assert_close(found.value, many.senses, rtol=1e-6, atol=0.0)
+
+
 def test_leave_one_out_of_nearly_nothing():
     assert leave_one_out(observations(0), 25.0).value.shape == (0, 5)
     alone = leave_one_out(observations(1), None)
     assert bool(alone.isolated[0])
     assert float(alone.value.abs().sum()) == 0.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("far", [0.0, 1e7, 1e18])
+@pytest.mark.parametrize(
+    ("places", "threshold"),
+    [
+        ([[0.0], [0.1], [0.2]], 0.1),  # of which the second is a hair farther in single precision
+        ([[0.0, 0.0], [15.0, 20.0], [40.0, 20.0], [-24.9, 0.0], [-25.001, 0.0]], 25.0),
+        ([[-1e-3, 7.0], [4096.0 - 1e-3, 7.0], [8192.0, 7.0]], 4096.0),
+        ([[0.0, 0.0], [3e-200, 0.0], [1.0, 1.0]], 2e-200),
+    ],
+)
+def test_who_counts_is_decided_as_in_reads(places, threshold, far, dtype):
+    places = torch.tensor(places, dtype=dtype) + far
+    everything = Observations(places, torch.full_like(places, 5.0), torch.ones_like(places))
+    weights = leave_one_out(everything, threshold).dependencies
+    counts = ~beyond(places, places, threshold)
+    counts.fill_diagonal_(False)
+    assert np.diff(weights.indptr).tolist() == counts.sum(dim=1).tolist()
+    np.testing.assert_array_equal(weights.toarray() > 0, counts)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_in_many_dimensions_products_of_variances_leave_the_range_of_numbers(scale):
+    everything = observations(12, dim=120, smooth=False)
+    places, sds = scale * everything.locations, scale * everything.location_sds
+    everything = Observations(places, sds, everything.senses)
+    expected = leave_one_out(Observations(places / scale, sds / scale, everything.senses))
+    torch.testing.assert_close(leave_one_out(everything).value, expected.value, atol=1e-4, rtol=0)
 
 
 # --- the certificate -----------------------------------------------------------------------------
@@ -437,8 +513,16 @@ def test_those_of_a_crowd_that_contradict_each_other_all_stay():
 def test_a_crowd_goes_down_to_a_size_whatever_it_costs(target_size):
     everything = crowd(700, around=8.0, noise=1.0)
     found = prune(everything, math.inf, 25.0, target_size=target_size, memory_limit=12 * 3000)
-    # What is thinned in parts may leave a few more: the last of a part has no neighbour in it.
-    assert max(1, target_size) <= found.report.num_kept <= target_size + 8
+    if target_size > 0:
+        assert found.report.num_kept == target_size
+        return
+    # Whatever has gone must have something in reach: then nothing more can go.
+    gone, left = rows_of(everything, ~found.kept), rows_of(everything, found.kept)
+    witnesses = Witnesses(gone, np.full(len(gone), math.inf))
+    again = prune(left, math.inf, 25.0, target_size=0, witnesses=witnesses)
+    assert again.report.num_removed == 0
+    assert 0 < found.report.num_kept < 10
+    assert np.isfinite(errors_of(gone, left, 25.0)).all()
 
 
 def test_earlier_witnesses_are_told_by_what_is_left_of_a_crowd(monkeypatch):
@@ -532,6 +616,24 @@ def test_what_is_out_of_range_is_refused(choices, message):
     with pytest.raises(ValueError, match=message):
         memory.prune(**choices)
     assert len(memory) == 10
+
+
+def test_numbers_come_in_any_precision_and_are_whole_where_they_count():
+    everything = observations(60)
+    kept = prune(everything, 1.0, 25.0, 3, target_size=20).kept
+    value = leave_one_out(everything, 25.0).value
+    for distance in (np.int8(25), torch.tensor(25), Fraction(25)):
+        found = prune(everything, np.float16(1), distance, np.int8(3), target_size=np.uint8(20))
+        assert np.array_equal(found.kept, kept)
+        assert torch.equal(leave_one_out(everything, distance).value, value)
+    for name in ("max_prune_steps", "target_size", "memory_limit"):
+        for wrong in (2.5, True, "2"):
+            with pytest.raises(ValueError, match=f"{name} must be a whole number"):
+                prune(everything, **{name: wrong})
+    for name in ("max_error_to_prune", "match_threshold"):
+        for wrong in (True, "25", 25j):
+            with pytest.raises(ValueError, match=f"{name} must be a real number"):
+                prune(everything, **{name: wrong})
 
 
 def test_leaving_one_out_of_a_crowd_is_refused_by_its_size():

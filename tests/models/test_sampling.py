@@ -362,6 +362,18 @@ def test_log_probabilities_are_numbers_wherever_temperatures_go(method, choices)
     assert samples.places.isfinite().all()
 
 
+@pytest.mark.parametrize(
+    "choices", [{"temperature": 1e-20}, {"location_temperature": 1e-20}, {"location": [1e30, 0.0]}]
+)
+def test_chances_of_those_that_are_alike_are_alike_however_large_weights_are(choices):
+    memory = SpatialMemory(2, 5)
+    memory.write(torch.zeros(40, 2), 5.0, torch.ones(40, 5))
+    arguments = {"location": [3.0, 0.0], "location_sd": 10.0, "search_key": torch.ones(5),
+                 "num_samples": 9, "method": "exact"} | choices  # fmt: skip
+    found = memory.sample_with_origin(**arguments).log_probabilities
+    torch.testing.assert_close(found, torch.full_like(found, -math.log(40)))
+
+
 def test_with_few_chances_at_first_the_draw_is_the_same():
     memory = filled(3000, sds=(5.0, 5.0))
     store, key = memory._rows[0], np.ones(5, dtype=np.float32)

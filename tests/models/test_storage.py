@@ -3,11 +3,9 @@
 import copy
 import json
 import os
+import resource
 import shutil
-import signal
 import stat
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.killing import lives
 from tree_world.models.memory import SpatialMemory
 
 SENSORY = 6
@@ -169,13 +168,14 @@ def test_senses_stay_out_of_the_memory_of_the_process(tmp_path):
 
 # --- kills, full disks, damage -------------------------------------------------------------------
 
-LIFE = """
-import sys
-import torch
+ONCE = """
 from tree_world.models.memory import SpatialMemory
-folder, capacity = sys.argv[1], 300
-memory = SpatialMemory(2, 64, max_memory_size=capacity, storage=folder)
-number = 0
+memory = SpatialMemory(2, 64)
+memory.write(torch.zeros(9, 2), 5.0, torch.zeros(9, 64))
+memory.prune()  # what is compiled is loaded
+"""
+LIFE = """
+memory, number = SpatialMemory(2, 64, max_memory_size=300, storage=argument), 0
 def write(some):
     # What is sensed tells the number of the observation.
     global number
@@ -195,20 +195,20 @@ for turn in range(10**9):
 def test_a_kill_at_any_moment_leaves_the_last_checkpoint_whole(tmp_path):
     """Kill real lives in the middle of writes and checkpoints, and look at what is left."""
     rng = np.random.default_rng(0)
-    for turn in range(8):
-        folder = tmp_path / str(turn)
-        process = subprocess.Popen([sys.executable, "-c", LIFE, str(folder)],
-                                   stdout=subprocess.PIPE, text=True)  # fmt: skip
-        told = [process.stdout.readline()]
-        time.sleep(0.4 * rng.random())
-        process.send_signal(signal.SIGKILL)
-        told += process.stdout.read().splitlines()
-        process.wait()
-        last = int([line for line in told if line.strip()][-1])
+    folders = [tmp_path / str(turn) for turn in range(8)]
+    last = {}
+    with lives(ONCE, LIFE) as life:
+        for folder in folders:
+            life.begin(folder)
+            told = [life.line()]
+            time.sleep(0.4 * rng.random())
+            told += life.kill()
+            last[folder] = int(told[-1])
+    for folder in folders:
         memory = SpatialMemory.load(folder)
         # The last that was told of, or the one after, if that was complete but not told of yet.
         found = memory.num_writes
-        assert found in (last, last + 47)
+        assert found in (last[folder], last[folder] + 47)
         ids = memory.ids[0]
         assert len(ids) <= 300
         assert int(ids[-1]) == found - 1
@@ -232,28 +232,20 @@ def test_what_a_kill_left_half_written_goes_with_the_next_checkpoint(tmp_path):
     assert len(list((tmp_path / "m").glob("senses-*"))) == 1
 
 
-FULL = """
-import resource, sys
-import torch
-from tree_world.models.memory import SpatialMemory
-memory = SpatialMemory(2, 64, max_memory_size=50_000)
-memory.write(torch.zeros(50_000, 2), 1.0, torch.ones(50_000, 64))
-resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))
-try:
-    memory.save(sys.argv[1])
-except OSError as error:
-    print(error)
-"""
-
-
 def test_a_file_that_may_not_grow_leaves_the_old_one(tmp_path):
     path = tmp_path / "memory.safetensors"
     plain = SpatialMemory(2, SENSORY)
     plain.write(*observations(5))
     plain.save(path)
-    done = subprocess.run([sys.executable, "-c", FULL, str(path)], capture_output=True, text=True,
-                          check=True)  # fmt: skip
-    assert "could not be written" in done.stdout
+    large = SpatialMemory(2, 64, max_memory_size=50_000)
+    large.write(torch.zeros(50_000, 2), 1.0, torch.ones(50_000, 64))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, hard))
+    try:
+        with pytest.raises(OSError, match="could not be written"):
+            large.save(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert_same(SpatialMemory.load(path), plain)
     assert list(tmp_path.iterdir()) == [path]
 

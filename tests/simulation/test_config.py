@@ -1,3 +1,4 @@
+import numpy as np
 import pydantic
 import pytest
 from hypothesis import given
@@ -70,6 +71,9 @@ BAD_VALUES = [
     ("poison_health", 1.0),
     ("embedding_model", ""),
     ("embed_dim", 0),
+    ("num_trees", True),
+    ("tree_spacing", True),
+    ("move_cost", np.bool_(False)),
 ]
 
 

@@ -417,6 +417,23 @@ def test_a_model_cannot_change_the_world_but_by_its_action(make_world):
     assert world.agent.position.tolist() == [2.0, 0.0]
 
 
+class MeddlingSensor:
+    """Writes into what it is given."""
+
+    def sense(self, world, position, heading):
+        position.add_(100.0)
+        heading.neg_()
+        return None, None, None
+
+
+def test_a_sensor_cannot_move_the_agent(make_world):
+    world = make_world([[50.0, 5.0]], model=RestingModel(), sensor=MeddlingSensor())
+    heading = world.agent.heading.clone()
+    world.step()
+    assert world.agent.position.tolist() == [0.0, 0.0]
+    assert torch.equal(world.agent.heading, heading)
+
+
 def test_what_is_handed_out_is_not_the_world(make_world):
     world = make_world([[50.0, 5.0], [300.0, 0.0]])
     places, scents = world.locations.clone(), world.embeddings.clone()
@@ -495,6 +512,15 @@ def test_a_world_outlives_the_mode_in_which_it_was_made(random_world):
         np.testing.assert_array_equal(one.run(30).positions, expected.positions)
         assert not one.embeddings.is_inference()
         assert not one.agent.position.is_inference()
+
+
+def test_what_is_undone_in_inference_mode_can_be_changed_outside(make_world):
+    world = make_world([[0.0, 0.0]], model=Scripted([1e9, 0.0]))
+    with torch.inference_mode(), pytest.raises(ValueError, match="max_step_length"):
+        world.step()
+    world.fruit_counts[0] -= 1
+    world.reset()
+    assert not world.fruit_counts.is_inference()
 
 
 def test_what_a_world_was_made_with_cannot_be_changed(random_world):

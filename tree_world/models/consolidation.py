@@ -16,7 +16,8 @@ from tree_world.models.projection import needed_axes
 from tree_world.models.pruning import PRUNING_LIMIT, Cancelled, prune
 from tree_world.models.read_types import Observations, ReadOptions
 from tree_world.models.reading import read
-from tree_world.validation import SeedLike, make_generator
+from tree_world.precision import without_autocast
+from tree_world.validation import SeedLike, make_generator, whole_number
 
 _HELD_OUT = 4096  # places on which it is decided when to stop
 _EVERY = 20  # steps between two looks at them
@@ -96,6 +97,7 @@ class Consolidated:
     report: ConsolidationReport
 
 
+@without_autocast
 def consolidate(
     observations: Observations,
     target_size: int,
@@ -177,7 +179,8 @@ def consolidate(
     >>> len(few.observations), few.report.error < few.report.error_at_start
     (12, True)
     """
-    check_consolidation(target_size, num_steps, batch_size)
+    target_size, num_steps, batch_size = check_consolidation(target_size, num_steps, batch_size)
+    match_threshold = ReadOptions(match_threshold).match_threshold  # which checks it
     started = time.perf_counter()
     stop = np.zeros(1, dtype=np.bool_) if stop is None else stop
     chosen = prune(
@@ -203,14 +206,15 @@ def consolidate(
     return Consolidated(virtual, origins, report)
 
 
-def check_consolidation(target_size: int, num_steps: int, batch_size: int | None) -> None:
-    """Raise ValueError if a number is out of its range."""
-    for name, value in (
-        ("target_size", target_size), ("num_steps", num_steps),
-        ("batch_size", 1 if batch_size is None else batch_size),
-    ):  # fmt: skip
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}.")
+def check_consolidation(
+    target_size: int, num_steps: int, batch_size: int | None
+) -> tuple[int, int, int | None]:
+    """Take the numbers as those of Python; raise ValueError if one is out of its range."""
+    return (
+        whole_number("target_size", target_size, 1),
+        whole_number("num_steps", num_steps, 1),
+        None if batch_size is None else whole_number("batch_size", batch_size, 1),
+    )
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,19 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tree_world.embeddings import embed_text_sentence_transformers
+from tree_world.precision import without_autocast
 from tree_world.simulation import TreeWorldConfig
 from tree_world.simulation.vocabulary import FRUIT_AMOUNTS
-from tree_world.validation import PointsLike, SeedLike, as_points, make_generator
+from tree_world.validation import (
+    PointsLike,
+    SeedLike,
+    WrongKind,
+    as_numbers,
+    as_senses,
+    make_generator,
+    positive_number,
+    whole_number,
+)
 
 DRIVES = {"poison": 0, "edible": 1, "neutral": 2}
 """Names of the drives, which exclude each other, and their classes."""
@@ -69,8 +79,8 @@ class DriveClassifier(torch.nn.Module):
 
     def __init__(self, sensory_dim: int, num_drives: int = len(DRIVES)) -> None:
         super().__init__()
-        self.sensory_dim = _whole_number("sensory_dim", sensory_dim)
-        num_drives = _whole_number("num_drives", num_drives)
+        self.sensory_dim = whole_number("sensory_dim", sensory_dim, 1)
+        num_drives = whole_number("num_drives", num_drives, 1)
         # What is made in inference mode could not be calibrated or trained outside of it.
         with torch.inference_mode(False):
             self.drive_embeddings = torch.nn.Linear(
@@ -102,10 +112,11 @@ class DriveClassifier(torch.nn.Module):
         if "temperature" in self.__dict__:  # pickled by version 0.1
             self.register_buffer("_temperature", torch.tensor(self.__dict__.pop("temperature")))
 
+    @without_autocast
     def scores(self, senses: PointsLike) -> torch.Tensor:
         """Logits y · z, of shape (..., num_drives), for smells of shape (..., sensory_dim)."""
         weight = self.drive_embeddings.weight
-        values = as_points(senses, self.sensory_dim, "senses", weight.dtype, weight.device)
+        values = as_senses(senses, self.sensory_dim, "senses", weight.dtype, weight.device)
         return torch.as_tensor(self.drive_embeddings(values))
 
     def forward(self, senses: PointsLike) -> torch.Tensor:
@@ -146,9 +157,11 @@ class DriveClassifier(torch.nn.Module):
             If there is no such drive, or only one, which there is nothing to compare with.
         """
         weight = self.drive_embeddings.weight.detach()
-        number = DRIVES.get(drive, -1) if isinstance(drive, str) else drive
-        whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-        if not whole or not 0 <= number < len(weight):
+        try:
+            number = DRIVES[drive] if isinstance(drive, str) else whole_number("drive", drive)
+        except (KeyError, WrongKind):
+            number = -1
+        if not 0 <= number < len(weight):
             raise ValueError(
                 f"there is no drive {drive!r}: name one of {list(DRIVES)}, or give a class from 0 "
                 f"to {len(weight) - 1}."
@@ -196,9 +209,14 @@ class DriveClassifier(torch.nn.Module):
         weight = self.drive_embeddings.weight.detach()
         values, wanted = _as_examples(senses, targets, self.sensory_dim, len(weight))
         temperature = _best_temperature(values @ weight.cpu().double().mT, wanted)
-        with torch.inference_mode(False):
-            self.drive_embeddings.weight.data = weight.clone() / temperature
-        self.temperature *= temperature
+        own, before = self.drive_embeddings.weight, self._temperature
+        try:
+            with torch.inference_mode(False):
+                own.data = weight.clone() / temperature
+            self.temperature *= temperature
+        except BaseException:  # an interrupt, too: both have changed, or none
+            own.data, self._temperature = weight, before
+            raise
         return temperature
 
 
@@ -551,11 +569,8 @@ def fit_drives(
         If after `max_steps` the loss may still lie more than 10⁻⁵ above its least value.
     """
     values, wanted = _as_examples(senses, targets)
-    if not (penalty > 0 and math.isfinite(penalty)):
-        raise ValueError(
-            f"penalty must be positive and finite, or there is no best end, but is {penalty}."
-        )
-    steps = _whole_number("max_steps", max_steps)
+    penalty = positive_number("penalty", penalty)  # without one there is no best end
+    steps = whole_number("max_steps", max_steps, 1)
     with torch.inference_mode(False), torch.enable_grad():
         weight = torch.zeros(
             wanted.shape[1], values.shape[1], dtype=torch.float64, requires_grad=True
@@ -588,12 +603,6 @@ def fit_drives(
     return classifier
 
 
-def _whole_number(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, but is {value!r}.")
-    return int(value)
-
-
 def _as_examples(
     senses: PointsLike,
     targets: PointsLike,
@@ -603,8 +612,8 @@ def _as_examples(
     """Check smells and the probabilities that belong to them; copy both in double precision."""
     with torch.inference_mode(False):
         values, wanted = (
-            torch.as_tensor(array).detach().to("cpu", torch.float64, copy=True)
-            for array in (senses, targets)
+            as_numbers(array, name, torch.float64).detach().clone()
+            for name, array in (("senses", senses), ("targets", targets))
         )
     fits = values.ndim == wanted.ndim == 2 and len(values) == len(wanted)
     fits = fits and values.numel() > 0 and wanted.numel() > 0
@@ -717,13 +726,14 @@ class DriveEstimator(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Fit to smells of shape (n, sensory_dim) and their classes."""
         X, y = validate_data(self, X, y)
         check_classification_targets(y)
-        self.classes_, numbers = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
+        classes, numbers = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
             raise ValueError(
-                f"a classifier needs at least 2 classes, but y holds {len(self.classes_)} class."
+                f"a classifier needs at least 2 classes, but y holds {len(classes)} class."
             )
-        targets = np.eye(len(self.classes_))[numbers]
-        self.classifier_ = fit_drives(X, targets, self.penalty, self.max_steps)
+        targets = np.eye(len(classes))[numbers]
+        classifier = fit_drives(X, targets, self.penalty, self.max_steps)
+        self.__dict__.update(classes_=classes, classifier_=classifier)  # both, whatever interrupts
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ from tree_world.models.hot_swap import Superseded, Task
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.pruning import PruneReport, check_pruning
 from tree_world.models.read_types import ReadOptions
+from tree_world.validation import whole_number
 
 METHODS = ("prune", "consolidate")
 LAST_RESORTS = ("least important", "oldest", "keep")
@@ -66,13 +67,18 @@ class ForgettingPolicy:
     in_background: bool = True
 
     def __post_init__(self) -> None:
+        # Numbers come in any precision, and are those of Python from here on.
+        for name in ("start_at", "target_size"):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
         if not 0 < self.target_size < self.start_at:
             raise ValueError(
                 "target_size must be positive and less than start_at, but they are "
                 f"{self.target_size!r} and {self.start_at!r}."
             )
-        check_pruning(self.max_error_to_prune, 1, self.target_size)
-        ReadOptions(self.match_threshold)  # which checks it
+        allowed = check_pruning(self.max_error_to_prune, 1, self.target_size)[0]
+        threshold = ReadOptions(self.match_threshold).match_threshold  # which checks it
+        object.__setattr__(self, "max_error_to_prune", allowed)
+        object.__setattr__(self, "match_threshold", threshold)
         for name, choices in (("method", METHODS), ("last_resort", LAST_RESORTS)):
             if getattr(self, name) not in choices:
                 raise ValueError(
@@ -171,9 +177,11 @@ class Forgetter:
         task = self._task
         if task is None or not (wait or task.done()):
             return None
-        self._task = None
         try:
-            report = task.result()
+            try:
+                report = task.result()
+            finally:  # who is interrupted while waiting may wait again
+                self._task = None if task.done() else task
         except Superseded:  # somebody else has changed the memory: there will be another time
             return None
         except MemoryError as error:

@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tree_world.models.affinity import log_affinity
+from tree_world.moved import names_of
 from tree_world.validation import (
     PointsLike,
     SeedLike,
+    as_deviations,
+    as_numbers,
     as_points,
+    as_senses,
     make_generator,
     positive_distance,
+    real_number,
 )
 
 if TYPE_CHECKING:
     from tree_world.models.memory import SpatialMemory
+
+__getattr__ = names_of(__name__)
 
 _TESTS = 200  # observations that are held out to find the width of the likelihood
 _AROUND = 2.5  # cells around the most probable one that count as the same peak
@@ -115,6 +121,8 @@ class Localiser:
     ValueError
         If the memory holds too few observations, or a number is out of its range; if the memory is
         a batch, and `row` does not say which one is meant.
+    IndexError
+        If there is no such row.
     """
 
     def __init__(
@@ -130,16 +138,18 @@ class Localiser:
         *,
         row: int | None = None,
     ) -> None:
-        locations, sds, senses = _observations_of(memory, row)
+        everything = memory._remembered(row)
+        locations, sds, senses = everything.locations, everything.location_sds, everything.senses
         if len(locations) < 50:
             raise ValueError(
                 "to localise takes a memory of at least 50 observations, some of which are held "
                 f"out, but there are {len(locations)}."
             )
-        if not 0 < credibility < 1:
+        self.credibility = real_number("credibility", credibility)
+        if not 0 < self.credibility < 1:
             raise ValueError(f"credibility must lie strictly between 0 and 1, not {credibility}.")
         self.spacing = positive_distance("spacing", spacing)
-        self.credibility = credibility
+        match_threshold = positive_distance("match_threshold", match_threshold)
         dim = memory.location_dim
         self.largest_area = (
             math.pi ** (dim / 2) / math.gamma(dim / 2 + 1) * 50.0**dim
@@ -168,7 +178,7 @@ class Localiser:
             if self._all_alike:  # up to rounding, which must not decide
                 return grid[found.known], means[:1].expand_as(means), torch.ones_like(spread)
             # One observation has no spread, but is no surer for it.
-            tau = (spread.square() + float(spread.median()) ** 2 / number).sqrt()
+            tau = (spread.square() + spread.median().square() / number).sqrt()
             return grid[found.known], means, tau.clamp_min(least)
 
         # Held-out observations are read back from the others.
@@ -236,14 +246,16 @@ class Localiser:
             If shapes do not fit, or a guess comes without its deviation.
         """
         dtype, device = self.places.dtype, self.places.device
-        value = as_points(sense, self._dim, "sense", dtype, device).detach()
+        value = as_senses(sense, self._dim, "sense", dtype, device).detach()
         if value.numel() != self._dim:
             raise ValueError(
                 f"sense must be one sense, of shape ({self._dim},), not {tuple(value.shape)}: "
                 "locate senses one by one."
             )
         dim = self.places.shape[1]
-        log_p = -self._squares(value.reshape(1, -1))[0] / (2 * self.width**2)
+        squares = self._squares(value.reshape(1, -1))[0]
+        # Relative to the least: what is far from all says as much, and leaves a guess its digits.
+        log_p = (squares.min() - squares) / (2 * self.width**2)
         log_p = log_p - dim * self._taus.log()
         if guess is not None:
             log_p = log_p + _log_prior(self.places, guess, guess_sd)
@@ -297,53 +309,6 @@ class Localiser:
         return bool(posterior.region[at]) and inside
 
 
-def read_location(
-    locations: torch.Tensor,
-    location_sds: torch.Tensor,
-    senses: torch.Tensor,
-    sense: torch.Tensor,
-    guess: torch.Tensor,
-    guess_sd: torch.Tensor,
-    sense_sd: float,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    r"""Correct a guess of a place by what is sensed there.
-
-    .. math::
-
-        \hat\ell = \sum_t w_t \ell_t, \qquad w_t \propto k(\ell_0, \ell_t)\,
-        e^{-\lVert z - z_t \rVert^2 / 2\sigma_z^2}
-
-    Parameters
-    ----------
-    locations, location_sds : torch.Tensor of shape (n, dim)
-        Of the observations, in metres.
-    senses : torch.Tensor of shape (n, sensory_dim)
-    sense : torch.Tensor of shape (sensory_dim,)
-    guess, guess_sd : torch.Tensor of shape (dim,)
-        In metres.
-    sense_sd : float
-        :math:`\sigma_z`: how much senses differ at one place.
-
-    Returns
-    -------
-    location, location_sd : torch.Tensor of shape (dim,)
-        Weighted mean and standard deviation of the places, in metres. The guess itself where no
-        observation has any weight.
-    """
-    affinity = log_affinity(
-        guess[None].double(), guess_sd[None].double(), locations.double(), location_sds.double()
-    )[0]
-    apart = (senses - sense).square().sum(dim=-1).double()
-    log_weights = affinity - apart / (2 * sense_sd**2)
-    if len(log_weights) == 0 or bool(torch.isinf(log_weights.max())):
-        return guess, guess_sd
-    weights = log_weights.softmax(dim=0)[:, None]
-    mean = (weights * locations.double()).sum(dim=0)
-    around = (locations.double() - mean).square() + location_sds.double().square()
-    variance = (weights * around).sum(dim=0)
-    return mean.to(guess.dtype), variance.sqrt().to(guess.dtype)
-
-
 def _log_prior(
     places: torch.Tensor, guess: PointsLike, guess_sd: PointsLike | float | None
 ) -> torch.Tensor:
@@ -351,15 +316,15 @@ def _log_prior(
     centre = as_points(guess, dim, "guess", torch.float64, device).detach()
     if guess_sd is None:
         raise ValueError("a guess needs its standard deviation: give guess_sd in metres.")
-    sd = torch.as_tensor(guess_sd, dtype=torch.float64, device=device).detach()
+    sd = as_numbers(guess_sd, "guess_sd", torch.float64, device).detach()
     if centre.numel() != dim or sd.numel() not in (1, dim):
         raise ValueError(
             f"guess must be one place, of shape ({dim},), and guess_sd one number or one for each "
             f"axis, but their shapes are {tuple(centre.shape)} and {tuple(sd.shape)}."
         )
-    if not bool((torch.isfinite(sd) & (sd > 0)).all()):
-        raise ValueError(f"guess_sd must be positive and finite, in metres, not {guess_sd}.")
-    steps = (places.double() - centre.reshape(-1)) / sd.reshape(-1)
+    shape = torch.Size([dim])
+    sd = as_deviations(sd.reshape(-1), shape, "guess_sd", torch.float64, device)
+    steps = (places.double() - centre.reshape(-1)) / sd
     return -0.5 * steps.square().sum(dim=-1)
 
 
@@ -373,25 +338,3 @@ def _grid_around(locations: torch.Tensor, spacing: float, margin: float) -> torc
         )
     ]
     return torch.cartesian_prod(*axes).reshape(-1, len(axes))
-
-
-def _observations_of(
-    memory: SpatialMemory, row: int | None
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Places, deviations and senses of one row of a batch, as they were before any projection."""
-    if row is None and memory.batch_size > 1:
-        raise ValueError(
-            f"the memory is a batch of {memory.batch_size}: say by row which one to localise in, "
-            "for example row=0."
-        )
-    row = 0 if row is None else row
-    if isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < memory.batch_size:
-        raise ValueError(
-            f"row must be a whole number from 0 to {memory.batch_size - 1}, not {row!r}."
-        )
-    sds = memory.memory_location_sds[row].detach()
-    there = torch.isfinite(sds).all(dim=-1)  # shorter rows are filled up
-    senses = memory.memory_senses[row].detach()[there]
-    if memory.projection is not None:
-        senses = memory.projection.decode(senses)
-    return memory.memory_locations[row].detach()[there], sds[there], senses

@@ -36,7 +36,6 @@ from tree_world.models.hot_swap import (
     prepared,
     stop_if_asked,
 )
-from tree_world.models.localisation import read_location
 from tree_world.models.projection import Projection
 from tree_world.models.pruning import (
     PRUNING_LIMIT,
@@ -56,6 +55,7 @@ from tree_world.models.read_types import (
     Witnesses,
 )
 from tree_world.models.reading import read
+from tree_world.models.reading_places import read_location
 from tree_world.models.sampling import (
     CellSearch,
     FoundPlaces,
@@ -68,6 +68,7 @@ from tree_world.models.sampling import (
 )
 from tree_world.models.storage import Folder, SensesFile
 from tree_world.models.store import Store
+from tree_world.precision import without_autocast
 from tree_world.validation import (
     PointsLike,
     SeedLike,
@@ -87,6 +88,15 @@ _OLD_FORMAT = "tree-world-memory-1"  # whose checksum is of the tensors only
 _NAMES = ("locations", "location_sds", "senses")
 _DTYPES = {str(dtype): dtype for dtype in (torch.float16, torch.float32, torch.float64)}
 
+_MERGING = {
+    "merge_distance": "number of combined standard deviations",
+    "merge_sense_distance": "distance between senses",
+}
+_FIXED = (
+    "location_dim", "sensory_dim", "embed_dim", "max_memory_size", "cell_size", "device", "dtype",
+    "storage_dtype",
+)  # fmt: skip
+
 _FEW = 2000  # observations, up to which tables of cells are not worth keeping
 _SEARCHES = 8  # search keys that are kept ready
 _FEW_TO_READ = 2000  # observations, up to which a read without a threshold takes all of them
@@ -102,11 +112,12 @@ def _locked(
     method: Callable[Concatenate[SpatialMemory, P], R],
 ) -> Callable[Concatenate[SpatialMemory, P], R]:
     """Let one thread at a time use a memory, which it finds whole."""
+    exact = without_autocast(method)
 
     @functools.wraps(method)
     def locked(self: SpatialMemory, *args: P.args, **kwargs: P.kwargs) -> R:
         # On one line, so that an interrupt finds no place between the end and the release.
-        with self._lock: return self._whole(method, args, kwargs)  # noqa: E701  # fmt: skip
+        with self._lock: return self._whole(exact, args, kwargs)  # noqa: E701  # fmt: skip
 
     return cast("Callable[Concatenate[SpatialMemory, P], R]", locked)
 
@@ -266,12 +277,8 @@ class SpatialMemory:
         self.sensory_dim = sensory_dim
         self.embed_dim = embed_dim
         self.max_memory_size = max_memory_size
-        self.merge_distance = positive_number(
-            "merge_distance", merge_distance, "number of combined standard deviations"
-        )
-        self.merge_sense_distance = positive_number(
-            "merge_sense_distance", merge_sense_distance, "distance between senses"
-        )
+        self.merge_distance = merge_distance
+        self.merge_sense_distance = merge_sense_distance
         self.cell_size = positive_distance("cell_size", cell_size)
         self.device = torch.device(device)
         self.dtype = _precision(dtype)
@@ -307,6 +314,21 @@ class SpatialMemory:
         self._searches: dict[tuple[int, bytes, float], CellSearch] = {}
         self._rows = [self._new_row()]
         _memories.add(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _FIXED and name in self.__dict__:
+            what_to_do = (
+                "Call `to`, which converts what is stored"
+                if name in ("device", "dtype")
+                else "Make a new memory with it, and write to that what this one holds"
+            )
+            raise AttributeError(
+                f"{name} cannot be set to {value!r}: the memory was made with "
+                f"{self.__dict__[name]!r}. {what_to_do}."
+            )
+        if name in _MERGING:  # which may be changed at any time
+            value = positive_number(name, value, _MERGING[name])
+        super().__setattr__(name, value)
 
     def _refuse_other_devices(self) -> None:
         if self.device.type != "cpu":
@@ -361,8 +383,11 @@ class SpatialMemory:
     def _whole(self, method: Callable[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
         """Call a method on a memory that no change has left half made; the lock is held."""
         self._mend()
-        if not self._requires_grad:  # else reads look at the parameters themselves
-            for row in self._rows:
+        for row in self._rows:
+            row.adopt()
+            if self._requires_grad:  # reads look at the parameters themselves
+                row.check_parameters()
+            else:
                 row.settle()
         return method(self, *args, **kwargs)
 
@@ -375,6 +400,8 @@ class SpatialMemory:
         is made so before anybody uses the memory again.
         """
         self._mend()
+        for row in self._rows:
+            row.adopt()
         attributes = {
             name: value
             for name, value in self.__dict__.items()
@@ -447,8 +474,8 @@ class SpatialMemory:
     @_changing
     def reset(self) -> None:
         """Forget everything but the projection. Ids start again from zero."""
-        self._searches = {}
-        self._rows = [self._new_row()]
+        # On one line: an interrupt between the two would leave a file that no row names.
+        self.__dict__.update(_searches={}, _rows=[self._new_row()])
 
     def _new_row(self, file: SensesFile | None = None) -> Store:
         return Store(
@@ -811,6 +838,7 @@ class SpatialMemory:
         if places.ndim == 1:
             places, sds = places[None], sds[None]
         threshold = ReadOptions(match_threshold).match_threshold  # which checks it
+        self._check_batch(len(places) if places.ndim == 3 else 1, writing=False)
         return log_affinity(places, sds, self.memory_locations, self.memory_location_sds, threshold)
 
     def _read(
@@ -850,7 +878,6 @@ class SpatialMemory:
     ) -> Read:
         observations = row.observations()
         if self._requires_grad:
-            row.check_parameters()
             observations = Observations(*row.parameters(True))
         nearby = None
         if len(places) and len(row) and not self._requires_grad:
@@ -1067,6 +1094,8 @@ class SpatialMemory:
         if method == "exact" or not by_cells or (method == "auto" and len(row) <= _FEW):
             log_weights = exact_log_weights(row, query)
             slots = draw(log_weights, number, replacement, generator)
+            # Relative to the greatest: beside large numbers the logarithm of how many is lost.
+            log_weights = log_weights - log_weights.max()
             return slots, (log_weights - np.logaddexp.reduce(log_weights))[slots]
         name = (id(row), query.search_key.tobytes(), query.temperature)
         # Taken out while it is used: one that was broken off in the middle is not used again.
@@ -1202,16 +1231,22 @@ class SpatialMemory:
         place = self._place(guess, "guess")
         sd = self._deviations(guess_sd, place, "guess_sd")
         sense_sd = positive_number("sense_sd", sense_sd, "distance between senses")
-        store = self._row(row)
-        slots = torch.from_numpy(store.slots_by_age()).to(self.device)
-        everything = store.observations().take(slots)
-        senses = everything.senses.detach()
-        if self.projection is not None:
-            senses = self.projection.decode(senses)
+        everything = self._remembered(row)
         return read_location(
-            everything.locations.detach(), everything.location_sds.detach(), senses,
+            everything.locations, everything.location_sds, everything.senses,
             value.reshape(-1), place, sd, sense_sd,
         )  # fmt: skip
+
+    @_locked
+    def _remembered(self, row: int | None) -> Observations:
+        """Copy one row of the batch, the oldest first, with senses as they were sensed."""
+        store = self._row(row)
+        slots = torch.from_numpy(store.slots_by_age()).to(self.device)
+        own = store.observations().take(slots)
+        senses = own.senses.detach().to(self.dtype)
+        if self.projection is not None:
+            senses = self.projection.decode(senses)
+        return Observations(own.locations.detach(), own.location_sds.detach(), senses)
 
     # --- forgetting ------------------------------------------------------------------------------
 
@@ -1288,8 +1323,6 @@ class SpatialMemory:
         ------
         ValueError
             If a number is out of its range, or the memory requires gradients.
-        MemoryError
-            If the lists of neighbours do not fit the limit.
         tree_world.models.hot_swap.Superseded
             If another thread has reset, moved or pruned the memory meanwhile.
 
@@ -1346,13 +1379,12 @@ class SpatialMemory:
         self, max_error_to_prune: float, match_threshold: float | None, max_prune_steps: int,
         target_size: int, max_witnesses: int | None, memory_limit: int,
     ) -> Callable[[np.ndarray], PruneReport]:  # fmt: skip
-        max_error_to_prune = real_number("max_error_to_prune", max_error_to_prune)
-        max_prune_steps = whole_number("max_prune_steps", max_prune_steps)
-        target_size = whole_number("target_size", target_size)
+        max_error_to_prune, max_prune_steps, target_size = check_pruning(
+            max_error_to_prune, max_prune_steps, target_size
+        )
+        memory_limit = whole_number("memory_limit", memory_limit)
         if max_witnesses is not None:
             max_witnesses = whole_number("max_witnesses", max_witnesses, 0)
-        memory_limit = whole_number("memory_limit", memory_limit)
-        check_pruning(max_error_to_prune, max_prune_steps, target_size)
         match_threshold = ReadOptions(match_threshold).match_threshold  # which checks it
         self._refuse_gradients()
 
@@ -1456,11 +1488,8 @@ class SpatialMemory:
         self, target_size: int, match_threshold: float | None, num_steps: int,
         batch_size: int | None, seed: SeedLike, progress: bool | None, memory_limit: int,
     ) -> Callable[[np.ndarray], ConsolidationReport]:  # fmt: skip
-        target_size = whole_number("target_size", target_size)
-        num_steps = whole_number("num_steps", num_steps)
-        batch_size = None if batch_size is None else whole_number("batch_size", batch_size)
+        target_size, num_steps, batch_size = check_consolidation(target_size, num_steps, batch_size)
         memory_limit = whole_number("memory_limit", memory_limit)
-        check_consolidation(target_size, num_steps, batch_size)
         match_threshold = ReadOptions(match_threshold).match_threshold  # which checks it
         self._refuse_gradients()
         if len(self) == 0:
@@ -1599,10 +1628,12 @@ class SpatialMemory:
         """Tensors that hold what is stored, and nothing else.
 
         They are the same at every call, and what is done to them is done to the memory: an
-        optimiser that has them moves what is stored. When something is written or deleted they go
-        on being what is stored, with as many rows as that takes; an optimiser that keeps numbers of
-        its own for each row is to be made anew then. Those of a memory on disk, and those from
-        before `reset`, `to`, or forgetting, are copies of what was stored.
+        optimiser that has them moves what is stored. (Draws by cells learn of changes to senses by
+        way of ``.data`` or NumPy, which PyTorch does not count, from `requires_grad_` only.) When
+        something is written or deleted they go on being what is stored, with as many rows as that
+        takes; an optimiser that keeps numbers of its own for each row is to be made anew then.
+        Those of a memory on disk, and those from before `reset`, `to`, or forgetting, are copies of
+        what was stored.
 
         Returns
         -------
@@ -1669,7 +1700,7 @@ class SpatialMemory:
             row.move(moved, Witnesses(Observations(**moved_gone), row.witnesses.limits))
         if self.projection is not None:
             self.projection = self.projection.to(new_device, new_dtype)
-        self.device, self.dtype, self.storage_dtype = new_device, new_dtype, kept_in
+        self.__dict__.update(device=new_device, dtype=new_dtype, storage_dtype=kept_in)
         self._searches = {}
         return self
 
@@ -1935,7 +1966,9 @@ class SpatialMemory:
         if batch == self.batch_size or (not writing and 1 in (batch, self.batch_size)):
             return
         if writing and self._rows[0].next_id == 0:
-            self._rows = [self._new_row() for _ in range(batch)]
+            self._rows = []
+            for _ in range(batch):
+                self._rows.append(self._new_row())
             return
         raise ValueError(
             f"this memory holds a batch of {self.batch_size}, but a batch of {batch} was given. "
@@ -2035,7 +2068,9 @@ def _whole_numbers(name: str, values: Any) -> np.ndarray:
         array = values.numpy() if whole else None
     else:
         if isinstance(values, (list, tuple)) and not _is_nested(values):
-            values = np.array([whole_number(name, value) for value in values], dtype=np.int64)
+            values = [whole_number(name, value) for value in values]
+            # No id is so large: it is not in store, as −1 is not.
+            values = np.array([v if -1 <= v < 2**63 else -1 for v in values], dtype=np.int64)
         array = np.asarray(values)
         array = array if array.dtype.kind in "iu" else None
     if array is None or np.ma.is_masked(values):
@@ -2065,8 +2100,9 @@ def _refuse_lost(name: str, before: torch.Tensor, after: torch.Tensor, slots: to
         )
 
 
+@without_autocast
 def _outside_inference_mode(work: Callable[..., R], *args: Any, **kwargs: Any) -> R:
-    """Call a function so that tensors that it makes can be changed in any mode later."""
+    """Call a function so that tensors that it makes are exact, and can be changed later."""
     if not torch.is_inference_mode_enabled():
         return work(*args, **kwargs)
     with torch.inference_mode(False):

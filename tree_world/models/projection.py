@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from sklearn.decomposition import IncrementalPCA
 
+from tree_world.precision import without_autocast
+
 
 class Projection:
     r"""An affine map from senses to shorter embeddings, and back.
@@ -37,6 +39,7 @@ class Projection:
     True
     """
 
+    @without_autocast
     def __init__(self, matrix: torch.Tensor, mean: torch.Tensor | None = None) -> None:
         if matrix.ndim != 2 or len(matrix) > matrix.shape[1]:
             raise ValueError(
@@ -134,10 +137,12 @@ class Projection:
             pca.partial_fit(values)
         return self._of(pca, senses)
 
+    @without_autocast
     def encode(self, senses: torch.Tensor) -> torch.Tensor:
         """Shorten senses of shape (..., sensory_dim) to (..., embed_dim)."""
         return torch.matmul(senses - self.mean, self.matrix.mT)
 
+    @without_autocast
     def decode(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Give back the senses, of shape (..., sensory_dim), as far as they were kept."""
         return torch.add(self.mean, embeddings @ self.inverse)

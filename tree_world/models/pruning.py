@@ -12,22 +12,28 @@ import heapq
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 import scipy.spatial
 import torch
 
-from tree_world.models.compiling import compiled
+from tree_world.models.affinity import limit_squared
+from tree_world.models.compiling import compiled, times
 from tree_world.models.projection import needed_axes
 from tree_world.models.read_types import Observations, ReadOptions, Witnesses
 from tree_world.models.reading import read
+from tree_world.validation import real_number, whole_number
 
 PRUNING_LIMIT = 2**30
 """Default bound, in bytes, on the lists of neighbours that pruning keeps."""
 
 _NEGLIGIBLE = 40.0  # without a threshold, what weighs less than the best by e to this is left out
-_PAIR_BYTES = 12  # number, log-affinity and a share of the copies that are made of both
+# Number, log-affinity in single or double precision, and a share of the copies of both.
+_PAIR_BYTES = {np.dtype(np.float32): 12, np.dtype(np.float64): 18}
+_SINGLE = 256.0  # up to here, a log-affinity in single precision is right to 8e-6
+_LEAST_VARIANCE = 1e-300  # of which there is still an inverse
 _REBUILD = 0.05  # a sum that has lost all but this share of its weight is added up anew
 _NEARLY = 0.1  # share by which what goes may cost more than the least, which saves half the time
 _TOGETHER = 8192  # reads that are compared at a time
@@ -126,6 +132,8 @@ def leave_one_out(
     >>> left_out.value.ravel(), left_out.isolated
     (tensor([3., 1., 0.]), tensor([False, False,  True]))
     """
+    match_threshold = ReadOptions(match_threshold).match_threshold  # which checks it
+    memory_limit = whole_number("memory_limit", memory_limit)
     neighbours = _Neighbours.of(_Places.of(observations), match_threshold, memory_limit)
     number = len(observations)
     weights = np.empty(len(neighbours.rows), dtype=np.float32)
@@ -134,7 +142,8 @@ def leave_one_out(
     arrays = (weights, neighbours.rows, neighbours.edges)
     dependencies = scipy.sparse.csr_array(arrays, shape=shape, copy=False)
     senses = observations.senses.detach().cpu()
-    value = torch.from_numpy(dependencies @ senses.numpy()).to(senses.dtype)
+    # Summed in double precision: thousands that are alike would lose digits.
+    value = torch.from_numpy(dependencies @ senses.double().numpy()).to(senses.dtype)
     error = torch.linalg.vector_norm(value - senses, dim=-1)
     alone = torch.from_numpy(np.diff(neighbours.edges) == 0)
     error = error.masked_fill(alone, torch.inf)
@@ -312,7 +321,11 @@ def prune(
     >>> prune(same).kept  # either of two, and what stands alone
     array([False,  True,  True])
     """
-    check_pruning(max_error_to_prune, max_prune_steps, target_size)
+    max_error_to_prune, max_prune_steps, target_size = check_pruning(
+        max_error_to_prune, max_prune_steps, target_size
+    )
+    memory_limit = whole_number("memory_limit", memory_limit)
+    match_threshold = ReadOptions(match_threshold).match_threshold  # which checks it
     started = time.perf_counter()
     stop = np.zeros(1, dtype=np.bool_) if stop is None else stop
     number = len(observations)
@@ -351,8 +364,13 @@ def prune(
     return Pruned(kept, held, report)
 
 
-def check_pruning(max_error_to_prune: float, max_prune_steps: int, target_size: int) -> None:
-    """Raise ValueError if a number is out of its range."""
+def check_pruning(
+    max_error_to_prune: float, max_prune_steps: int, target_size: int
+) -> tuple[float, int, int]:
+    """Take the numbers as those of Python; raise ValueError if one is out of its range."""
+    max_error_to_prune = real_number("max_error_to_prune", max_error_to_prune)
+    max_prune_steps = whole_number("max_prune_steps", max_prune_steps)
+    target_size = whole_number("target_size", target_size)
     if not max_error_to_prune >= 0:
         raise ValueError(
             "max_error_to_prune must be a distance between senses of at least 0, but is "
@@ -362,6 +380,7 @@ def check_pruning(max_error_to_prune: float, max_prune_steps: int, target_size: 
         raise ValueError(f"max_prune_steps must be at least 1, but is {max_prune_steps!r}.")
     if target_size < 0:
         raise ValueError(f"target_size must not be negative, but is {target_size!r}.")
+    return max_error_to_prune, max_prune_steps, target_size
 
 
 def _errors(
@@ -458,7 +477,7 @@ class _State:
         limits: np.ndarray, match_threshold: float | None, memory_limit: int,
     ) -> _State:  # fmt: skip
         """Start where some have gone already, witnesses and others."""
-        order = places.in_strips(_reach(match_threshold))[0]
+        order = places.in_strips(match_threshold)[0]
         kept, gone = kept[order], None if kept.all() else ~kept[order]
         neighbours = _Neighbours.of(places.take(order), match_threshold, memory_limit, gone)
         senses = senses[order]
@@ -561,20 +580,24 @@ class _Work:
             self._thin(tolerance, target_size, crowded, caution)
             self.settle(self.in_few_axes)
             after = int(self.kept.sum())
+            if math.isfinite(tolerance):
+                in_vain = before - after <= _LITTLE * before
+            else:  # everything may go: it is worth while as long as anything does
+                in_vain = before == after and crowded == 1
+            rounds_in_vain = rounds_in_vain + 1 if in_vain else 0
             crowded = max(1, crowded // 2)
-            rounds_in_vain = rounds_in_vain + 1 if before - after <= _LITTLE * before else 0
-            nothing_more = rounds_in_vain >= 2 and (math.isfinite(tolerance) or crowded == 1)
-            if after <= target_size or nothing_more:
+            if after <= target_size or rounds_in_vain == 2:
                 return None
 
     def _thin(self, tolerance: float, target_size: int, crowded: int, caution: float) -> None:
         """Prune parts of neighbourhoods, each as if there was nothing else."""
         which = np.flatnonzero(self.kept)
         self.why[which] = _ISOLATED  # unless they are in a part with others
-        share = target_size / len(which)
+        share, excess = target_size / len(which), len(which) - target_size
         for part in self._parts(which):
             _stop_if_asked(self.stop)
-            least = math.ceil(share * len(part))
+            # Each gives its share, rounded so that small parts give something, too.
+            least = max(math.floor(share * len(part)), len(part) - excess)
             if not math.isfinite(tolerance):
                 least = max(least, crowded)
             state = _State.starting(
@@ -583,13 +606,14 @@ class _Work:
             )  # fmt: skip
             state.remove_greedily(_PASSES, least, self.stop)
             self.kept[part] = state.left
+            excess -= len(part) - int(state.left.sum())
             self.why[part[state.order[state.kept]]] = state.reasons()[state.kept]
 
     def _parts(self, which: np.ndarray) -> list[np.ndarray]:
         """Part observations by squares as wide as the reach, and crowded squares at random."""
-        places, reach = self.places.places[which], _reach(self.match_threshold)
+        places, side = self.places.places[which], self.places.width(self.match_threshold)
         shift = self.generator.random(places.shape[1])  # other squares each time
-        squares = np.floor(places / reach + shift)  # all in one if everything is in reach
+        squares = np.floor(places / side + shift)  # all in one if everything is in reach
         _, square, sizes = np.unique(squares, axis=0, return_inverse=True, return_counts=True)
         order = np.lexsort((self.generator.random(len(which)), square.ravel()))
         square = square.ravel()[order]
@@ -630,7 +654,7 @@ class _Work:
             return which
         tree = scipy.spatial.cKDTree(np.unique(self.places.places[witnesses], axis=0))
         distance, _ = tree.query(self.places.places[which])
-        near: np.ndarray = which[distance <= self.match_threshold]
+        near: np.ndarray = which[distance <= self.places.width(self.match_threshold)]
         return near
 
 
@@ -653,28 +677,34 @@ class _Places:
 
     places: np.ndarray
     variances: np.ndarray
+    dtype: torch.dtype  # in which places are kept
 
     @classmethod
     def of(cls, observations: Observations) -> _Places:
         arrays = (observations.locations, observations.location_sds)
         places, sds = (array.detach().cpu().double().numpy() for array in arrays)
-        return cls(places, np.square(sds))
+        variances = np.maximum(np.square(sds), _LEAST_VARIANCE)
+        return cls(places, variances, observations.locations.dtype)
 
     def take(self, rows: np.ndarray) -> _Places:
-        return _Places(self.places[rows], self.variances[rows])
+        return _Places(self.places[rows], self.variances[rows], self.dtype)
 
-    def in_strips(self, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    def limit(self, match_threshold: float | None) -> float:
+        """Greatest squared distance of neighbours."""
+        ReadOptions(match_threshold)  # which checks it
+        return limit_squared(match_threshold, self.dtype)
+
+    def width(self, match_threshold: float | None) -> float:
+        """How wide strips are: a little more than the reach, and a million of them are enough."""
+        reach = math.sqrt(self.limit(match_threshold)) * (1 + 1e-9)
+        return max(reach, 1e-6 * float(np.abs(self.places).max(initial=0.0))) or 1.0
+
+    def in_strips(self, match_threshold: float | None) -> tuple[np.ndarray, np.ndarray]:
         """Sort by strips as wide as the reach, and along each strip; and number the strips."""
-        strips = np.floor(self.places[:, 0] / reach)
+        strips = np.floor(self.places[:, 0] / self.width(match_threshold))
         along = self.places[:, -1]
         order = np.lexsort((along, strips))
         return order, strips[order]
-
-
-def _reach(match_threshold: float | None) -> float:
-    """How far apart neighbours can be."""
-    ReadOptions(match_threshold)  # which checks it
-    return math.inf if match_threshold is None else match_threshold
 
 
 @dataclass(frozen=True)
@@ -695,37 +725,35 @@ class _Neighbours:
         gone: np.ndarray | None = None,
     ) -> _Neighbours:  # fmt: skip
         """List pairs within reach, but for pairs of which both have gone: no read needs them."""
-        reach = _reach(match_threshold)
-        order, strips = places.in_strips(reach)
-        ordered = places.take(order)
-        arrays = (ordered.places, ordered.variances, order, strips, reach)
-        most = memory_limit // _PAIR_BYTES
-        too_many = _TooManyPairs(
-            f"{len(order)} observations have more than {most // 2} pairs of neighbours, whose "
-            f"lists do not fit the limit of {memory_limit / 2**20:.3g} MiB. Give a smaller "
-            "match_threshold, or a greater memory_limit."
-        )
+        order, strips = places.in_strips(match_threshold)
+        ordered, limit = places.take(order), places.limit(match_threshold)
+        arrays = (ordered.places, ordered.variances, order, strips, limit)
         least = np.full(len(order), -np.inf)
+        dtype: np.dtype[Any] = np.dtype(np.float32)
+        most = memory_limit // _PAIR_BYTES[dtype]
         if match_threshold is None:
             if gone is None and _pairs_of_some(places) > 2 * most:
-                raise too_many
+                raise _too_many(len(order), most, memory_limit)
             _find_best(*arrays, least)
             least -= _NEGLIGIBLE
+        if _greatest_log_affinity(places, limit, least) > _SINGLE:
+            dtype = np.dtype(np.float64)
+            most = memory_limit // _PAIR_BYTES[dtype]
         everyone = np.arange(len(order))
         left = everyone if gone is None else np.flatnonzero(~gone[order])
         away = everyone[:0] if gone is None else np.flatnonzero(gone[order])
         counts = np.zeros(len(order), dtype=np.int64)
-        nothing = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32)
+        nothing = np.empty(0, dtype=np.int32), np.empty(0, dtype=dtype)
         total = 0
         for ours, others in ((left, everyone), (away, left)):
             total += _find_neighbours(
                 *arrays, least, ours, others, False, most - total, counts, *nothing
             )
             if total > most:
-                raise too_many
+                raise _too_many(len(order), most, memory_limit)
         edges = np.concatenate([[0], np.cumsum(counts)])
         rows = np.empty(edges[-1], dtype=np.int32)
-        log_affinity = np.empty(edges[-1], dtype=np.float32)
+        log_affinity = np.empty(edges[-1], dtype=dtype)
         ends = edges[:-1].copy()
         for ours, others in ((left, everyone), (away, left)):
             _find_neighbours(
@@ -733,6 +761,24 @@ class _Neighbours:
             )  # fmt: skip
         own = -0.5 * np.log(2 * places.variances).sum(axis=-1)
         return cls(edges, rows, log_affinity, own)
+
+
+def _too_many(number: int, most: int, memory_limit: int) -> _TooManyPairs:
+    return _TooManyPairs(
+        f"{number} observations have more than {most // 2} pairs of neighbours, whose lists do not "
+        f"fit the limit of {memory_limit / 2**20:.3g} MiB. Give a smaller match_threshold, or a "
+        "greater memory_limit."
+    )
+
+
+def _greatest_log_affinity(places: _Places, limit: float, least: np.ndarray) -> float:
+    """Bound the size of log-affinities that count, be they positive or negative."""
+    if len(least) == 0:
+        return 0.0
+    if math.isinf(limit):
+        return float(np.abs(least[np.isfinite(least)]).max(initial=0.0))
+    volume = np.abs(np.log(2 * places.variances)).sum(axis=-1).max() / 2
+    return float(volume + limit / (4 * places.variances.min()))
 
 
 def _pairs_of_some(places: _Places) -> float:
@@ -754,28 +800,28 @@ def _pairs_of_some(places: _Places) -> float:
 
 @compiled
 def _affinity_within(
-    places: np.ndarray, variances: np.ndarray, a: int, b: int, reach: float
+    places: np.ndarray, variances: np.ndarray, a: int, b: int, limit: float
 ) -> float:
-    """Log-affinity of two places but for a constant; minus infinity beyond reach."""
-    square, exponent, volume = 0.0, 0.0, 1.0
+    """Log-affinity of two places but for a constant; minus infinity beyond the limit."""
+    square, exponent, volume, log_volume = 0.0, 0.0, 1.0, 0.0
     for axis in range(places.shape[1]):
         step = places[a, axis] - places[b, axis]
         variance = variances[a, axis] + variances[b, axis]
         square += step * step
         exponent += 0.5 * step * step / variance
-        volume *= variance
-    return -exponent - 0.5 * math.log(volume) if square <= reach * reach else -np.inf
+        volume, log_volume = times(volume, log_volume, variance)
+    return -exponent - 0.5 * (math.log(volume) + log_volume) if square <= limit else -np.inf
 
 
 @compiled
 def _find_best(
     places: np.ndarray, variances: np.ndarray, order: np.ndarray, strips: np.ndarray,
-    reach: float, best: np.ndarray,
+    limit: float, best: np.ndarray,
 ) -> None:  # fmt: skip
     """Find the greatest log-affinity of each row with any other, all being within reach."""
     for a in range(len(order)):
         for b in range(a):
-            affinity = _affinity_within(places, variances, a, b, reach)
+            affinity = _affinity_within(places, variances, a, b, limit)
             best[order[a]] = max(best[order[a]], affinity)
             best[order[b]] = max(best[order[b]], affinity)
 
@@ -783,7 +829,7 @@ def _find_best(
 @compiled
 def _find_neighbours(
     places: np.ndarray, variances: np.ndarray, order: np.ndarray, strips: np.ndarray,
-    reach: float, least: np.ndarray, ours: np.ndarray, others: np.ndarray, fill: bool, most: int,
+    limit: float, least: np.ndarray, ours: np.ndarray, others: np.ndarray, fill: bool, most: int,
     ends: np.ndarray, rows: np.ndarray, log_affinity: np.ndarray,
 ) -> int:  # fmt: skip
     """Go through all pairs within reach: count them, or write them down from where rows start.
@@ -806,16 +852,18 @@ def _find_neighbours(
             strip = strips[a] + side - 1
             along, at_b = places[a, -1], starts[side]
             while at_b < number and strips_of_others[at_b] == strip:
-                if places[others[at_b], -1] >= along - reach:
+                step = along - places[others[at_b], -1]
+                if step <= 0.0 or step * step <= limit:
                     break
                 at_b += 1
             starts[side] = at_b
             while at_b < number and strips_of_others[at_b] == strip:
                 b = others[at_b]
-                if places[b, -1] > along + reach:
+                step = places[b, -1] - along
+                if step > 0.0 and step * step > limit:
                     break
                 other = order[b]
-                affinity = _affinity_within(places, variances, a, b, reach)
+                affinity = _affinity_within(places, variances, a, b, limit)
                 if a != b and affinity > -np.inf and affinity >= min(least[own], least[other]):
                     if fill:
                         rows[ends[own]] = other

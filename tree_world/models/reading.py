@@ -48,7 +48,7 @@ _NOT_WORTH_LEAVING_OUT = 512  # observations
 _MANY = 0.7  # share of all pairs that can matter, from which on leaving out the rest does not pay
 _FEW_QUERIES = 8  # that take less time in double precision than to bound what single loses
 _SOME_QUERIES = 64  # for which to copy senses takes longer than to add up their products in parts
-_PART, _PART_AROUND = 64, 512  # products that are added up in single precision; around a mean
+_PART = 48  # products that are added up in single precision: at most 1e-6 off, were all alike
 RUN = 512
 """Neighbouring queries that share each block of a read that looks at everything."""
 
@@ -108,12 +108,34 @@ def read(
     1964; M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018.
     """
     options = options or ReadOptions()
+    needs_gradient = _needs_gradient(query_locations, query_sds, observations)
+    if needs_gradient:
+        present = torch.isfinite(observations.location_sds.detach()).all(dim=-1)
+        if not bool(present.all()):
+            # An infinite deviation has no slope: what is absent is left out, and gets none.
+            observations, nearby = observations.take(present.nonzero().squeeze(-1)), None
+    found = _read(query_locations, query_sds, observations, options, nearby, needs_gradient)
+    if needs_gradient and not found.mean.requires_grad:
+        # Nothing matched: the gradient is zero then, and not an error.
+        arrays = (query_locations, query_sds, *vars(observations).values())
+        none_of_them = [array.flatten()[:0].sum() for array in arrays if array.requires_grad]
+        found = replace(found, mean=found.mean + sum(none_of_them))
+    return found
+
+
+def _read(
+    query_locations: torch.Tensor,
+    query_sds: torch.Tensor,
+    observations: Observations,
+    options: ReadOptions,
+    nearby: Nearby | None,
+    needs_gradient: bool,
+) -> Read:
     sds = query_sds
     if len(sds) > 1 and bool((sds == sds[:1]).all()):
         sds = sds[:1]  # one row for all: a third of the work
     if len(observations) == 0 or len(query_locations) == 0:
         return nothing(query_locations, observations)
-    needs_gradient = _needs_gradient(query_locations, query_sds, observations)
     method = options.method
     if method == "auto":
         method = _best_method(query_locations, sds, observations, options, nearby, needs_gradient)
@@ -423,7 +445,7 @@ class _Sums:
 
     Weights are relative to the greatest affinity so far; when a greater one comes, all sums are
     scaled down to it. Sums are kept in double precision, as many that are alike would lose digits;
-    products of single precision are added up in it over few of them only, or around their mean.
+    products of single precision are added up in it after a few of them, or are taken around a mean.
     """
 
     def __init__(
@@ -443,8 +465,10 @@ class _Sums:
         self.weight = queries.new_zeros((len(queries), 1))
         self.weight_squared = torch.zeros_like(self.weight)
         self.square = torch.zeros_like(self.weight)  # of distances from the origin of senses
+        # Wide kernels, to which all count alike, take one product of matrices.
+        self.at_once = self.kernel.dtype == torch.float32 and len(queries) > _SOME_QUERIES
         self.origin: torch.Tensor | None = None
-        self.total: torch.Tensor | None = None
+        self.total: torch.Tensor | None = None  # of senses, around their origin if they have one
         self.nearest = queries.new_full((len(queries),), torch.inf)
         self.moments: torch.Tensor | None = None
         self.constant: torch.Tensor | None = None
@@ -455,15 +479,16 @@ class _Sums:
         weights, scale = self._weights(affinity)
         own_weight = weights.sum(dim=-1, keepdim=True).double()
         self.weight = self.weight * scale + own_weight
+        senses = self._around_origin(part.senses)
         if self.options.order == "linear":
             if self.options.support:
                 # The spread is that around the weighted mean, whatever is read.
-                constant = self._product(weights, own_weight, part)
+                constant = self._product(weights, own_weight, senses)
                 self.constant = constant + (0.0 if self.constant is None else self.constant * scale)
             moments = weights.double() @ self._moments_of(part)
             self.moments = moments if self.moments is None else self.moments * scale + moments
         else:
-            product = self._product(weights, own_weight, part)
+            product = self._product(weights, own_weight, senses)
             if self.total is None:
                 self.total = product
             elif product.requires_grad or self.total.requires_grad:
@@ -473,37 +498,39 @@ class _Sums:
         if self.options.support:
             squares = weights.square().sum(dim=-1, keepdim=True).double()
             self.weight_squared = self.weight_squared * scale.square() + squares
-            senses = part.senses.to(weights.dtype)
-            if self.origin is None:
-                self.origin = senses.detach().mean(dim=0)
-            norms = (senses - self.origin).square().sum(dim=-1, keepdim=True)
-            self.square = self.square * scale + weights @ norms
+            # By a sum, which adds up in pairs: of many that are alike a product would lose digits.
+            squares = (weights * senses.square().sum(dim=-1)).sum(dim=-1, keepdim=True)
+            self.square = self.square * scale + squares.double()
+
+    def _around_origin(self, senses: torch.Tensor) -> torch.Tensor:
+        """Senses around the mean of the first portion, where their spread is asked for.
+
+        Of senses that are all alike nothing is left then that could spread.
+        """
+        if not self.options.support:
+            return senses.to(self.weight_dtype)
+        if self.origin is None:
+            # Summed in double precision, the mean of what is all alike is just that.
+            mean = senses.detach().mean(dim=0, dtype=torch.float64)
+            self.origin = mean.to(self.dtype).to(self.weight_dtype)
+        return senses.to(self.weight_dtype) - self.origin
 
     def _product(
-        self, weights: torch.Tensor, own_weight: torch.Tensor, part: Observations
+        self, weights: torch.Tensor, own_weight: torch.Tensor, senses: torch.Tensor
     ) -> torch.Tensor:
         """Weighted sum of senses, in double precision."""
-        senses = part.senses
         if self.in_double:
-            return weights @ senses.double()
-        centre = None
-        if len(weights) > _SOME_QUERIES or self.options.support:
-            # Around the mean of the portion; where all are alike nothing is left to be rounded.
-            each = weights.detach().sum(dim=0)
-            least = torch.finfo(weights.dtype).tiny
-            centre = each @ senses.detach() / each.sum().clamp_min(least)
-            senses = senses - centre
+            return weights @ senses
         if len(weights) <= _FEW_QUERIES:
-            product = _product_in_few_parts(weights, senses)
-        elif self.kernel.dtype == torch.float32 and centre is not None:
-            product = (weights @ senses).double()  # wide kernels, to which all count alike
-        else:
-            product = own_weight.new_zeros((len(weights), senses.shape[-1]))
-            size = _PART if centre is None else _PART_AROUND
-            for own, others in zip(weights.split(size, dim=1), senses.split(size), strict=True):
-                product = product + own @ others
-        if centre is None:
+            return _product_in_few_parts(weights, senses)
+        if not self.at_once:
+            product = self.weight.new_zeros((len(weights), senses.shape[-1]))
+            for own, others in zip(weights.split(_PART, dim=1), senses.split(_PART), strict=True):
+                product += own @ others
             return product
+        # Around the mean of the portion: where all are alike nothing is left to be rounded.
+        centre = senses.detach().mean(dim=0)
+        product = (weights @ (senses - centre)).double()
         if product.requires_grad:
             return torch.addcmul(product, own_weight, centre.double())
         return product.addcmul_(own_weight, centre.double())
@@ -566,13 +593,16 @@ class _Sums:
         factors = self.level - self.slopes @ self.kernel.places_of(part).mT
         shares = (weights * factors).to(weights.dtype)
         own_weight = shares.sum(dim=-1, keepdim=True).double()
-        total = self._product(shares, own_weight, part)
+        total = self._product(shares, own_weight, self._around_origin(part.senses))
         self.total = total if self.total is None else self.total + total
 
     def finish(self) -> Read:
         assert self.total is not None
         known = (self.weight > 0).squeeze(-1)
-        mean = (self.total / self._positive_weight()).to(self.dtype)
+        mean = self.total / self._positive_weight()
+        if self.origin is not None:
+            mean = torch.where(known.unsqueeze(-1), mean + self.origin, 0.0)
+        mean = mean.to(self.dtype)
         if not self.options.support:
             missing = torch.full_like(mean[:, 0].detach(), torch.nan)
             return Read(mean, known, missing, missing, missing)
@@ -588,9 +618,8 @@ class _Sums:
         """Variance of senses around their mean, and the square of that from the origin."""
         total = self.total if self.constant is None else self.constant
         assert total is not None
-        assert self.origin is not None
         weight = self._positive_weight()
-        offset = (total / weight - self.origin).square().sum(dim=-1)
+        offset = (total / weight).square().sum(dim=-1)
         return (self.square / weight).squeeze(-1) - offset, offset
 
     def spread(self) -> torch.Tensor:

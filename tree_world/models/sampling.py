@@ -747,6 +747,6 @@ def best_distinct_slots(
         if scores[best] == -math.inf:
             break
         found.append(best)
-        near = np.square(locations - locations[best]).sum(axis=1) <= separation**2
+        near = np.square(locations - locations[best]).sum(axis=1) <= separation * separation
         scores[near] = -math.inf
     return np.array(found, dtype=np.int64)

@@ -78,9 +78,10 @@ class Store:
                 if folder is None:
                     self.senses = torch.empty((room, embed_dim), device=device, dtype=storage_dtype)
             except (RuntimeError, MemoryError, OverflowError, ValueError) as error:
+                why = str(error).splitlines()[0]  # some of PyTorch's go on with a stack
                 raise MemoryError(
                     f"there is no room for max_memory_size={capacity} observations with senses of "
-                    f"{embed_dim} numbers ({error}). Give a smaller one, or storage for senses."
+                    f"{embed_dim} numbers ({why}). Give a smaller one, or storage for senses."
                 ) from error
             half = storage_dtype == torch.float16
             nothing = torch.empty(
@@ -104,7 +105,7 @@ class Store:
         self._saved: list[tuple[np.ndarray, tuple[Any, ...] | None]] | None = None
         self._leaves: tuple[torch.Tensor, ...] | None = None  # see `parameters`
         self._seen: tuple[int, ...] = ()  # versions of those up to which all is taken over
-        self._indexed = self.locations[:0]  # the places as the index has them, if there are leaves
+        self._indexed: tuple[torch.Tensor, ...] = ()  # as the index knows them, if there are leaves
         if folder is not None:
             try:
                 self.file = file or folder.new_file(room, embed_dim, storage_dtype)
@@ -172,8 +173,8 @@ class Store:
         free = self.written_at[: self.used] < 0
         held = free & self._named[: self.used] if self._named.size else np.zeros_like(free)
         if saved:  # as what was put into the index is not known
-            here = self.locations[: self.used].clone() if self._leaves else self._indexed
-            self.__dict__.update(index=self._new_index(), _indexed=here)
+            here = self._as_indexed()[:1] if self._leaves else ()
+            self.__dict__.update(index=self._new_index(), _indexed=here + self._indexed[1:])
         self.__dict__.update(
             _free=np.flatnonzero(free & ~held)[::-1].tolist(),
             _held=np.flatnonzero(held).tolist(),
@@ -187,6 +188,10 @@ class Store:
         where = torch.from_numpy(slots).to(self.locations.device)
         index.add(slots, self.locations[where].detach().cpu().numpy())
         return index
+
+    def _as_indexed(self) -> tuple[torch.Tensor, ...]:
+        """Copy places and deviations, to see later whether they have changed."""
+        return self.locations[: self.used].clone(), self.location_sds[: self.used].clone()
 
     def __getstate__(self) -> dict[str, Any]:
         """Copy what is there, without the room for more."""
@@ -211,8 +216,7 @@ class Store:
             roomy_array = np.empty(self.capacity, dtype=np.int64)
             roomy_array[: self.used] = state[name]
             setattr(self, name, roomy_array)
-        self._saved, self._leaves, self._seen = None, None, ()
-        self._indexed = self.locations[:0]
+        self._saved, self._leaves, self._seen, self._indexed = None, None, (), ()
 
     # --- tensors that an optimiser may change ----------------------------------------------------
 
@@ -240,7 +244,7 @@ class Store:
             self.__dict__.update(
                 _leaves=leaves,
                 _seen=_versions(leaves),
-                _indexed=self.locations[: self.used].clone(),
+                _indexed=self._as_indexed(),
             )
         assert self._leaves is not None
         return self._leaves
@@ -257,9 +261,7 @@ class Store:
             return
         self._close_gaps()
         self.point(requires_grad)
-        self.__dict__.update(
-            _seen=_versions(self._leaves), _indexed=self.locations[: self.used].clone()
-        )
+        self.__dict__.update(_seen=_versions(self._leaves), _indexed=self._as_indexed())
 
     def point(self, requires_grad: bool) -> None:
         """Let parameters that were handed out share their numbers with the store, as `follow`."""
@@ -270,13 +272,36 @@ class Store:
                 leaf.grad = None
             leaf.requires_grad_(requires_grad)
 
+    def adopt(self) -> None:
+        """Take over other tensors that parameters were given as their ``data``.
+
+        Raises
+        ------
+        ValueError
+            If they have another shape, kind or device; they are left as they are.
+        """
+        for leaf, name in zip(self._leaves or (), _TENSORS, strict=self._leaves is not None):
+            own = getattr(self, name)[: self.used]
+            if leaf.data_ptr() == own.data_ptr() and leaf.shape == own.shape:
+                continue
+            if (leaf.shape, leaf.dtype, leaf.device) != (own.shape, own.dtype, own.device):
+                raise ValueError(
+                    f"the parameter {name} was given data of shape {tuple(leaf.shape)} and "
+                    f"{leaf.dtype} on {leaf.device}, but holds what is stored, of shape "
+                    f"{tuple(own.shape)} and {own.dtype} on {own.device}: give it such data."
+                )
+            own.copy_(leaf.detach())
+            leaf.data = own
+            self._seen = ()  # PyTorch does not count this
+
     def settle(self, thoroughly: bool = False) -> None:
         """Take over what was done to parameters: check it, and index places anew that moved.
 
         Parameters
         ----------
         thoroughly : bool, default=False
-            Whether to look at all numbers, even if PyTorch has not counted a change.
+            Whether to look at all senses, even if PyTorch has not counted a change. At places and
+            deviations, by which the index finds what there is, this always looks.
 
         Raises
         ------
@@ -286,12 +311,18 @@ class Store:
         if self._leaves is None:
             return
         versions = _versions(self._leaves)
-        if versions == self._seen and not thoroughly:
+        # Changes through ``.data`` and NumPy are not counted.
+        moved, wider = (
+            not torch.equal(known, getattr(self, name)[: self.used])
+            for known, name in zip(self._indexed, _TENSORS, strict=False)
+        )
+        if versions == self._seen and not (moved or wider or thoroughly):
             return
         self.check_parameters()
         changed: dict[str, Any] = {"_seen": versions, "generation": self.generation + 1}
-        if not torch.equal(self._indexed, self.locations[: self.used]):
-            changed["_indexed"] = self.locations[: self.used].clone()
+        if moved or wider:
+            changed["_indexed"] = self._as_indexed()
+        if moved:
             changed["index"] = self._new_index()
         if self.used:
             least, greatest = self.location_sds[: self.used].aminmax()
@@ -418,7 +449,7 @@ class Store:
         together = torch.hypot(location_sd, self.location_sds[slots].double())
         away = ((location - self.locations[slots].double()) / together).square().sum(dim=-1)
         different = torch.linalg.vector_norm(sense - self.senses[slots].double(), dim=-1)
-        agrees = (away <= merge_distance**2) & (different <= merge_sense_distance)
+        agrees = (away <= merge_distance * merge_distance) & (different <= merge_sense_distance)
         if not bool(agrees.any()):
             return None
         slot = int(slots[torch.where(agrees, away, torch.inf).argmin()])

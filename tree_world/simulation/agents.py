@@ -171,5 +171,7 @@ class Agent:
 
     def perceive(self, world: Any) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Distance and embedding of what the sensor tells at the agent's place and heading."""
-        distance, embedding, _ = self.sensor.sense(world, self.position, self.heading)
+        # Copies: what a sensor does to them does not move the agent.
+        where, heading = self.position.clone(), self.heading.clone()
+        distance, embedding, _ = self.sensor.sense(world, where, heading)
         return distance, embedding

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
+import numpy as np
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     PrivateAttr,
     StringConstraints,
+    field_validator,
     model_validator,
 )
 
@@ -115,6 +117,13 @@ class TreeWorldConfig(BaseModel):
     embed_dim: int | None = Field(None, ge=1)
 
     _is_of_a_world: bool = PrivateAttr(False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any) -> Any:
+        if isinstance(value, (bool, np.bool_)):
+            raise ValueError(f"{value} is a truth value, and no field takes one. Give a number.")
+        return value
 
     @model_validator(mode="after")
     def _words_must_fit(self) -> Self:

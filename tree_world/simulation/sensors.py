@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 
+from tree_world.precision import without_autocast
 from tree_world.simulation.config import TreeWorldConfig
 from tree_world.validation import (
     PointsLike,
@@ -17,15 +18,50 @@ from tree_world.validation import (
     real_number,
 )
 
-if TYPE_CHECKING:
-    from tree_world.simulation.world import TreeWorld
+
+class Trees(Protocol):
+    """What a sensor needs of a world: where its trees stand, what they smell of, what they bear."""
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates of a place."""
+        ...
+
+    @property
+    def locations(self) -> torch.Tensor:
+        """Places of the trees in metres, of shape (n_trees, dim)."""
+        ...
+
+    @property
+    def embeddings(self) -> torch.Tensor:
+        """Vectors of their kinds and names, of shape (n_trees, embed_dim)."""
+        ...
+
+    @property
+    def fruit_amount_embeddings(self) -> torch.Tensor:
+        """Vectors of the amounts of fruit, of shape (n_amounts, embed_dim)."""
+        ...
+
+    @property
+    def fruit_amount_indices(self) -> torch.Tensor:
+        """Which amount each tree bears, of shape (n_trees,)."""
+        ...
+
+    @property
+    def fruit_amount_one_hot(self) -> torch.Tensor:
+        """The same as zeros and ones, of shape (n_trees, n_amounts)."""
+        ...
+
+    def trees_at(self, indices: torch.Tensor) -> Any:
+        """Return the trees with these indices."""
+        ...
 
 
 class Sensor(Protocol):
     """What an agent needs of a sensor."""
 
     def sense(
-        self, world: TreeWorld, position: PointsLike, heading: PointsLike | None
+        self, world: Trees, position: PointsLike, heading: PointsLike | None
     ) -> tuple[Any, Any, Any]:
         """Return the distance, the sensed vector and the tree."""
         ...
@@ -114,8 +150,9 @@ class SimpleSensor:
         """
         return torch.exp(-distance.square() / (2 * self.diffusion_time))
 
+    @without_autocast
     def sense(
-        self, world: TreeWorld, position: PointsLike, heading: PointsLike | None = None
+        self, world: Trees, position: PointsLike, heading: PointsLike | None = None
     ) -> tuple[torch.Tensor, torch.Tensor, Any]:
         """Smell at one place or at many.
 
@@ -207,7 +244,7 @@ class DirectionalSensor:
         )
 
     def sense(
-        self, world: TreeWorld, position: PointsLike, heading: PointsLike | None
+        self, world: Trees, position: PointsLike, heading: PointsLike | None
     ) -> tuple[Any, Any, Any]:
         """Look from one place or from many.
 
@@ -267,7 +304,7 @@ class DirectionalSensor:
         return seen.values, embedding, trees
 
 
-def distances_to_trees(places: torch.Tensor, world: TreeWorld) -> torch.Tensor:
+def distances_to_trees(places: torch.Tensor, world: Trees) -> torch.Tensor:
     """Distance from every place to every tree.
 
     Parameters

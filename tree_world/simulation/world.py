@@ -294,7 +294,8 @@ class TreeWorld:
             return
         agent = self.agent
         mine = {name: getattr(self, name) for name in ("_life_at_start", "time")}
-        arrays = {name: getattr(self, name).clone() for name in ("fruit_counts", "_regrows_at")}
+        with torch.inference_mode(False):  # what is put back can be changed in any mode
+            arrays = {n: getattr(self, n).clone() for n in ("fruit_counts", "_regrows_at")}
         its = {name: getattr(agent, name) for name in ("position", "heading", "health")}
         drawn = self._generator.get_state()
         try:

@@ -8,7 +8,13 @@ export function reloadWhenEdited(port) {
   socket.addEventListener("message", (event) => {
     if (JSON.parse(event.data).type === "RELOAD") reloadOnAnswer();
   });
-  socket.addEventListener("open", () => { gone = true; });
+  const first = text();
+  socket.addEventListener("open", async () => {
+    gone = true;
+    // Whoever saves before the socket is open is not told of it.
+    const [before, now] = await Promise.all([first, text()]);
+    if (before && now && before !== now) reloadOnAnswer();
+  });
   socket.addEventListener("close", () => setInterval(async () => {
     const answer = await ask();
     if (answer && gone) location.reload();
@@ -17,6 +23,8 @@ export function reloadWhenEdited(port) {
 }
 
 const ask = () => fetch(location.href, { cache: "no-store" }).catch(() => null);
+
+const text = async () => (await ask())?.text().catch(() => null);
 
 async function reloadOnAnswer() {
   while (!(await ask())) await new Promise((resolve) => setTimeout(resolve, 300));

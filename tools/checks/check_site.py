@@ -1,6 +1,6 @@
 """Check the built site for what the engine lets pass.
 
-Usage: ``python -m tools.check_site``
+Usage: ``python -m tools.checks.check_site``
 
 The engine's syntax trees say what each page was meant to hold, the HTML says what it holds, and the
 reference notebooks say which cells print something. Every finding names its page and its place.

@@ -1,6 +1,6 @@
 """Find numbers that were typed by hand where a reader takes them for computed ones.
 
-Usage: ``python -m tools.prose book/03-drives.md ...``
+Usage: ``python -m tools.checks.prose book/03-drives.md ...``
 
 Numbers in sentences are computed: ``{eval}`…` ``. A typed one may be wrong, and nobody notices.
 One that repeats what the chapter computes is named, by ``% repeats 25 m: threshold`` after its

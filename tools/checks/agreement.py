@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tools import computed, myst, settings
-from tools.check_site import Finding, Node, walk
-from tools.nbval_tolerance import compare_outputs, compare_value
+from tools.checks.check_site import Finding, Node, walk
+from tools.checks.nbval_tolerance import compare_outputs, compare_value
 
 _NOT_COMPARED = re.compile(r"#\s*NBVAL_IGNORE_OUTPUT")
 

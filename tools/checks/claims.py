@@ -1,6 +1,6 @@
 """List what the chapters claim, and try whether a claim that is false is noticed.
 
-Usage: ``python -m tools.claims [book/03-drives.md ...] [--negate N] [--seed S]``
+Usage: ``python -m tools.checks.claims [book/03-drives.md ...] [--negate N] [--seed S]``
 
 A claim is a call of ``tree_world.evaluation.claim`` in a cell. ``--negate`` draws some at random,
 turns each into its opposite in a copy of its chapter, runs the copy up to there, and says whether

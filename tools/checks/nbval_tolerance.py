@@ -12,7 +12,7 @@ and leaves pictures out. Here numbers may differ a little and pictures are compa
 - a picture must have the same size, and the root of the mean squared difference of its colour
   values (0 to 255) must not exceed ``PIXEL_TOLERANCE``.
 
-Use: ``pytest --nbval -p tools.nbval_tolerance book/notebooks``
+Use: ``pytest --nbval -p tools.checks.nbval_tolerance book/notebooks``
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 When a kernel dies, or IPython itself complains, the engine of the book does not say of which page
 and cell. So the kernel adds a line to the file that ``TREE_WORLD_CELL_LOG`` names when a cell
-starts, when it ends, and when an expression in a sentence fails: a digest of all code up to and
-with the cell, as in ``cell_times.py``, and the error.
+or an expression in a sentence starts, and when it ends: a digest of all code up to and with the
+cell, as in ``cell_times.py``, and the error, if there is one.
 """
 
 
@@ -34,6 +34,11 @@ def _set_up() -> None:
         own = [one.lineno for one in frames if re.search("ipykernel_|<ipython", one.filename)]
         return own[-1] or 0 if own else 0
 
+    def told(kind: str, message: str) -> str:
+        """Say an error on one line, without the colours that compilers and the like give it."""
+        words = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", f"{kind}: {message}").split()
+        return " ".join(words).rstrip(": ")
+
     def note(**what: Any) -> None:
         line = json.dumps({"kernel": os.getpid(), "cell": digest.hexdigest(), **what})
         with Path(path).open("a") as file:  # one short line, appended whole: kernels share the file
@@ -51,14 +56,16 @@ def _set_up() -> None:
                 note(event="end")
                 return
             message = error.msg if isinstance(error, SyntaxError) else str(error)
-            note(event="end", error=f"{type(error).__name__}: {message}", line=line_of(error))
+            note(event="end", error=told(type(error).__name__, message), line=line_of(error))
 
     def watched(expressions: dict[str, str]) -> dict[str, Any]:
-        values: dict[str, Any] = compute(expressions)
-        for key, value in values.items():
-            if value["status"] != "ok":
-                error = f"{value['ename']}: {value['evalue']}"
-                note(event="end", expression=expressions[key], error=error)
+        values: dict[str, Any] = {}
+        for key, code in expressions.items():
+            note(event="start", expression=code)
+            values |= compute({key: code})
+            failed = values[key] if values[key]["status"] != "ok" else None
+            error = {"error": told(failed["ename"], failed["evalue"])} if failed else {}
+            note(event="end", expression=code, **error)
         return values
 
     compute = shell.user_expressions

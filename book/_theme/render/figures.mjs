@@ -1,0 +1,89 @@
+// Figures and tables with their captions, and the pages that quote them.
+import { h } from "hastscript";
+import { find, visit } from "../book.mjs";
+import { pageAddress } from "./addresses.mjs";
+import { frame, source } from "./cells.mjs";
+import { anchor, children, hasClass, place, render, text, unwrapped, wrap } from "./core.mjs";
+import { enlargeable, isPicture } from "./pictures.mjs";
+import { insideCard, quoted } from "./references.mjs";
+
+function container(node, context) {
+  const id = anchor(node);
+  const captions = node.children.filter((child) => child.type === "caption" || child.type === "legend");
+  const input = node.children.find((child) => child.type === "code" && child.executable);
+  const body = node.children.filter((child) => !captions.includes(child) && child !== input);
+  const caption = h("figcaption", captions.flatMap((child) => render(child, context)),
+    input ? frame([source(input)], input, "Code", context) : null);
+  const parts = body.flatMap((child) => render(child, context) ?? []).map(context.quoting ? (part) => part : enlargeable);
+  const first = node.kind === "table" ? [caption, parts] : [parts, caption];
+  return h("figure", { id, class: [node.kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean) }, first);
+}
+
+function captionNumber(node, context) {
+  return [h("span.number", text(node).replace(/:$/, "").concat(".")), " "];
+}
+
+function table(node, context) {
+  const rows = node.children ?? [];
+  const isHeader = (row) => row.children.length > 0 && row.children.every((cell) => cell.header);
+  const body = rows.findIndex((row) => !isHeader(row));
+  const cut = body === -1 ? rows.length : body;
+  const row = (cellScope) => (line) => h("tr", line.children.map((cell) => tableCell(cell, context, cellScope)));
+  return h("div.table-scroll", h("table", cut ? h("thead", rows.slice(0, cut).map(row("col"))) : null, h("tbody", rows.slice(cut).map(row("row")))));
+}
+
+function tableCell(cell, context, scope) {
+  const empty = (cell.children ?? []).length === 0;
+  const isHeader = cell.header && !empty;
+  return h(isHeader ? "th" : "td", {
+    scope: isHeader ? scope : undefined, class: cell.align ? `align-${cell.align}` : undefined,
+    colSpan: cell.colspan, rowSpan: cell.rowspan,
+  }, children(unwrapped(cell), context));
+}
+
+/** A `{div}` of the class `list-of-figures` is filled with all figures of the book, one of `frontispiece` with one. */
+function div(node, context) {
+  if (hasClass(node, "frontispiece")) return frontispiece(node, context);
+  if (!hasClass(node, "list-of-figures")) return h("div", { class: node.class }, children(node, context));
+  return context.book.contents.flatMap((entry) => {
+    const data = context.book.pages.get(entry.slug);
+    const figures = [];
+    if (data) visit(data.mdast, (inner) => { if (inner.type === "container" && inner.kind === "figure" && inner.enumerator) figures.push(inner); });
+    if (figures.length === 0) return [];
+    return [h("h2", entry.enumerator ? [h("span.number", entry.enumerator), " "] : null, entry.title),
+      h("ol.figure-list", figures.map((figure) => figureEntry(figure, data, context)))];
+  });
+}
+
+function figureEntry(figure, data, context) {
+  const { address, pictures, caption } = quotedFigure(figure, data, context);
+  return h("li", h("a", { href: address }, pictures, h("span", caption)));
+}
+
+/** The pictures and the caption of a figure that stands elsewhere, and where that is. */
+function quotedFigure(figure, data, context) {
+  const parts = quoted(figure.children.filter((child) => child.type !== "code").flatMap((child) => render(child, insideCard(data, context)) ?? []));
+  return {
+    address: `${pageAddress(data.slug, context)}#${anchor(figure)}`,
+    pictures: parts.filter(isPicture),
+    caption: parts.filter((part) => !isPicture(part)).flatMap((part) => (part.tagName === "p" ? part.children : part)),
+  };
+}
+
+/** The figure that is named beside the class, `{div}` of the class `frontispiece fig-name`: it leads to its chapter. */
+function frontispiece(node, context) {
+  const label = node.class.split(/\s+/).find((name) => name !== "frontispiece");
+  for (const data of context.book.pages.values()) {
+    const figure = find(data, label);
+    if (figure?.type !== "container") continue;
+    const { address, pictures, caption } = quotedFigure(figure, data, context);
+    return h("figure.frontispiece", h("a", { href: address }, pictures), h("figcaption", h("p", caption)));
+  }
+  throw new Error(`there is no figure ${label} for a frontispiece ${place(context)}`);
+}
+
+export const kinds = {
+  container, table, captionNumber, div,
+  caption: children,
+  legend: wrap("div.legend"),
+};

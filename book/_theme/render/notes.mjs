@@ -1,0 +1,68 @@
+// Notes, exercises, tabs, cards: boxes beside or within the text.
+import { h } from "hastscript";
+import { internalOrNot } from "./addresses.mjs";
+import { anchor, children, hasClass, render, wrap } from "./core.mjs";
+
+function titled(node, defaultTitle, context) {
+  const title = node.children?.find((child) => child.type === "admonitionTitle" || child.type === "summary");
+  const rest = (node.children ?? []).filter((child) => child !== title);
+  return { title: title ? children(title, context) : [defaultTitle], body: rest.flatMap((child) => render(child, context) ?? []) };
+}
+
+function admonition(node, context) {
+  const kind = node.kind ?? "note";
+  const { title, body } = titled(node, kind[0].toUpperCase() + kind.slice(1), context);
+  const classes = ["admonition", kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean);
+  if (hasClass(node, "dropdown")) return h("details", { class: classes, open: node.open }, h("summary", title), body);
+  return h("div", { class: classes, role: "note", ariaLabel: kind }, node.simple ? null : h("p.title", title), body);
+}
+
+function details(node, context) {
+  const { title, body } = titled(node, "More", context);
+  return h("details.dropdown", { open: node.open }, h("summary", title), body);
+}
+
+function exercise(node, context) {
+  const { title, body } = titled(node, "", context);
+  const number = node.enumerator ? `Exercise ${node.enumerator}` : "Exercise";
+  return h("div.exercise", { id: anchor(node) }, h("p.title", number, title[0] ? [" · ", title] : null), body);
+}
+
+function solution(node, context) {
+  const { body } = titled(node, "", context);
+  return h("details.solution", { id: anchor(node) }, h("summary", "Solution"), body);
+}
+
+function proof(node, context) {
+  const { title, body } = titled(node, "", context);
+  const kind = node.kind ?? "proof";
+  const number = `${kind[0].toUpperCase()}${kind.slice(1)}${node.enumerator ? ` ${node.enumerator}` : ""}`;
+  return h("div", { class: ["proof", kind], id: anchor(node) }, h("p.title", number, title[0] ? [" · ", title] : null), body);
+}
+
+function tabSet(node, context) {
+  // Shown one below the other: readable without a script, on paper, and to the ear.
+  return h("div.tabs", children(node, context));
+}
+
+function tabItem(node, context) {
+  return h("div.tab", h("p.title", node.title ?? ""), children(node, context));
+}
+
+function card(node, context) {
+  const inner = children(node, context);
+  return h("div.card", node.url ? h("a", { href: internalOrNot(node.url, context) }, inner) : inner);
+}
+
+function iframe(node) {
+  return h("iframe", { src: node.src, title: node.title ?? "Embedded page", loading: "lazy", sandbox: "allow-scripts" });
+}
+
+export const kinds = {
+  admonition, details, exercise, solution, proof, tabSet, tabItem, card, iframe,
+  aside: wrap("div.margin", { role: "note" }),
+  grid: wrap("div.grid"),
+  cardTitle: wrap("p.title"),
+  header: wrap("div.card-header"),
+  footer: wrap("div.card-footer"),
+};

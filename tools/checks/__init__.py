@@ -1,0 +1,1 @@
+"""What must be true of chapters, of their reference, and of the site."""

@@ -1,0 +1,139 @@
+"""Every figure of the book: one function a kind, drawn in metres, x to the right and y up.
+
+In every map **like smells mostly have like hues, strength says how much, paper means nothing, and
+hatching means unknown**. Edible trees are green discs, poisonous ones orange crosses, so that shape
+and colour both tell.
+
+Each function draws on the axes it is given (new ones by default) and returns them.
+`use_book_style` sets type and colours for a whole notebook; it is the only function that changes
+Matplotlib's settings.
+
+===========  ===========================================================
+``style``    colours, type and sizes
+``panels``   axes for maps and graphs, and what stands beside them
+``palette``  smells as colours
+``maps``     a world: its trees, scents, values and drives
+``places``   what a memory holds, where it looks, where it takes itself to be
+``life``     ways, health, survival
+``words``    words, and how alike they are
+``curves``   curves, intervals, distributions
+``costs``    time, memory, and how they grow
+===========  ===========================================================
+"""
+
+from tree_world.plotting.costs import (
+    plot_growth,
+    plot_latencies,
+    plot_percentiles,
+    plot_roofline,
+    plot_size,
+)
+from tree_world.plotting.curves import (
+    plot_distributions,
+    plot_estimates,
+    plot_frontier,
+    plot_kernel_profile,
+    plot_reliability,
+)
+from tree_world.plotting.life import plot_health, plot_survival, plot_trajectory
+from tree_world.plotting.maps import (
+    plot_drive_field,
+    plot_scent_field,
+    plot_sight,
+    plot_value_field,
+    plot_world,
+)
+from tree_world.plotting.palette import ScentPalette, scent_legend
+from tree_world.plotting.panels import (
+    MapGrid,
+    graph_panels,
+    legend_below,
+    legend_under_figure,
+    map_panels,
+    mark_times,
+    stacked_panels,
+)
+from tree_world.plotting.places import (
+    plot_density,
+    plot_forgotten,
+    plot_observations,
+    plot_posterior,
+    plot_reads_on_a_line,
+    plot_samples,
+)
+from tree_world.plotting.style import (
+    CLAY,
+    DEFAULT_DPI,
+    DENSITY_SHARES,
+    EDIBLE,
+    INK,
+    LEAF,
+    LINE,
+    PAPER,
+    PAPER_TO_LEAF,
+    POISONOUS,
+    REPAINT,
+    SERIES,
+    SOFT_INK,
+    TEXT_WIDTH,
+    UNKNOWN_FILL,
+    UNKNOWN_HATCH,
+    unknown_patch,
+    use_book_style,
+)
+from tree_world.plotting.words import plot_similarity
+
+__all__ = [
+    "CLAY",
+    "DEFAULT_DPI",
+    "DENSITY_SHARES",
+    "EDIBLE",
+    "INK",
+    "LEAF",
+    "LINE",
+    "PAPER",
+    "PAPER_TO_LEAF",
+    "POISONOUS",
+    "REPAINT",
+    "SERIES",
+    "SOFT_INK",
+    "TEXT_WIDTH",
+    "UNKNOWN_FILL",
+    "UNKNOWN_HATCH",
+    "MapGrid",
+    "ScentPalette",
+    "graph_panels",
+    "legend_below",
+    "legend_under_figure",
+    "map_panels",
+    "mark_times",
+    "plot_density",
+    "plot_distributions",
+    "plot_drive_field",
+    "plot_estimates",
+    "plot_forgotten",
+    "plot_frontier",
+    "plot_growth",
+    "plot_health",
+    "plot_kernel_profile",
+    "plot_latencies",
+    "plot_observations",
+    "plot_percentiles",
+    "plot_posterior",
+    "plot_reads_on_a_line",
+    "plot_reliability",
+    "plot_roofline",
+    "plot_samples",
+    "plot_scent_field",
+    "plot_sight",
+    "plot_similarity",
+    "plot_size",
+    "plot_survival",
+    "plot_trajectory",
+    "plot_value_field",
+    "plot_world",
+    "scent_legend",
+    "stacked_panels",
+    "unknown_patch",
+    "use_book_style",
+]

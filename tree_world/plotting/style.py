@@ -1,0 +1,129 @@
+"""Colours, type and sizes of the book's figures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import torch
+from cycler import cycler
+from matplotlib import font_manager
+from matplotlib.artist import Artist
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.patches import Patch
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
+PAPER = "#fbfaf6"
+INK = "#1f2622"
+SOFT_INK = "#5b665f"
+LINE = "#8b948e"
+LEAF = "#2a6b4c"
+CLAY = "#a8472a"
+EDIBLE = "#009E73"
+POISONOUS = "#D55E00"
+UNKNOWN_FILL = "#ebe8df"
+UNKNOWN_HATCH = "#cfcabb"
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Colours of curves, told apart by readers of every kind of colour vision."""
+REPAINT = "repaint_on"
+"""Name of the attribute in which an artist keeps how to be painted on paper of another colour."""
+PAPER_TO_LEAF = LinearSegmentedColormap.from_list("paper to leaf", [PAPER, "#9cc3ae", LEAF])
+TEXT_WIDTH = 7.4
+"""Width in inches of a figure as wide as the text; its labels then have the size of the caption."""
+DENSITY_SHARES = (0.5, 0.8, 0.95)
+"""Shares of a density that lie within its contours."""
+DEFAULT_DPI = 80
+
+
+def use_book_style(dpi: float | None = None) -> None:
+    """Set type, colours and resolution for all figures that this process draws from now on.
+
+    Parameters
+    ----------
+    dpi : float, optional
+        Dots per inch; by default the environment variable ``TREE_WORLD_FIGURE_DPI``, or 80.
+
+    Raises
+    ------
+    ValueError
+        If the resolution is not a positive number.
+    """
+    given = os.environ.get("TREE_WORLD_FIGURE_DPI", DEFAULT_DPI) if dpi is None else dpi
+    try:
+        resolution = float(given)
+    except ValueError:
+        resolution = float("nan")
+    if not 0 < resolution < float("inf"):
+        raise ValueError(
+            f"The resolution must be a positive number of dots per inch, not {given!r}."
+        )
+
+    fonts = resources.files("tree_world") / "fonts"
+    known = {entry.fname for entry in font_manager.fontManager.ttflist}
+    for name in ("Inter-Regular.ttf", "Inter-SemiBold.ttf"):
+        with resources.as_file(fonts / name) as path:
+            if str(path) not in known:
+                font_manager.fontManager.addfont(path)
+
+    mpl.rcParams.update(
+        {
+            "figure.dpi": resolution,
+            "savefig.dpi": resolution,
+            "figure.facecolor": PAPER,
+            "figure.figsize": (TEXT_WIDTH, 4.2),
+            "figure.constrained_layout.use": True,
+            "axes.facecolor": PAPER,
+            "axes.edgecolor": LINE,
+            "axes.labelcolor": SOFT_INK,
+            "axes.linewidth": 0.9,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlelocation": "left",
+            "axes.titlesize": 11,
+            "axes.titleweight": 600,
+            "axes.titlecolor": INK,
+            "axes.titlepad": 8,
+            "axes.labelsize": 10,
+            "axes.prop_cycle": cycler(color=SERIES),
+            "font.family": "Inter",
+            "font.size": 10,
+            "mathtext.fontset": "stix",
+            "text.color": INK,
+            "xtick.color": LINE,
+            "ytick.color": LINE,
+            "xtick.labelcolor": SOFT_INK,
+            "ytick.labelcolor": SOFT_INK,
+            "xtick.labelsize": 9,
+            "ytick.labelsize": 9,
+            "legend.frameon": False,
+            "legend.fontsize": 9.5,
+            "hatch.linewidth": 0.8,
+            "image.cmap": "cividis",
+            "svg.hashsalt": "tree-world",
+        }
+    )
+
+
+def as_array(values: Any, dtype: DTypeLike | None = None) -> np.ndarray:
+    """Turn what a caller hands in to an array: a tensor with gradients or of any precision, too."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        if values.dtype == torch.bfloat16:  # which NumPy does not know
+            values = values.float()
+    return np.asarray(values, dtype=dtype)
+
+
+def when_paper_changes(artist: Artist, repaint: Callable[[str], None]) -> None:
+    """Say how to paint an artist anew on paper of another colour; see `dark_figures`."""
+    setattr(artist, REPAINT, repaint)
+
+
+def unknown_patch() -> Patch:
+    """Legend entry for the hatching that means unknown."""
+    return Patch(facecolor=UNKNOWN_FILL, edgecolor=UNKNOWN_HATCH, hatch="////", label="unknown")
