@@ -20,8 +20,8 @@ import tqdm
 
 from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.models.drives import train_drive_classifier
-from tree_world.models.forgetting import Forgetter, ForgettingPolicy
 from tree_world.models.memory import SpatialMemory
+from tree_world.models.memory.policy import Forgetter, ForgettingPolicy
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 
 RESULTS = Path(__file__).resolve().parent / "results" / "day.json"

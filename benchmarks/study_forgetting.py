@@ -21,9 +21,9 @@ import torch
 import tqdm
 
 from benchmarks.studies import Part, Same, Study, run_studies
-from tree_world.models.forgetting import Forgetter, ForgettingPolicy
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.pruning import PruneReport
+from tree_world.models.memory.forget.pruning import PruneReport
+from tree_world.models.memory.policy import Forgetter, ForgettingPolicy
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 
 RESULTS = Path(__file__).resolve().parent / "results" / "forgetting.json"

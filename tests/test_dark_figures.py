@@ -13,9 +13,10 @@ from matplotlib.contour import ContourSet
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from tree_world import dark_figures, plotting
-from tree_world.dark_figures import drawn_for_dark
-from tree_world.models.localisation import Posterior
+from tree_world import plotting
+from tree_world.models.places.localiser import Posterior
+from tree_world.plotting import dark as dark_figures
+from tree_world.plotting.dark import drawn_for_dark
 from tree_world.plotting.palette import srgb_to_oklab
 from tree_world.simulation import Recording, SimpleSensor
 

@@ -6,13 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 import tree_world
-from tree_world.models import localisation
-from tree_world.moved import MOVED
+from tree_world.moved import MODULES, home_of
 
 TYPES_OF_WORLD = """
 from typing import TYPE_CHECKING
@@ -46,11 +46,11 @@ def test_imports_point_one_way():
     ("module", "line", "broken"),
     [
         ("files.py", "from tree_world import embeddings", "Parts"),
-        ("models/storage.py", "from tree_world.models import store", "Models"),
+        ("models/memory/index/cells.py", "from tree_world.models.memory import store", "Memory"),
         ("plotting/style.py", "from tree_world.plotting import panels", "Plotting"),
         # What is imported for its types alone counts, too.
         ("simulation/sensors.py", TYPES_OF_WORLD, "Simulation"),
-        ("models/memory.py", "from tree_world.models import localisation", "No circles"),
+        ("models/memory/types.py", "from tree_world.models import places", "No circles"),
         ("new.py", "", "Parts"),
     ],
 )
@@ -64,14 +64,36 @@ def test_an_import_that_points_elsewhere_is_found(tmp_path, module, line, broken
     assert f"{broken} BROKEN" in result.stdout
 
 
-def test_moved_names_are_found_where_they_were():
-    for then, now in MOVED.items():
-        (home, _, name), (new_home, _, new_name) = (each.rpartition(".") for each in (then, now))
-        with pytest.warns(DeprecationWarning, match=re.escape(now)):
-            found = getattr(importlib.import_module(home), name)
-        assert found is getattr(importlib.import_module(new_home), new_name)
-    with pytest.raises(AttributeError, match="no attribute 'nobody'"):
-        _ = localisation.nobody
+PUBLIC = (ROOT / "tests" / "public-names-of-0.1.txt").read_text().split()
+
+
+@pytest.mark.parametrize("then", PUBLIC)
+def test_public_names_of_0_1_are_found_where_they_were(then):
+    home, _, name = then.rpartition(".")
+    now = home_of(home, name)
+    if now is None:  # as it is where it was
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)
+            getattr(importlib.import_module(home), name)
+        return
+    with pytest.warns(DeprecationWarning, match=re.escape(f"{now}, and will not")):
+        found = getattr(importlib.import_module(home), name)
+    new_home, _, new_name = now.rpartition(".")
+    assert found is getattr(importlib.import_module(new_home), new_name)
+    assert new_home not in MODULES
+
+
+def test_a_warning_of_a_moved_name_points_at_who_used_it():
+    with pytest.warns(DeprecationWarning, match="kernel") as told:
+        from tree_world.models.affinity import log_affinity  # noqa: F401
+    assert told[0].filename == __file__
+
+
+def test_names_that_never_were_are_not_found():
+    with pytest.raises(ImportError, match="nobody"):
+        from tree_world.models.affinity import nobody  # noqa: F401
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("tree_world.models.nothing")
 
 
 def test_the_simulation_needs_no_heavy_packages():

@@ -19,7 +19,7 @@ from PIL import Image
 
 from tree_world import plotting
 from tree_world.evaluation import mean_with_interval, reliability, survival_curve
-from tree_world.models.localisation import Posterior
+from tree_world.models.places.localiser import Posterior
 from tree_world.plotting.palette import oklab_to_srgb, srgb_to_oklab
 from tree_world.simulation import DirectionalSensor, ExploringModel, Recording, SimpleSensor
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from tree_world import embeddings
-from tree_world.models.consolidation import consolidate
 from tree_world.models.drives import DriveClassifier, DriveEstimator, fit_drives
-from tree_world.models.localisation import Localiser
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.projection import Projection
-from tree_world.models.read_types import Observations
+from tree_world.models.memory.forget.consolidation import consolidate
+from tree_world.models.memory.projection import Projection
+from tree_world.models.memory.types import Observations
+from tree_world.models.places.localiser import Localiser
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 
 MATRIX = torch.tensor([[1.0, 0.3, -0.2, 0.1], [0.2, 0.9, 0.4, -0.3]])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from tree_world.validation import (
+from tree_world.checks import (
     as_deviations,
     as_points,
     as_senses,

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.stats
 import torch
 
-from tree_world.validation import WrongKind, as_numbers, real_number, whole_number
+from tree_world.checks import WrongKind, as_numbers, real_number, whole_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

@@ -3,14 +3,68 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 from typing import Any
 
-MOVED = {
-    "tree_world.models.localisation.read_location": "tree_world.models.reading_places.read_location"
+_MEMORY = "tree_world.models.memory"
+
+MODULES = {
+    "tree_world.dark_figures": "tree_world.plotting.dark",
+    "tree_world.models.affinity": f"{_MEMORY}.kernel.affinity",
+    "tree_world.models.compiling": "tree_world.compiling",
+    "tree_world.models.consolidation": f"{_MEMORY}.forget.consolidation",
+    "tree_world.models.forgetting": f"{_MEMORY}.policy",
+    "tree_world.models.hot_swap": f"{_MEMORY}.store.exchange",
+    "tree_world.models.localisation": "tree_world.models.places.localiser",
+    "tree_world.models.neighbors": f"{_MEMORY}.index.cells",
+    "tree_world.models.pairs": f"{_MEMORY}.recall.pairs",
+    "tree_world.models.projection": f"{_MEMORY}.projection",
+    "tree_world.models.pruning": f"{_MEMORY}.forget.pruning",
+    "tree_world.models.read_types": f"{_MEMORY}.types",
+    "tree_world.models.reading": f"{_MEMORY}.recall.reading",
+    "tree_world.models.sampling": f"{_MEMORY}.search.sampling",
+    "tree_world.models.screening": f"{_MEMORY}.recall.screening",
+    "tree_world.models.storage": f"{_MEMORY}.store.disk",
+    "tree_world.models.store": f"{_MEMORY}.store.slots",
+    "tree_world.validation": "tree_world.checks",
 }
-"""Where each name was, and where it is."""
+"""Where each module was, and where most of what it held is."""
+
+NAMES = {
+    "tree_world.models.hot_swap.Task": f"{_MEMORY}.store.task.Task",
+    "tree_world.models.hot_swap.stop_if_asked": f"{_MEMORY}.store.task.stop_if_asked",
+    "tree_world.models.pruning.Cancelled": f"{_MEMORY}.store.task.Cancelled",
+    "tree_world.models.localisation.read_location": f"{_MEMORY}.recall.location.read_location",
+}
+"""Where each name was that is not where the rest of its module is, and where it is."""
+
+
+def home_of(module: str, name: str) -> str | None:
+    """Where a name is that was, in version 0.1, in a module.
+
+    Parameters
+    ----------
+    module, name : str
+
+    Returns
+    -------
+    str or None
+        With the module before it; None if it has not moved.
+
+    Examples
+    --------
+    >>> home_of("tree_world.models.affinity", "log_affinity")
+    'tree_world.models.memory.kernel.affinity.log_affinity'
+    """
+    now = NAMES.get(f"{module}.{name}")
+    if now is None and module in MODULES:
+        now = f"{MODULES[module]}.{name}"
+    return now
 
 
 def names_of(module: str) -> Callable[[str], Any]:
@@ -28,15 +82,35 @@ def names_of(module: str) -> Callable[[str], Any]:
     """
 
     def look_up(name: str) -> Any:
-        now = MOVED.get(f"{module}.{name}")
-        if now is None:
+        now = home_of(module, name)
+        if now is None or name.startswith("_"):
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        home, _, own = now.rpartition(".")
+        found = getattr(importlib.import_module(home), own)
         warnings.warn(
             f"{module}.{name} has moved to {now}, and will not be found here from 0.3 on.",
             DeprecationWarning,
             stacklevel=2,
         )
-        home, _, own = now.rpartition(".")
-        return getattr(importlib.import_module(home), own)
+        return found
 
     return look_up
+
+
+class _Moved(MetaPathFinder, Loader):
+    """Makes an empty module where one was, which finds what it held."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        return ModuleSpec(name, self) if name in MODULES else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__doc__ = f"What was here is in `{MODULES[module.__name__]}`."
+        module.__dict__["__getattr__"] = names_of(module.__name__)
+
+
+def install() -> None:
+    """Let modules be imported from where they were. Python asks for it last, and once."""
+    if not any(isinstance(finder, _Moved) for finder in sys.meta_path):
+        sys.meta_path.append(_Moved())

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from sklearn.cluster import KMeans
 
-from tree_world.validation import whole_number
+from tree_world.checks import whole_number
 
 
 def farthest_points(places: torch.Tensor, size: int) -> torch.Tensor:

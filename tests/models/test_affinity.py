@@ -11,7 +11,11 @@ from scipy.integrate import dblquad
 from scipy.stats import norm
 
 from tests.models import oracle
-from tree_world.models.affinity import dot_product_features, limit_squared, log_affinity
+from tree_world.models.memory.kernel.affinity import (
+    dot_product_features,
+    limit_squared,
+    log_affinity,
+)
 
 coordinates = st.floats(-1e3, 1e3)
 deviations = st.floats(0.1, 1e3)

@@ -3,6 +3,7 @@
 import ast
 import dis
 import importlib
+import importlib.util
 import inspect
 import os
 import shutil
@@ -14,20 +15,20 @@ import numpy as np
 import pytest
 
 import tree_world
-from tree_world.models import compiling
-from tree_world.models.compiling import cache_folder, compiled, times
+from tree_world import compiling
+from tree_world.compiling import cache_folder, compiled, times
 
 PACKAGE = Path(tree_world.__file__).parent
 MODULES = [
-    path.stem
-    for path in sorted((PACKAGE / "models").glob("*.py"))
-    if "@compiled" in path.read_text()
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if "\n@compiled" in path.read_text()
 ]
 
 # Two modules whose compiled functions call each other, in miniature.
 FIRST = """
 import numpy as np
-from tree_world.models.compiling import compiled
+from tree_world.compiling import compiled
 SIZE = 3
 
 @compiled
@@ -35,7 +36,7 @@ def size(x):
     return SIZE + x
 """
 SECOND = """
-from tree_world.models.compiling import compiled
+from tree_world.compiling import compiled
 from tree_world.models.first import SIZE, size
 
 @compiled
@@ -55,7 +56,7 @@ def copy(tmp_path):
     (package / "models").mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "models" / "__init__.py").touch()
-    shutil.copy(PACKAGE / "models" / "compiling.py", package / "models")
+    shutil.copy(PACKAGE / "compiling.py", package)
     (package / "models" / "first.py").write_text(FIRST)
     (package / "models" / "second.py").write_text(SECOND)
     return package
@@ -76,11 +77,12 @@ def run(copy, **environment):
 
 
 def test_what_was_compiled_with_another_constant_is_not_run(copy):
-    folders = copy / "models" / "__pycache__"
+    folders = copy / "__pycache__"
     assert run(copy) == (303.0, 0)
     assert run(copy) == (303.0, 1)  # by another process, and found
     before = list(folders.glob("compiled-*"))
-    stale = folders / "first.size-1.py311.nbi"  # where Numba itself would put it
+    stale = copy / "models" / "__pycache__" / "first.size-1.py311.nbi"
+    stale.parent.mkdir(exist_ok=True)
     stale.touch()
     (copy / "models" / "first.py").write_text(FIRST.replace("SIZE = 3", "SIZE = 5"))
     assert run(copy) == (505.0, 0)
@@ -96,8 +98,8 @@ def test_the_folder_is_that_of_the_environment_or_of_the_user(copy, tmp_path):
     assert list(chosen.glob("compiled-*"))
     assert not list(copy.rglob("compiled-*"))
     # Where nothing can be written beside the modules: here a file is in the way.
-    shutil.rmtree(copy / "models" / "__pycache__", ignore_errors=True)
-    (copy / "models" / "__pycache__").touch()
+    shutil.rmtree(copy / "__pycache__", ignore_errors=True)
+    (copy / "__pycache__").touch()
     home = {"XDG_CACHE_HOME": str(tmp_path / "user"), "HOME": str(tmp_path / "user")}
     assert run(copy, **home) == (303.0, 0)
     assert run(copy, **home) == (303.0, 1)
@@ -108,8 +110,8 @@ def test_the_folder_is_that_of_the_environment_or_of_the_user(copy, tmp_path):
 
 
 def test_processes_may_begin_at_the_same_time(copy):
-    (copy / "models" / "__pycache__").mkdir()
-    old = copy / "models" / "__pycache__" / "compiled-old"
+    (copy / "__pycache__").mkdir()
+    old = copy / "__pycache__" / "compiled-old"
     old.mkdir()
     inherited = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
     started = [
@@ -135,15 +137,15 @@ def test_a_module_that_has_changed_since_is_not_kept(copy, monkeypatch):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_compiled_functions_take_nothing_from_modules_that_the_digest_leaves_out(name):
-    tree = ast.parse((PACKAGE / "models" / f"{name}.py").read_text())
+    tree = ast.parse(Path(importlib.util.find_spec(name).origin).read_text())
     origins = {
         alias.asname or alias.name: node.module
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    allowed = {f"tree_world.models.{module}" for module in [*MODULES, "compiling"]}
-    module = importlib.import_module(f"tree_world.models.{name}")
+    allowed = {*MODULES, "tree_world.compiling"}
+    module = importlib.import_module(name)
     functions = [f for f in vars(module).values() if hasattr(f, "py_func")]
     assert functions
     for function in functions:

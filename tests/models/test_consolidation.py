@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from tests.models import oracle
-from tree_world.models import consolidation
-from tree_world.models.consolidation import consolidate
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.read_types import Observations
+from tree_world.models.memory.forget import consolidation
+from tree_world.models.memory.forget.consolidation import consolidate
+from tree_world.models.memory.types import Observations
 
 NAMES = ("locations", "location_sds", "senses")
 

@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
 
 from tests.interrupting import interrupted_at_each_line
+from tree_world.checks import WrongKind
 from tree_world.evaluation import reliability
-from tree_world.models import drives
 from tree_world.models.drives import (
     DRIVES,
     PENALTY,
@@ -30,10 +30,10 @@ from tree_world.models.drives import (
     drive_examples,
     fit_drives,
     train_drive_classifier,
+    training,
 )
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 from tree_world.simulation.vocabulary import FRUIT_AMOUNTS
-from tree_world.validation import WrongKind
 
 CONFIG = TreeWorldConfig()
 SMALL = TreeWorldConfig(num_trees=5, tree_ids=CONFIG.tree_ids[:8])
@@ -405,13 +405,13 @@ def test_words_that_are_held_out_change_nothing(monkeypatch, calibrated):
     split = DriveSplit.random_from_config(SMALL, 1)
     kept = {*split.test_names, *split.held_out_amounts}
     kept |= set() if calibrated else set(split.calibration_names)
-    embed = drives.embed_text_sentence_transformers
+    embed = training.embed_text_sentence_transformers
 
     def replaced(words, model):
         turned = torch.tensor([-5.0 if word in kept else 1.0 for word in words])
         return embed(words, model) * turned[:, None]
 
-    monkeypatch.setattr(drives, "embed_text_sentence_transformers", replaced)
+    monkeypatch.setattr(training, "embed_text_sentence_transformers", replaced)
     ours, _ = train_drive_classifier(SMALL, seed=1, calibrated=calibrated)
     assert torch.equal(ours.drive_embeddings.weight, expected.drive_embeddings.weight)
     assert ours.temperature == expected.temperature
@@ -513,7 +513,7 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was(monkeypatch):
     values = np.random.default_rng(0).normal(size=(40, 3))
     estimator = DriveEstimator().fit(values, values[:, 0] > 0)
     before = estimator.predict(values)
-    monkeypatch.setattr(drives, "fit_drives", lambda *_: 1 / 0)
+    monkeypatch.setattr(training, "fit_drives", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         estimator.fit(values, np.arange(40) % 4)
     np.testing.assert_array_equal(estimator.predict(values), before)

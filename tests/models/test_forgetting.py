@@ -7,15 +7,15 @@ import warnings
 import pytest
 import torch
 
-from tree_world.models.forgetting import (
+from tree_world.models.memory import SpatialMemory
+from tree_world.models.memory.forget.pruning import PruneReport
+from tree_world.models.memory.policy import (
     Forgetter,
     ForgettingFailed,
     ForgettingPolicy,
     NothingMayGo,
 )
-from tree_world.models.hot_swap import Task
-from tree_world.models.memory import SpatialMemory
-from tree_world.models.pruning import PruneReport
+from tree_world.models.memory.store.task import Task
 
 DIM = 4
 

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models import oracle
-from tree_world.models import compiling
+from tree_world import compiling
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.read_types import Observations, ReadOptions
-from tree_world.models.reading import read
+from tree_world.models.memory.recall.reading import read
+from tree_world.models.memory.types import Observations, ReadOptions
 
 SENSORY = 19  # no multiple of eight
 

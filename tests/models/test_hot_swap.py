@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from tree_world.models import hot_swap
-from tree_world.models import memory as memory_module
-from tree_world.models.hot_swap import Superseded, Task
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.pruning import Cancelled
+from tree_world.models.memory import spatial_memory as memory_module
+from tree_world.models.memory.store import exchange as hot_swap
+from tree_world.models.memory.store.exchange import Superseded
+from tree_world.models.memory.store.task import Cancelled, Task
 
 DIM = 8
 

@@ -318,7 +318,7 @@ def test_a_search_that_was_interrupted_is_begun_anew():
 
 
 def test_errors_in_the_middle_of_a_change_tear_nothing(monkeypatch):
-    from tree_world.models.neighbors import GridIndex
+    from tree_world.models.memory.index.cells import GridIndex
 
     original, calls = GridIndex.add, iter(range(100))
 

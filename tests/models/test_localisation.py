@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tree_world.evaluation import paired_difference
-from tree_world.models.localisation import Localiser
 from tree_world.models.memory import SpatialMemory
+from tree_world.models.places.localiser import Localiser
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 
 CONFIG = TreeWorldConfig()

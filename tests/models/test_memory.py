@@ -17,9 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.killing import lives
 from tests.models import oracle
-from tree_world.models.localisation import Localiser
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.read_types import Read, Witnesses
+from tree_world.models.memory.types import Read, Witnesses
+from tree_world.models.places.localiser import Localiser
 
 SENSORY = 3
 

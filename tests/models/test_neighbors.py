@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tree_world.models import neighbors
-from tree_world.models.neighbors import BUCKET, CHILD, COUNT, FULL, GridIndex
+from tree_world.models.memory.index import cells as neighbors
+from tree_world.models.memory.index.cells import BUCKET, CHILD, COUNT, FULL, GridIndex
 
 
 @settings(max_examples=60)

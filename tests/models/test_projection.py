@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.projection import Projection
+from tree_world.models.memory.projection import Projection
 
 
 def senses(number, dim=6, seed=0):

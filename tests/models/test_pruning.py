@@ -10,11 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.models import oracle
-from tree_world.models import pruning
-from tree_world.models.affinity import beyond
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.pruning import leave_one_out, prune
-from tree_world.models.read_types import Observations, Witnesses
+from tree_world.models.memory.forget import pruning
+from tree_world.models.memory.forget.pruning import leave_one_out, prune
+from tree_world.models.memory.kernel.affinity import beyond
+from tree_world.models.memory.types import Observations, Witnesses
 
 ROUNDING = 2e-5  # of reads in single precision, for senses of length about one
 

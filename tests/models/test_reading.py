@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.models import oracle
-from tree_world.models import pairs, reading, screening
-from tree_world.models.affinity import log_affinity
-from tree_world.models.neighbors import GridIndex
-from tree_world.models.read_types import MEMORY_LIMIT, Observations, ReadOptions
-from tree_world.models.reading import read
+from tree_world.models.memory.index.cells import GridIndex
+from tree_world.models.memory.kernel.affinity import log_affinity
+from tree_world.models.memory.recall import pairs, reading, screening
+from tree_world.models.memory.recall.reading import read
+from tree_world.models.memory.types import MEMORY_LIMIT, Observations, ReadOptions
 
 EXACT = ("dense", "chunked", "sparse", "auto")
 BOUND = 1e-5  # stated: error of a read, relative to the greatest norm of a sense
@@ -615,8 +615,8 @@ def test_reads_stay_within_their_memory(method):
     # All weights at once would take 2000 · 20,000 · 8 bytes = 305 MiB, several times over.
     code = f"""
 import resource, torch
-from tree_world.models.read_types import MEMORY_LIMIT, Observations, ReadOptions
-from tree_world.models.reading import read
+from tree_world.models.memory.types import MEMORY_LIMIT, Observations, ReadOptions
+from tree_world.models.memory.recall.reading import read
 generator = torch.Generator().manual_seed(0)
 places = 100 * torch.randn(2000, 2, generator=generator)
 locations = 100 * torch.randn(20_000, 2, generator=generator)

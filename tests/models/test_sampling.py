@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.models import oracle
-from tree_world.models import sampling
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.neighbors import BUCKET, CHILD, COUNT
-from tree_world.models.sampling import CellSearch, Query, draw, exact_log_weights
+from tree_world.models.memory.index.cells import BUCKET, CHILD, COUNT
+from tree_world.models.memory.search import sampling
+from tree_world.models.memory.search.sampling import CellSearch, Query, draw, exact_log_weights
 
 WAYS = ("exact", "cells")
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import tree_world
-from tree_world.models.affinity import log_affinity
-from tree_world.models.localisation import Localiser
 from tree_world.models.memory import SpatialMemory
+from tree_world.models.memory.kernel.affinity import log_affinity
+from tree_world.models.places.localiser import Localiser
 
 SHIFTS = [(2.0**16, -(2.0**16)), (2.0**19, 2.0**9), (-(2.0**20) + 1024, 2.0**18)]
 SENSES = 6

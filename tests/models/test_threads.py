@@ -5,9 +5,9 @@ import threading
 import pytest
 import torch
 
-from tree_world.models.read_types import Observations, ReadOptions
-from tree_world.models.reading import read
-from tree_world.models.screening import in_parallel
+from tree_world.models.memory.recall.reading import read
+from tree_world.models.memory.recall.screening import in_parallel
+from tree_world.models.memory.types import Observations, ReadOptions
 
 MANY = 10**9  # multiplications, which are worth waking threads for
 

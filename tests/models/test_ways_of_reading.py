@@ -8,12 +8,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tree_world.models import pairs
-from tree_world.models.affinity import limit_squared, log_affinity
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.neighbors import GridIndex
-from tree_world.models.read_types import Observations, ReadOptions
-from tree_world.models.reading import read
+from tree_world.models.memory.index.cells import GridIndex
+from tree_world.models.memory.kernel.affinity import limit_squared, log_affinity
+from tree_world.models.memory.recall import pairs
+from tree_world.models.memory.recall.reading import read
+from tree_world.models.memory.types import Observations, ReadOptions
 
 EXACT = ("dense", "chunked", "sparse", "auto")
 

@@ -33,7 +33,7 @@ def _set_up() -> None:
         from IPython.core.pylabtools import print_figure
         from PIL import Image
 
-        from tree_world.dark_figures import drawn_for_dark
+        from tree_world.plotting.dark import drawn_for_dark
 
         with drawn_for_dark(figure):
             png = print_figure(figure, "png")

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle, Wedge
 
+from tree_world.checks import PointsLike, as_points, as_unit_vectors
 from tree_world.plotting.palette import ScentPalette
 from tree_world.plotting.panels import MapGrid, legend_below, map_axes
 from tree_world.plotting.style import (
@@ -26,7 +27,6 @@ from tree_world.plotting.style import (
     when_paper_changes,
 )
 from tree_world.simulation import DirectionalSensor, TreeWorld
-from tree_world.validation import PointsLike, as_points, as_unit_vectors
 
 
 def plot_world(

@@ -16,8 +16,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 from matplotlib.ticker import MaxNLocator
 
+from tree_world.checks import positive_distance, whole_number
 from tree_world.plotting.style import CLAY, TEXT_WIDTH, as_array
-from tree_world.validation import positive_distance, whole_number
 
 _LEGEND_HEIGHT = 0.35  # inches
 

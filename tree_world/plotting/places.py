@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
+from tree_world.checks import PointsLike, as_points
 from tree_world.plotting.maps import hatch_everything
 from tree_world.plotting.panels import MapGrid, map_axes
 from tree_world.plotting.style import (
@@ -22,12 +23,11 @@ from tree_world.plotting.style import (
     SERIES,
     as_array,
 )
-from tree_world.validation import PointsLike, as_points
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from tree_world.models.localisation import Posterior
+    from tree_world.models.places.localiser import Posterior
 
 
 def plot_observations(
@@ -250,7 +250,7 @@ def plot_posterior(
     ----------
     places : torch.Tensor of shape (n, 2)
         Centres of the cells, in metres.
-    posterior : tree_world.models.localisation.Posterior
+    posterior : tree_world.models.places.localiser.Posterior
         Its credible region is outlined.
     spacing : float
         Side of a cell in metres.

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import torch
 
+from tree_world.checks import positive_distance, real_number
 from tree_world.simulation.sensors import Sensor
-from tree_world.validation import positive_distance, real_number
 
 
 class AgentModel(Protocol):

@@ -8,15 +8,15 @@ from typing import Any, Protocol, Self
 import numpy as np
 import torch
 
-from tree_world.precision import without_autocast
-from tree_world.simulation.config import TreeWorldConfig
-from tree_world.validation import (
+from tree_world.checks import (
     PointsLike,
     as_points,
     as_unit_vectors,
     positive_distance,
     real_number,
 )
+from tree_world.precision import without_autocast
+from tree_world.simulation.config import TreeWorldConfig
 
 
 class Trees(Protocol):

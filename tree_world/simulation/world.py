@@ -9,6 +9,13 @@ from typing import Any, Self
 
 import torch
 
+from tree_world.checks import (
+    SeedLike,
+    as_points,
+    as_unit_vectors,
+    make_generator,
+    whole_number,
+)
 from tree_world.embeddings import embed_text_sentence_transformers
 from tree_world.simulation import vocabulary
 from tree_world.simulation.agents import Agent, AgentModel, ExploringModel
@@ -19,13 +26,6 @@ from tree_world.simulation.sensors import (
     Sensor,
     as_tree_array,
     distances_to_trees,
-)
-from tree_world.validation import (
-    SeedLike,
-    as_points,
-    as_unit_vectors,
-    make_generator,
-    whole_number,
 )
 
 

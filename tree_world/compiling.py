@@ -72,7 +72,7 @@ _VERSIONS = f"{sys.version} {numba.__version__} {llvmlite.__version__}"
 def _digest() -> str:
     """Fingerprint of all modules that have compiled functions, and of what compiles them."""
     try:
-        stats = [(path, path.stat()) for path in sorted(_HERE.glob("*.py"))]
+        stats = [(path, path.stat()) for path in sorted(_HERE.rglob("*.py"))]
     except OSError:
         return ""
     return _digest_of(tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in stats))
@@ -84,7 +84,7 @@ def _digest_of(files: tuple[tuple[Path, int, int], ...]) -> str:
     for path, _, _ in files:
         text = path.read_bytes()
         if b"@compiled" in text or path.name == Path(__file__).name:
-            digest.update(path.name.encode() + b"\0" + text + b"\0")
+            digest.update(str(path.relative_to(_HERE)).encode() + b"\0" + text + b"\0")
     return digest.hexdigest()[:16]
 
 
@@ -134,10 +134,9 @@ def _sweep(parent: Path, kind: str, kept: Path) -> None:
     for old in parent.glob(kind + "*"):
         if old != kept:
             shutil.rmtree(old, ignore_errors=True)
-    if parent == _HERE / "__pycache__":  # where version 0.1 kept it
-        for pattern in ("*.nbi", "*.nbc"):
-            for file in parent.glob(pattern):
-                file.unlink(missing_ok=True)
+    for pattern in ("*.nbi", "*.nbc"):  # where version 0.1 kept it
+        for file in (_HERE / "models" / "__pycache__").glob(pattern):
+            file.unlink(missing_ok=True)
 
 
 # --- half precision, which Numba does not know on processors --------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tree_world.models.affinity import log_affinity
+from tree_world.models.memory.kernel.affinity import log_affinity
 
 
 def read_location(

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tree_world.moved import names_of
-from tree_world.validation import (
+from tree_world.checks import (
     PointsLike,
     SeedLike,
     as_deviations,
@@ -25,7 +24,6 @@ from tree_world.validation import (
 if TYPE_CHECKING:
     from tree_world.models.memory import SpatialMemory
 
-__getattr__ = names_of(__name__)
 
 _TESTS = 200  # observations that are held out to find the width of the likelihood
 _AROUND = 2.5  # cells around the most probable one that count as the same peak

@@ -29,7 +29,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from tree_world import plotting
+from tree_world.plotting import style
 
 PAPER = "#141816"
 INK = "#dfe4df"
@@ -38,21 +38,21 @@ LEAF = "#86c9a4"
 COLORS = {
     "white": PAPER,
     "black": INK,
-    plotting.PAPER: PAPER,
-    plotting.INK: INK,
-    plotting.SOFT_INK: "#95a199",
-    plotting.LINE: "#6f7a73",
-    plotting.LEAF: LEAF,
-    plotting.CLAY: "#e79a7c",
-    plotting.UNKNOWN_FILL: "#222825",
-    plotting.UNKNOWN_HATCH: "#3b443f",
-    plotting.SERIES[0]: "#2b8ccb",  # the other curves are bright enough
+    style.PAPER: PAPER,
+    style.INK: INK,
+    style.SOFT_INK: "#95a199",
+    style.LINE: "#6f7a73",
+    style.LEAF: LEAF,
+    style.CLAY: "#e79a7c",
+    style.UNKNOWN_FILL: "#222825",
+    style.UNKNOWN_HATCH: "#3b443f",
+    style.SERIES[0]: "#2b8ccb",  # the other curves are bright enough
 }
 """From a colour on light paper to the one that takes its place. All others stay."""
 
 COLORMAPS: dict[str, Colormap] = {
-    plotting.PAPER_TO_LEAF.name: LinearSegmentedColormap.from_list(
-        plotting.PAPER_TO_LEAF.name, [PAPER, "#3c6b52", LEAF]
+    style.PAPER_TO_LEAF.name: LinearSegmentedColormap.from_list(
+        style.PAPER_TO_LEAF.name, [PAPER, "#3c6b52", LEAF]
     )
 }
 
@@ -82,13 +82,13 @@ def drawn_for_dark(figure: Figure) -> Iterator[Figure]:
     >>> import io
     >>> from tree_world import plotting
     >>> figure, axes = plotting.graph_panels(1)
-    >>> line, = axes[0].plot([0, 1], [0, 1], color=plotting.INK)
+    >>> line, = axes[0].plot([0, 1], [0, 1], color=style.INK)
     >>> figure.savefig(io.BytesIO())
     >>> with drawn_for_dark(figure):
     ...     figure.savefig(io.BytesIO())
     ...     line.get_color()
     (0.8745098039215686, 0.8941176470588236, 0.8745098039215686, 1.0)
-    >>> line.get_color() == to_rgba(plotting.INK)
+    >>> line.get_color() == to_rgba(style.INK)
     True
     """
     undo: list[Callable[[], Any]] = [partial(figure.set_layout_engine, figure.get_layout_engine())]
@@ -105,10 +105,10 @@ def drawn_for_dark(figure: Figure) -> Iterator[Figure]:
 
 def _darken(artist: Artist) -> Iterator[Callable[[], Any]]:
     """Change an artist, and yield what undoes each change."""
-    repaint = getattr(artist, plotting.REPAINT, None)
+    repaint = getattr(artist, style.REPAINT, None)
     if repaint is not None:
         repaint(PAPER)
-        yield partial(repaint, plotting.PAPER)
+        yield partial(repaint, style.PAPER)
     if isinstance(artist, ScalarMappable) and artist.get_array() is not None:
         yield from _darken_map(artist)
         return

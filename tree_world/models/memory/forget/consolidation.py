@@ -12,12 +12,13 @@ import threadpoolctl
 import torch
 import tqdm
 
-from tree_world.models.projection import needed_axes
-from tree_world.models.pruning import PRUNING_LIMIT, Cancelled, prune
-from tree_world.models.read_types import Observations, ReadOptions
-from tree_world.models.reading import read
+from tree_world.checks import SeedLike, make_generator, whole_number
+from tree_world.models.memory.forget.pruning import PRUNING_LIMIT, prune
+from tree_world.models.memory.projection import needed_axes
+from tree_world.models.memory.recall.reading import read
+from tree_world.models.memory.store.task import stop_if_asked
+from tree_world.models.memory.types import Observations, ReadOptions
 from tree_world.precision import without_autocast
-from tree_world.validation import SeedLike, make_generator, whole_number
 
 _HELD_OUT = 4096  # places on which it is decided when to stop
 _EVERY = 20  # steps between two looks at them
@@ -129,8 +130,8 @@ def consolidate(
     origin; its errors are those of places as they are stored, rounded to the precision of the
     observations.
 
-    It starts with those observations that `tree_world.models.pruning.prune` would leave. Places
-    that are held out tell which fit is the best, and when to stop.
+    It starts with those observations that pruning would leave. Places that are held out tell which
+    fit is the best, and when to stop.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ def consolidate(
     ------
     ValueError
         If a number is out of its range.
-    tree_world.models.pruning.Cancelled
+    tree_world.models.memory.store.task.Cancelled
         If it was told to stop.
 
     References
@@ -172,7 +173,7 @@ def consolidate(
     Examples
     --------
     >>> import torch
-    >>> from tree_world.models.read_types import Observations
+    >>> from tree_world.models.memory.types import Observations
     >>> places = torch.rand(60, 2, generator=torch.Generator().manual_seed(0)) * 50
     >>> slope = Observations(places, torch.full((60, 2), 10.0), places / 50)
     >>> few = consolidate(slope, 12, num_steps=100)
@@ -312,8 +313,7 @@ class _Fit:
         best, best_step, looks = self._now(), 0, 0
         silent = None if progress is None else not progress
         for step in tqdm.trange(1, self.num_steps + 1, disable=silent, desc="consolidating"):
-            if stop[0]:
-                raise Cancelled("consolidation was cancelled; the memory is as it was.")
+            stop_if_asked(stop)
             self._step()
             if step % _EVERY == 0 or step == self.num_steps:
                 now, looks = self._error(), looks + 1

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tree_world.models.compiling import compiled
-from tree_world.validation import positive_distance
+from tree_world.checks import positive_distance
+from tree_world.compiling import compiled
 
 FULL = 64
 """Most rows in a cell. Compiled functions take it from the shape of `Tree.rows`."""

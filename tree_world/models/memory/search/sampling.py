@@ -20,15 +20,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from tree_world.models.affinity import (
+from tree_world.compiling import compiled
+from tree_world.models.memory.index.cells import BUCKET, CHILD, COUNT, Tree
+from tree_world.models.memory.kernel.affinity import (
     beyond,
     limit_squared,
     log_affinity,
     without_autocast,
 )
-from tree_world.models.compiling import compiled
-from tree_world.models.neighbors import BUCKET, CHILD, COUNT, Tree
-from tree_world.models.store import Store
+from tree_world.models.memory.store.slots import Store
 
 _NEGLIGIBLE = 40.0  # a weight smaller than the greatest by e to this power is zero
 _COLDEST = 1e-30  # least temperature

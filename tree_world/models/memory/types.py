@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
-from tree_world.validation import real_number, whole_number
+from tree_world.checks import real_number, whole_number
 
 METHODS = ("auto", "dense", "chunked", "sparse", "attention")
 ORDERS = ("constant", "linear")
@@ -123,7 +123,7 @@ class ReadOptions:
     ----------
     match_threshold : float, optional
         Observations farther away than this, in metres, do not count; all count by default. Which
-        are is the same for every method: see `tree_world.models.affinity.limit_squared`.
+        are is the same for every method: see `limit_squared` of the kernel.
     order : {"constant", "linear"}, default="constant"
         "constant" takes the weighted mean. "linear" fits a plane to the neighbourhood and reads it
         at the place, which removes the bias where observations lie to one side.

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tree_world.models.affinity import limit_squared
-from tree_world.models.compiling import compiled, times, value
-from tree_world.models.read_types import Observations, Read, ReadOptions
-from tree_world.models.screening import (
+from tree_world.compiling import compiled, times, value
+from tree_world.models.memory.kernel.affinity import limit_squared
+from tree_world.models.memory.recall.screening import (
     QUERIES,
     Boxes,
     Groups,
@@ -20,6 +19,7 @@ from tree_world.models.screening import (
     grouped,
     in_parallel,
 )
+from tree_world.models.memory.types import Observations, Read, ReadOptions
 
 
 class TooManyPairs(Exception):
@@ -209,7 +209,7 @@ def read_pairs(
     Parameters
     ----------
     places, sds, observations, options
-        As for `tree_world.models.reading.read`.
+        As for `tree_world.models.memory.recall.reading.read`.
     nearby : Nearby, optional
         Finds the observations that can matter, so that no groups of them need be formed.
     most : float, optional

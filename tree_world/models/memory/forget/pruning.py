@@ -19,12 +19,13 @@ import scipy.sparse
 import scipy.spatial
 import torch
 
-from tree_world.models.affinity import limit_squared
-from tree_world.models.compiling import compiled, times
-from tree_world.models.projection import needed_axes
-from tree_world.models.read_types import Observations, ReadOptions, Witnesses
-from tree_world.models.reading import read
-from tree_world.validation import real_number, whole_number
+from tree_world.checks import real_number, whole_number
+from tree_world.compiling import compiled, times
+from tree_world.models.memory.kernel.affinity import limit_squared
+from tree_world.models.memory.projection import needed_axes
+from tree_world.models.memory.recall.reading import read
+from tree_world.models.memory.store.task import stop_if_asked
+from tree_world.models.memory.types import Observations, ReadOptions, Witnesses
 
 PRUNING_LIMIT = 2**30
 """Default bound, in bytes, on the lists of neighbours that pruning keeps."""
@@ -53,10 +54,6 @@ _MAY_GO, _ISOLATED, _OWN_ERROR, _NEEDED = range(4)
 
 class _TooManyPairs(MemoryError):
     """Raised when the lists of neighbours would not fit the limit."""
-
-
-class Cancelled(RuntimeError):
-    """Raised by work that was told to stop; nothing was changed."""
 
 
 # --- leaving one out -----------------------------------------------------------------------------
@@ -99,7 +96,7 @@ def leave_one_out(
         \hat z_r = \sum_{t \ne r} w_{rt} z_t, \qquad
         w_{rt} = \frac{k(\ell_r, \ell_t)}{\sum_{s \ne r} k(\ell_r, \ell_s)}
 
-    with the kernel of `tree_world.models.affinity.log_affinity`, which is the same in both
+    with the kernel of `tree_world.models.memory.kernel.affinity`, which is the same in both
     directions. Only neighbours are visited: with a threshold, time and memory grow with their
     number.
 
@@ -125,7 +122,7 @@ def leave_one_out(
     Examples
     --------
     >>> import torch
-    >>> from tree_world.models.read_types import Observations
+    >>> from tree_world.models.memory.types import Observations
     >>> places = torch.tensor([[0.0, 0.0], [1.0, 0.0], [90.0, 0.0]])
     >>> senses = torch.tensor([[1.0], [3.0], [5.0]])
     >>> left_out = leave_one_out(Observations(places, torch.full((3, 2), 5.0), senses), 25.0)
@@ -315,7 +312,7 @@ def prune(
     Examples
     --------
     >>> import torch
-    >>> from tree_world.models.read_types import Observations
+    >>> from tree_world.models.memory.types import Observations
     >>> places = torch.tensor([[0.0, 0.0], [1.0, 0.0], [90.0, 0.0]])
     >>> same = Observations(places, torch.full((3, 2), 5.0), torch.ones(3, 4))
     >>> prune(same).kept  # either of two, and what stands alone
@@ -415,7 +412,7 @@ def _put_back(
 ) -> np.ndarray:  # fmt: skip
     """Read what went from what is left, put back what is out of tolerance, until nothing is."""
     while True:
-        _stop_if_asked(stop)
+        stop_if_asked(stop)
         left = state.left
         gone = np.flatnonzero(~left)
         if len(gone) == 0:
@@ -425,11 +422,6 @@ def _put_back(
         # A witness that is out of tolerance with all its neighbours there is so by rounding.
         if len(spoilt) == 0 or not state.put_back(spoilt):
             return errors[gone < state.number]
-
-
-def _stop_if_asked(stop: np.ndarray) -> None:
-    if stop[0]:
-        raise Cancelled("pruning was cancelled; the memory is as it was.")
 
 
 def _without(everything: Observations, gone: np.ndarray) -> Observations:
@@ -595,7 +587,7 @@ class _Work:
         self.why[which] = _ISOLATED  # unless they are in a part with others
         share, excess = target_size / len(which), len(which) - target_size
         for part in self._parts(which):
-            _stop_if_asked(self.stop)
+            stop_if_asked(self.stop)
             # Each gives its share, rounded so that small parts give something, too.
             least = max(math.floor(share * len(part)), len(part) - excess)
             if not math.isfinite(tolerance):
@@ -632,7 +624,7 @@ class _Work:
         """
         share = _FIRST_BACK
         while True:
-            _stop_if_asked(self.stop)
+            stop_if_asked(self.stop)
             gone = np.flatnonzero(~self.kept)
             rest = _without(everything, gone)
             errors = _errors(everything, gone, rest, self.match_threshold)

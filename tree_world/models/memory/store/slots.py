@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tree_world.models.neighbors import GridIndex
-from tree_world.models.pairs import Nearby
-from tree_world.models.read_types import Observations, Witnesses
-from tree_world.models.storage import Folder, SensesFile
+from tree_world.models.memory.index.cells import GridIndex
+from tree_world.models.memory.recall.pairs import Nearby
+from tree_world.models.memory.store.disk import Folder, SensesFile
+from tree_world.models.memory.types import Observations, Witnesses
 
 _REFILL = 4096  # the oldest slots are looked up for so many writes at a time
 _TENSORS = ("locations", "location_sds", "senses")

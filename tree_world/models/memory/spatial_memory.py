@@ -20,56 +20,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from tree_world.files import replaced_atomically
-from tree_world.models.affinity import log_affinity
-from tree_world.models.consolidation import (
-    ConsolidationReport,
-    check_consolidation,
-    consolidate,
-)
-from tree_world.models.hot_swap import (
-    Replacement,
-    Snapshot,
-    Task,
-    bring_up_to_date,
-    in_turn,
-    prepared,
-    stop_if_asked,
-)
-from tree_world.models.projection import Projection
-from tree_world.models.pruning import (
-    PRUNING_LIMIT,
-    LeaveOneOut,
-    PruneReport,
-    check_pruning,
-    leave_one_out,
-    prune,
-)
-from tree_world.models.read_types import (
-    MEMORY_LIMIT,
-    RIDGE,
-    TAIL,
-    Observations,
-    Read,
-    ReadOptions,
-    Witnesses,
-)
-from tree_world.models.reading import read
-from tree_world.models.reading_places import read_location
-from tree_world.models.sampling import (
-    CellSearch,
-    FoundPlaces,
-    Query,
-    Samples,
-    best_distinct_slots,
-    draw,
-    exact_log_weights,
-    scattered,
-)
-from tree_world.models.storage import Folder, SensesFile
-from tree_world.models.store import Store
-from tree_world.precision import without_autocast
-from tree_world.validation import (
+from tree_world.checks import (
     PointsLike,
     SeedLike,
     WrongKind,
@@ -82,6 +33,54 @@ from tree_world.validation import (
     real_number,
     whole_number,
 )
+from tree_world.files import replaced_atomically
+from tree_world.models.memory.forget.consolidation import (
+    ConsolidationReport,
+    check_consolidation,
+    consolidate,
+)
+from tree_world.models.memory.forget.pruning import (
+    PRUNING_LIMIT,
+    LeaveOneOut,
+    PruneReport,
+    check_pruning,
+    leave_one_out,
+    prune,
+)
+from tree_world.models.memory.kernel.affinity import log_affinity
+from tree_world.models.memory.projection import Projection
+from tree_world.models.memory.recall.location import read_location
+from tree_world.models.memory.recall.reading import read
+from tree_world.models.memory.search.sampling import (
+    CellSearch,
+    FoundPlaces,
+    Query,
+    Samples,
+    best_distinct_slots,
+    draw,
+    exact_log_weights,
+    scattered,
+)
+from tree_world.models.memory.store.disk import Folder, SensesFile
+from tree_world.models.memory.store.exchange import (
+    Replacement,
+    Snapshot,
+    bring_up_to_date,
+    in_turn,
+    prepared,
+)
+from tree_world.models.memory.store.slots import Store
+from tree_world.models.memory.store.task import Task, stop_if_asked
+from tree_world.models.memory.types import (
+    MEMORY_LIMIT,
+    RIDGE,
+    TAIL,
+    Observations,
+    Read,
+    ReadOptions,
+    Witnesses,
+)
+from tree_world.precision import without_autocast
 
 _FORMAT = "tree-world-memory-2"
 _OLD_FORMAT = "tree-world-memory-1"  # whose checksum is of the tensors only
@@ -217,7 +216,8 @@ class SpatialMemory:
     storage : path-like, optional
         A folder in which to keep senses, for more of them than fit in memory; everything else
         stays in memory. It is made if it is not there, and must not hold a memory yet. `checkpoint`
-        makes it last: what is in it, and why it survives, tells `tree_world.models.storage`.
+        makes it last: `tree_world.models.memory.store.disk` tells what is in it, and why it
+        survives.
 
     Raises
     ------
@@ -766,7 +766,7 @@ class SpatialMemory:
         match_threshold : float, optional
             Observations farther away than this, in metres, do not count. All count by default.
         order, method, memory_limit, tail, ridge
-            How to read: see `tree_world.models.read_types.ReadOptions`.
+            How to read: see `tree_world.models.memory.types.ReadOptions`.
 
         Returns
         -------
@@ -1195,8 +1195,8 @@ class SpatialMemory:
         """Correct a guess of a place by what is sensed there.
 
         The mean of the remembered places, weighted by how well they agree with the guess and with
-        the sense. `tree_world.models.localisation.Localiser` says more: a posterior, and whether
-        the place can be told at all.
+        the sense. `tree_world.models.places.Localiser` says more: a posterior, and whether the
+        place can be told at all.
 
         Parameters
         ----------
@@ -1323,7 +1323,7 @@ class SpatialMemory:
         ------
         ValueError
             If a number is out of its range, or the memory requires gradients.
-        tree_world.models.hot_swap.Superseded
+        tree_world.models.memory.store.exchange.Superseded
             If another thread has reset, moved or pruned the memory meanwhile.
 
         Whatever is raised, the memory is as it was.
@@ -1434,7 +1434,7 @@ class SpatialMemory:
         match_threshold : float, optional
             Of the reads, in metres; 25 by default. None for none.
         num_steps, batch_size, seed, progress, memory_limit
-            As for `tree_world.models.consolidation.consolidate`.
+            As for `tree_world.models.memory.forget.consolidation.consolidate`.
 
         Returns
         -------
@@ -1446,7 +1446,7 @@ class SpatialMemory:
             If a number is out of its range, the memory requires gradients, or it is empty.
         MemoryError
             If the lists of neighbours do not fit the limit.
-        tree_world.models.hot_swap.Superseded
+        tree_world.models.memory.store.exchange.Superseded
             If another thread has reset, moved or pruned the memory meanwhile, or deleted from it.
 
         Whatever is raised, the memory is as it was.

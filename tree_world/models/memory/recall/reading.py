@@ -1,7 +1,8 @@
 """Reads of a spatial memory: one formula, several ways to compute it.
 
 For a place ℓ with deviation σ a read is the mean of what was sensed elsewhere, weighted by the
-kernel of `tree_world.models.affinity`: the estimator of Nadaraya and Watson for uncertain places.
+kernel of `tree_world.models.memory.kernel.affinity`: the estimator of Nadaraya and Watson for
+uncertain places.
 
 =============  =====================================================================================
 method         how
@@ -23,7 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from tree_world.models.affinity import (
+from tree_world.models.memory.kernel.affinity import (
     beyond,
     dot_product_features,
     limit_squared,
@@ -31,9 +32,8 @@ from tree_world.models.affinity import (
     squared_distances,
     without_autocast,
 )
-from tree_world.models.pairs import Nearby, TooManyPairs, can_read_pairs, read_pairs
-from tree_world.models.read_types import Observations, Read, ReadOptions, joined, nothing
-from tree_world.models.screening import (
+from tree_world.models.memory.recall.pairs import Nearby, TooManyPairs, can_read_pairs, read_pairs
+from tree_world.models.memory.recall.screening import (
     QUERIES,
     Boxes,
     Groups,
@@ -42,6 +42,7 @@ from tree_world.models.screening import (
     greatest_exponent,
     grouped,
 )
+from tree_world.models.memory.types import Observations, Read, ReadOptions, joined, nothing
 
 _FEW_PAIRS = 2**18  # up to here a dense read is quickest
 _NOT_WORTH_LEAVING_OUT = 512  # observations
@@ -83,8 +84,8 @@ def read(
         \hat z(\ell) = \sum_t w_t z_t, \qquad
         w_t = \frac{k(\ell, \ell_t)}{\sum_s k(\ell, \ell_s)}
 
-    with the kernel of `tree_world.models.affinity.log_affinity`. Affinities are computed in double
-    precision unless single precision is known to do; senses are averaged in their own.
+    with the kernel of `tree_world.models.memory.kernel.affinity`. Affinities are computed in
+    double precision unless single precision is known to do; senses are averaged in their own.
 
     Parameters
     ----------

@@ -6,21 +6,18 @@ comes to hold the result and what was written between t and t + Δt, in one step
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from tree_world.models.pruning import Cancelled
-from tree_world.models.read_types import Observations, Witnesses
-from tree_world.models.store import Store
+from tree_world.models.memory.store.slots import Store
+from tree_world.models.memory.types import Observations, Witnesses
 
 T = TypeVar("T")
 
@@ -237,68 +234,3 @@ def bring_up_to_date(
     new_store.next_id = store.next_id + (len(replacement.origins) if replacement.virtual else 0)
     new_store.clock = store.clock
     new_store.generation, new_store.num_deletions = store.generation, store.num_deletions
-
-
-class Task(Generic[T]):
-    """Work that goes on in a thread of its own.
-
-    Parameters
-    ----------
-    work : callable
-        Takes an array of one bool, which becomes true when it should stop.
-
-    Examples
-    --------
-    >>> task = Task(lambda stop: 6 * 7)
-    >>> task.result()
-    42
-    """
-
-    def __init__(self, work: Callable[[np.ndarray], T]) -> None:
-        self._stop = np.zeros(1, dtype=np.bool_)
-        self._future: Future[T] = Future()
-        threading.Thread(target=self._run, args=(work,), daemon=True).start()
-
-    def _run(self, work: Callable[[np.ndarray], T]) -> None:
-        try:
-            self._future.set_result(work(self._stop))
-        except BaseException as error:  # it is raised where the result is asked for
-            self._future.set_exception(error)
-
-    def done(self) -> bool:
-        """Tell whether it has ended, well or badly."""
-        return self._future.done()
-
-    def cancel(self) -> None:
-        """Ask it to stop; the memory then stays as it is, unless it has just been swapped."""
-        self._stop[0] = True
-
-    def result(self, timeout: float | None = None) -> T:
-        """Wait for the result.
-
-        Parameters
-        ----------
-        timeout : float, optional
-            Seconds to wait at most.
-
-        Returns
-        -------
-        object
-            What the work returned.
-
-        Raises
-        ------
-        TimeoutError
-            If it takes longer.
-        tree_world.models.pruning.Cancelled
-            If it was cancelled in time.
-        Superseded
-            If the memory became another meanwhile.
-        """
-        return self._future.result(timeout)
-
-
-def stop_if_asked(stop: np.ndarray) -> None:
-    """Raise `Cancelled` if work was told to stop."""
-    if stop[0]:
-        raise Cancelled("forgetting was cancelled; the memory is as it was.")

@@ -6,12 +6,13 @@ import math
 import warnings
 from dataclasses import dataclass
 
-from tree_world.models.consolidation import ConsolidationReport
-from tree_world.models.hot_swap import Superseded, Task
+from tree_world.checks import whole_number
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.pruning import PruneReport, check_pruning
-from tree_world.models.read_types import ReadOptions
-from tree_world.validation import whole_number
+from tree_world.models.memory.forget.consolidation import ConsolidationReport
+from tree_world.models.memory.forget.pruning import PruneReport, check_pruning
+from tree_world.models.memory.store.exchange import Superseded
+from tree_world.models.memory.store.task import Task
+from tree_world.models.memory.types import ReadOptions
 
 METHODS = ("prune", "consolidate")
 LAST_RESORTS = ("least important", "oldest", "keep")

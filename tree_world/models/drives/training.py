@@ -16,11 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from tree_world.embeddings import embed_text_sentence_transformers
-from tree_world.precision import without_autocast
-from tree_world.simulation import TreeWorldConfig
-from tree_world.simulation.vocabulary import FRUIT_AMOUNTS
-from tree_world.validation import (
+from tree_world.checks import (
     PointsLike,
     SeedLike,
     WrongKind,
@@ -30,6 +26,10 @@ from tree_world.validation import (
     positive_number,
     whole_number,
 )
+from tree_world.embeddings import embed_text_sentence_transformers
+from tree_world.precision import without_autocast
+from tree_world.simulation import TreeWorldConfig
+from tree_world.simulation.vocabulary import FRUIT_AMOUNTS
 
 DRIVES = {"poison": 0, "edible": 1, "neutral": 2}
 """Names of the drives, which exclude each other, and their classes."""

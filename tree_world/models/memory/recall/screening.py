@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tree_world.models.compiling import compiled, times
-from tree_world.models.read_types import Observations
+from tree_world.compiling import compiled, times
+from tree_world.models.memory.types import Observations
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Forgetting that keeps what is read: leave one out, prune, consolidate."""

@@ -1,0 +1,1 @@
+"""Who is near a place: cells of a memory that grows by one each step."""

@@ -1,0 +1,1 @@
+"""Reads of a memory: one formula, several ways to compute it."""

@@ -1,0 +1,1 @@
+"""Draws and searches: places that satisfy a key."""

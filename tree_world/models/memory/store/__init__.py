@@ -1,0 +1,1 @@
+"""Where observations are kept: in slots, on disk, and while they are exchanged."""
