@@ -161,7 +161,7 @@ def test_compiled_functions_take_nothing_from_modules_that_the_digest_leaves_out
 @pytest.mark.parametrize("name", MODULES)
 def test_compiled_functions_take_no_generator(name):
     """One of NumPy's in there does not outlive interrupts, on some versions and machines."""
-    module = importlib.import_module(f"tree_world.models.{name}")
+    module = importlib.import_module(name)
     for function in (f.py_func for f in vars(module).values() if hasattr(f, "py_func")):
         takes = inspect.signature(function).parameters
         assert "generator" not in takes, function
