@@ -18,9 +18,9 @@ MOST_UNFORMATTED = 10
 LONG = {
     "tree_world/models/drives/training.py": 748,
     "tree_world/models/memory/forget/pruning.py": 1061,
-    "tree_world/models/memory/recall/reading.py": 731,
+    "tree_world/models/memory/recall/reading.py": 753,
     "tree_world/models/memory/search/sampling.py": 752,
-    "tree_world/models/memory/spatial_memory.py": 2115,
+    "tree_world/models/memory/spatial_memory.py": 2107,
     "tree_world/models/memory/store/slots.py": 728,
 }
 MANY_PARAMETERS = {

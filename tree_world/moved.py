@@ -39,6 +39,7 @@ NAMES = {
     "tree_world.models.hot_swap.Task": f"{_MEMORY}.store.task.Task",
     "tree_world.models.hot_swap.stop_if_asked": f"{_MEMORY}.store.task.stop_if_asked",
     "tree_world.models.pruning.Cancelled": f"{_MEMORY}.store.task.Cancelled",
+    "tree_world.models.read_types.joined": f"{_MEMORY}.types.concatenated",
     "tree_world.models.localisation.read_location": f"{_MEMORY}.recall.location.read_location",
 }
 """Where each name was that is not where the rest of its module is, and where it is."""

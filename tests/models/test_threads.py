@@ -7,7 +7,7 @@ import torch
 
 from tree_world.models.memory.recall.reading import read
 from tree_world.models.memory.recall.screening import in_parallel
-from tree_world.models.memory.types import Observations, ReadOptions
+from tree_world.models.memory.types import TENSORS, Observations, ReadOptions
 
 MANY = 10**9  # multiplications, which are worth waking threads for
 
@@ -58,5 +58,5 @@ def test_reads_are_the_same_with_any_number_of_threads(threshold):
     shared = read(places, sds, observations, options)
     torch.set_num_threads(1)
     alone = read(places, sds, observations, options)
-    for name in ("mean", "known", "effective_sample_size", "spread", "nearest_distance"):
+    for name in TENSORS:
         torch.testing.assert_close(getattr(shared, name), getattr(alone, name), rtol=0, atol=0)

@@ -19,15 +19,16 @@ EXACT = ("dense", "chunked", "sparse", "auto")
 
 
 def by_formula(places, sds, observations, threshold=None):
-    """Mean, spread, effective size and distance of each place, and whether anything matches."""
+    """Mean, spread, effective size, distance and log-weight of each place."""
     arrays = (places, sds, observations.locations, observations.location_sds, observations.senses)
     x, s, y, t, z = (np.asarray(array.detach().double()) for array in arrays)
     there = np.isfinite(t).all(axis=1)
     y, t, z = y[there], t[there], z[there]
-    means, spreads, sizes, nearest = [], [], [], []
+    means, spreads, sizes, nearest, log_weights = [], [], [], [], []
     for place, sd in zip(x, np.broadcast_to(s, x.shape), strict=True):
         deviations = np.hypot(sd, t)
         logs = -(0.5 * np.square((place - y) / deviations) + np.log(deviations)).sum(axis=1)
+        logs -= 0.5 * x.shape[1] * math.log(2 * math.pi)
         distances = np.sqrt(np.square(place - y).sum(axis=1))
         # A distance counts that is the threshold, as far as places can tell.
         kept = np.ones(len(y), dtype=bool)
@@ -38,15 +39,18 @@ def by_formula(places, sds, observations, threshold=None):
             spreads.append(math.inf)
             sizes.append(0.0)
             nearest.append(math.inf)
+            log_weights.append(-math.inf)
             continue
         weights = np.exp(logs[kept] - logs[kept].max())
+        log_weights.append(logs[kept].max() + math.log(weights.sum()))
         weights /= weights.sum()
         means.append(weights @ z[kept])
         steps = z[kept] - means[-1]
         spreads.append(math.sqrt(max(0.0, weights @ np.square(steps).sum(axis=1))))
         sizes.append(1 / np.square(weights).sum())
         nearest.append(distances[kept].min())
-    return [np.array(column) for column in (means, spreads, sizes, nearest)]
+    columns = (means, spreads, sizes, nearest, log_weights)
+    return [np.array(column) for column in columns]
 
 
 def index_of(observations):
@@ -74,13 +78,14 @@ def every_way(places, sds, observations, threshold=None):
 
 
 def check(places, sds, observations, threshold=None, bound=1e-6):
-    mean, spread, size, nearest = by_formula(places, sds, observations, threshold)
+    mean, spread, size, nearest, log_weight = by_formula(places, sds, observations, threshold)
     scale = float(observations.senses.norm(dim=-1).max())
     for name, ours in every_way(places, sds, observations, threshold):
         error = np.abs(ours.mean.double().numpy() - mean).max()
         own = 4e-5 if name == "attention" else bound  # as `exponent_of_rounding` promises
         assert error <= own * scale, f"{name}: {error / scale:.1e} of the greatest sense"
         assert ours.known.tolist() == (size > 0).tolist(), name
+        np.testing.assert_allclose(ours.log_weight, log_weight, rtol=1e-6, atol=1e-6, err_msg=name)
         if "without" in name or name == "attention":
             assert (ours.spread.isnan() | ~ours.known).all()
             continue
@@ -193,7 +198,7 @@ def test_a_spread_is_the_same_wherever_senses_lie(offset):
     observations = Observations(locations, torch.full((500, 2), 10.0), senses)
     for places in (locations[:1], locations[:40]):
         sds = torch.full((1, 2), 10.0)
-        _, expected, _, _ = by_formula(places, sds, observations)
+        _, expected, *_ = by_formula(places, sds, observations)
         for order in ("constant", "linear"):
             for method in EXACT:
                 options = ReadOptions(order=order, method=method, support=True)
@@ -293,7 +298,7 @@ def test_attention_keeps_its_digits_where_clusters_are_far_apart(threshold):
     )
     places = locations[::3] + torch.randn(100, 2, generator=generator)
     sds = torch.full((1, 2), 10.0)
-    mean, _, size, _ = by_formula(places, sds, observations, threshold)
+    mean, _, size, *_ = by_formula(places, sds, observations, threshold)
     ours = read(places, sds, observations, ReadOptions(threshold, method="attention"))
     np.testing.assert_allclose(ours.mean, mean, atol=4e-5)
     assert ours.known.tolist() == (size > 0).tolist()

@@ -11,7 +11,7 @@ import threading
 import weakref
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Concatenate, NoReturn, ParamSpec, Self, TypeVar, cast
 
@@ -806,8 +806,8 @@ class SpatialMemory:
         Returns
         -------
         Read
-            The mean, whether anything matches, the effective number of observations, their spread
-            and the distance to the nearest.
+            The mean, whether anything matches, the effective number of observations, their spread,
+            the distance to the nearest, and the logarithm of all weight.
         """
         options = ReadOptions(
             match_threshold, order, method, memory_limit, tail, ridge, support=True
@@ -858,20 +858,14 @@ class SpatialMemory:
             for index in range(together)
         ]  # fmt: skip
 
-        def arranged(name: str) -> torch.Tensor:
-            whole = (
-                torch.stack([getattr(part, name) for part in parts])
-                if len(parts) > 1
-                else (
-                    getattr(parts[0], name)[None]  # not a copy
-                )
-            )
+        def arranged(whole: torch.Tensor) -> torch.Tensor:
             if places.ndim == 1:
                 whole = whole.squeeze(1)
             return whole.squeeze(0) if places.ndim < 3 and self.batch_size == 1 else whole
 
-        names = ("mean", "known", "effective_sample_size", "spread", "nearest_distance")
-        return Read(*(arranged(name) for name in names))
+        alone = len(parts) == 1
+        whole = parts[0].mapped(lambda own: own[None]) if alone else Read.stacked(parts)
+        return whole.mapped(arranged)
 
     def _read_row(
         self, row: Store, places: torch.Tensor, sds: torch.Tensor, options: ReadOptions
@@ -893,9 +887,7 @@ class SpatialMemory:
         if self.projection is None:
             return found
         mean = self.projection.decode(found.mean) * found.known.unsqueeze(-1)
-        return Read(
-            mean, found.known, found.effective_sample_size, found.spread, found.nearest_distance
-        )
+        return replace(found, mean=mean)
 
     # --- searching -------------------------------------------------------------------------------
 

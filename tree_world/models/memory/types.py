@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -42,6 +45,12 @@ class Read:
     nearest_distance : torch.Tensor of shape (...)
         Distance in metres to the nearest matching observation; infinite where nothing matches. It
         has no gradient.
+    log_weight : torch.Tensor of float64, of shape (...)
+        :math:`\log \sum_t k(\ell, \ell_t)` over all that match, in natural logarithms: how much
+        speaks for ever having been there. −∞ where nothing matches. It is right to about 1e-6, and
+        low by at most the tail where a sparse read leaves that out.
+    order : {"constant", "linear"}, default="constant"
+        How it was read: see `ReadOptions`.
     """
 
     mean: torch.Tensor
@@ -49,6 +58,153 @@ class Read:
     effective_sample_size: torch.Tensor
     spread: torch.Tensor
     nearest_distance: torch.Tensor
+    log_weight: torch.Tensor
+    order: str = "constant"
+
+    def mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Self:
+        """Make the same of every tensor in it.
+
+        Parameters
+        ----------
+        function : callable
+
+        Returns
+        -------
+        Read
+        """
+        own: dict[str, Any] = {name: function(getattr(self, name)) for name in TENSORS}
+        return replace(self, **own)
+
+    @classmethod
+    def stacked(cls, reads: Sequence[Self]) -> Self:
+        """Put reads of equally many places beside each other, along a new first axis.
+
+        Parameters
+        ----------
+        reads : sequence of Read
+            At least one.
+
+        Returns
+        -------
+        Read
+        """
+        stacked: dict[str, Any] = {
+            name: torch.stack([getattr(read, name) for read in reads]) for name in TENSORS
+        }
+        return replace(reads[0], **stacked)
+
+    @classmethod
+    def joined(cls, reads: Sequence[Self]) -> Self:
+        r"""Join reads of the same places from disjoint parts of a memory.
+
+        What comes is the read from all parts together, in whatever order they stand. With
+        :math:`W_i = e^{\text{log\_weight}_i}` and the shares :math:`p_i = W_i / \sum_j W_j`
+
+        .. math::
+
+            \bar z = \sum_i p_i \bar z_i, \qquad
+            \frac1n = \sum_i \frac{p_i^2}{n_i}, \qquad
+            s^2 = \sum_i p_i \bigl( s_i^2 + \lVert \bar z_i - \bar z \rVert^2 \bigr)
+
+        for mean, effective sample size and spread. It is done in double precision, two by two, so
+        that a part where nothing matches changes nothing: see `nothing`.
+
+        Parameters
+        ----------
+        reads : sequence of Read
+            At least one. Support comes out NaN where it was not asked for.
+
+        Returns
+        -------
+        Read
+
+        Raises
+        ------
+        ValueError
+            If there are none, if they are of different shapes, or if one of several is locally
+            linear: a plane through all parts is not to be had from the planes through each.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from tree_world.models.memory.recall.reading import read
+        >>> places, sds = torch.tensor([[0.0], [1.0], [5.0]]), torch.ones(3, 1)
+        >>> all_of_them = Observations(places, sds, torch.eye(3))
+        >>> parts = [all_of_them.take(slice(0, 1)), all_of_them.take(slice(1, 3))]
+        >>> here = torch.zeros(1, 1), torch.ones(1, 1)
+        >>> found = Read.joined([read(*here, part) for part in parts])
+        >>> bool((found.mean - read(*here, all_of_them).mean).abs().max() < 1e-6)
+        True
+        """
+        if len(reads) == 0:
+            raise ValueError("there are no reads to join: give one at least.")
+        if len(reads) == 1:
+            return reads[0]
+        if any(read.order == "linear" for read in reads):
+            raise ValueError(
+                "reads with order='linear' cannot be joined, as the plane through all observations "
+                "is not to be had from those through each part. Read with order='constant', or "
+                "read all observations at once."
+            )
+        shapes = sorted({tuple(read.mean.shape) for read in reads})
+        if len(shapes) > 1:
+            raise ValueError(
+                f"reads to be joined must be of the same places, but their means have shapes "
+                f"{' and '.join(map(str, shapes))}."
+            )
+        whole = functools.reduce(_Moments.joined, map(_Moments.of, reads))
+        return replace(reads[0], **vars(whole.finished(reads[0].mean.dtype)))
+
+
+TENSORS = tuple(field.name for field in fields(Read) if field.name != "order")
+"""Names of the tensors in a read."""
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """What two reads are joined by, in double precision: finite wherever nothing matches."""
+
+    mean: torch.Tensor
+    known: torch.Tensor
+    inverse_size: torch.Tensor
+    variance: torch.Tensor
+    nearest_distance: torch.Tensor
+    log_weight: torch.Tensor
+
+    @classmethod
+    def of(cls, read: Read) -> _Moments:
+        known, log_weight = read.known, read.log_weight.double()
+        size = torch.where(known, read.effective_sample_size, 1.0).double()
+        spread = torch.where(known, read.spread, 0.0).double()
+        nearest = torch.where(known, read.nearest_distance, torch.inf)
+        return cls(read.mean.double(), known, 1 / size, spread.square(), nearest, log_weight)
+
+    def joined(self, other: _Moments) -> _Moments:
+        known = self.known | other.known
+        ours, theirs = (
+            torch.where(known, each.log_weight, 0.0) for each in (self, other)
+        )  # as −∞ less −∞ is nothing
+        total = torch.logaddexp(ours, theirs)
+        own, share = torch.exp(ours - total), torch.exp(theirs - total)
+        step = other.mean - self.mean
+        # Neither more nor less than one of them where the other has no share.
+        return _Moments(
+            self.mean + share.unsqueeze(-1) * step,
+            known,
+            own.square() * self.inverse_size + share.square() * other.inverse_size,
+            own * self.variance + share * other.variance + own * share * step.square().sum(dim=-1),
+            torch.minimum(self.nearest_distance, other.nearest_distance),
+            torch.where(known, total, -torch.inf),
+        )
+
+    def finished(self, dtype: torch.dtype) -> Read:
+        size = torch.where(self.known, 1 / self.inverse_size, 0.0)
+        positive = (self.variance > 0) | self.variance.isnan()
+        # The root of one where there is nothing to take a root of, as that of zero has no slope.
+        root = torch.where(positive, self.variance, 1.0).sqrt()
+        spread = torch.where(self.known, torch.where(positive, root, 0.0), torch.inf)
+        mean, size, spread = (each.to(dtype) for each in (self.mean, size, spread))
+        return Read(mean, self.known, size, spread, self.nearest_distance, self.log_weight)
 
 
 @dataclass(frozen=True)
@@ -181,7 +337,18 @@ class ReadOptions:
 
 
 def nothing(places: torch.Tensor, observations: Observations) -> Read:
-    """Read places where nothing matches."""
+    """Read places where nothing matches; joined with another read, it changes nothing.
+
+    Parameters
+    ----------
+    places : torch.Tensor of shape (n_places, dim)
+    observations : Observations
+        None of which matches.
+
+    Returns
+    -------
+    Read
+    """
     senses = observations.senses.detach()
     empty = torch.empty(0, dtype=observations.precision, device=senses.device)
     infinite = empty.new_full((len(places),), torch.inf)
@@ -191,13 +358,26 @@ def nothing(places: torch.Tensor, observations: Observations) -> Read:
         empty.new_zeros(len(places)),
         infinite,
         infinite.clone(),
+        infinite.double().neg(),
     )
 
 
-def joined(parts: list[Read], order: torch.Tensor | None = None) -> Read:
-    """Put the reads of parts together, and each row where it belongs."""
+def concatenated(parts: list[Read], order: torch.Tensor | None = None) -> Read:
+    """Put reads of different places one after the other, and each row where it belongs.
 
-    def join(name: str) -> torch.Tensor:
+    Parameters
+    ----------
+    parts : list of Read
+        At least one.
+    order : torch.Tensor of int64, of shape (n_places,), optional
+        Row to which each place goes.
+
+    Returns
+    -------
+    Read
+    """
+
+    def concatenate(name: str) -> torch.Tensor:
         values = [getattr(part, name) for part in parts]
         if order is None or any(value.requires_grad for value in values):
             whole = torch.cat(values)
@@ -208,4 +388,5 @@ def joined(parts: list[Read], order: torch.Tensor | None = None) -> Read:
             joint.index_copy_(0, rows, value)
         return joint
 
-    return Read(*(join(field.name) for field in fields(Read)))
+    whole: dict[str, Any] = {name: concatenate(name) for name in TENSORS}
+    return replace(parts[0], **whole)

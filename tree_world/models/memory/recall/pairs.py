@@ -257,6 +257,7 @@ def read_pairs(
     known = np.zeros(len(queries), dtype=np.bool_)
     support = np.empty((3, len(queries)), dtype=dtype)
     support[:] = np.array([[0.0], [np.inf], [np.inf]]) if options.support else np.nan
+    log_weight = np.full(len(queries), -np.inf)
     limit = limit_squared(options.match_threshold, observations.locations.dtype)
 
     for candidates in runs:
@@ -272,11 +273,19 @@ def read_pairs(
             _fill_reads(
                 first, stride, queries, variances, own.groups.rows, own.groups.edges, own.boxes,
                 own.box_edges, own.rows, own.edges, locations, location_sds, senses, limit,
-                options.tail / 2, options.support, mean, known, support,
+                options.tail / 2, options.support, mean, known, support, log_weight,
             )  # fmt: skip
 
         in_parallel(fill, len(numbers), pairs * senses.shape[1], threads)
-    return Read(*(torch.from_numpy(array) for array in (mean, known, *support)))
+    sample_size, spread, nearest = (torch.from_numpy(array) for array in support)
+    return Read(
+        torch.from_numpy(mean),
+        torch.from_numpy(known),
+        sample_size,
+        spread,
+        nearest,
+        torch.from_numpy(log_weight),
+    )
 
 
 # --- compiled ------------------------------------------------------------------------------------
@@ -434,6 +443,7 @@ def _fill_reads(
     mean: np.ndarray,
     known: np.ndarray,
     support: np.ndarray,
+    log_weight: np.ndarray,
 ) -> None:
     dim = queries.shape[1]
     room = 1
@@ -499,6 +509,8 @@ def _fill_reads(
                     levels[count] = level
                     weights[count] = weight
                     count += 1
+            # With what goes below, as its weight is known.
+            log_weight[query] = best + math.log(total) - 0.5 * dim * math.log(2.0 * math.pi)
             # Of the rest, the least go as long as what goes stays below the tail.
             level, dropped = deepest, steps[deepest]
             while level > 0 and dropped <= 0.5 * tail * total:

@@ -42,7 +42,7 @@ from tree_world.models.memory.recall.screening import (
     greatest_exponent,
     grouped,
 )
-from tree_world.models.memory.types import Observations, Read, ReadOptions, joined, nothing
+from tree_world.models.memory.types import Observations, Read, ReadOptions, concatenated, nothing
 
 _FEW_PAIRS = 2**18  # up to here a dense read is quickest
 _NOT_WORTH_LEAVING_OUT = 512  # observations
@@ -214,7 +214,7 @@ def _read_runs(
         arrays = (observations.locations, observations.location_sds)
         precision = _Precision.that_will_do(own_places, own_sds, *arrays, options)
         parts.append(_read_group(own_places, own_sds, observations, options, blocks, precision))
-    return joined(parts, order)
+    return concatenated(parts, order)
 
 
 def _read_groups(
@@ -247,7 +247,7 @@ def _read_groups(
         arrays = (observations.locations[where], observations.location_sds[where])
         precision = _Precision.that_will_do(own_places, own_sds, *arrays, options)
         parts.append(_read_group(own_places, own_sds, observations, options, blocks, precision))
-    return joined(parts, order)
+    return concatenated(parts, order)
 
 
 def _rows_that_matter(
@@ -604,13 +604,22 @@ class _Sums:
         if self.origin is not None:
             mean = torch.where(known.unsqueeze(-1), mean + self.origin, 0.0)
         mean = mean.to(self.dtype)
+        order, log_weight = self.options.order, self._log_weight()
         if not self.options.support:
-            missing = torch.full_like(mean[:, 0].detach(), torch.nan)
-            return Read(mean, known, missing, missing, missing)
+            missing = mean.detach().new_full((len(mean),), torch.nan)
+            return Read(mean, known, missing, missing, missing, log_weight, order)
         squares = torch.where(known, self.weight_squared.squeeze(-1), 1.0)
         sample_size = (self.weight.squeeze(-1).square() / squares).to(self.dtype)
         spread, nearest = (each.to(self.dtype) for each in (self.spread(), self.nearest))
-        return Read(mean, known, sample_size, spread, nearest)
+        return Read(mean, known, sample_size, spread, nearest, log_weight, order)
+
+    def _log_weight(self) -> torch.Tensor:
+        """Logarithm of the sum of the weights, as they were before they were relative."""
+        greatest = torch.where(self.weight > 0, self.greatest.double(), 0.0)
+        level = self.kernel.level or 0.0  # relative to which there is no greatest
+        scale = level if self.kernel.level is not None else greatest
+        log_weight = self._positive_weight().log() + scale - float(self.kernel.unit.log().sum())
+        return torch.where(self.weight > 0, log_weight, -torch.inf).squeeze(-1)
 
     def _positive_weight(self) -> torch.Tensor:
         return torch.where(self.weight > 0, self.weight, 1.0)
@@ -673,8 +682,20 @@ def _attention(
             _attend(own, sds, around, middle, options)
             for own in places[order].split(groups.sizes.tolist())
         ]
-        return joined(parts, order)
+        return concatenated(parts, order)
     return _attend(places, sds, around, middle, options)
+
+
+def _log_weight(
+    places: torch.Tensor, sds: torch.Tensor, observations: Observations, options: ReadOptions
+) -> torch.Tensor:
+    """Logarithm of all weight, which attention does not tell: by a read of senses of no width."""
+    arrays = (observations.locations, observations.location_sds)
+    bare = Observations(*arrays, observations.senses[:, :0])
+    size = _block_size(len(places), bare.senses, options.memory_limit)
+    blocks = _blocks(len(bare), size)
+    precision = _Precision.that_will_do(places, sds, *arrays, options)
+    return _read_group(places, sds, bare, options, blocks, precision).log_weight
 
 
 def _precision_of_features(
@@ -706,6 +727,7 @@ def _attend(
         found = _read_group(places, sds, observations, options, blocks, _EXACT)
         mean = torch.where(found.known.unsqueeze(-1), found.mean + middle, 0.0)
         return replace(found, mean=mean)
+    log_weight = _log_weight(places, sds, observations, options)
     unit, centre = sds.detach()[0].double(), places.detach().double().mean(dim=0)
     others, other_sds = observations.locations.double(), observations.location_sds.double()
     queries, keys = dot_product_features(
@@ -727,5 +749,5 @@ def _attend(
     )[0] + middle  # fmt: skip
     mean = torch.where(known.unsqueeze(-1), mean, torch.zeros_like(mean))
     mean = mean.to(observations.precision)
-    missing = torch.full_like(mean[:, 0].detach(), torch.nan)
-    return Read(mean, known, missing, missing, missing)
+    missing = mean.detach().new_full((len(mean),), torch.nan)
+    return Read(mean, known, missing, missing, missing, log_weight)
