@@ -23,8 +23,11 @@ from benchmarks.studies import write_whole
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "memory.json"
 STUDIES: list[Callable[[list[str]], int]] = [
-    study_rivals.main, study_forgetting.main, study_scale.main, study_day.main,
-]  # fmt: skip
+    study_rivals.main,
+    study_forgetting.main,
+    study_scale.main,
+    study_day.main,
+]
 
 
 def main() -> int:
@@ -78,22 +81,38 @@ def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]
     gathered = info(query, "gather_bytes") / info(query, "gather_seconds")
     writes = runs[write, "ours"]["stats"]
     rows: list[tuple[str, str, Any, float]] = [
-        ("threshold", "times as fast as the dense formula",
-         median("threshold", "compared with") / median("threshold"), 100),
+        (
+            "threshold",
+            "times as fast as the dense formula",
+            median("threshold", "compared with") / median("threshold"),
+            100,
+        ),
         ("threshold", "MB above the data", info("threshold", "peak_megabytes"), 100),
         ("threshold", "error against double precision", info("threshold", "error"), 1e-5),
-        ("no threshold", "times as fast as the dense formula",
-         median("no threshold", "compared with") / median("no threshold"), 30),
+        (
+            "no threshold",
+            "times as fast as the dense formula",
+            median("no threshold", "compared with") / median("no threshold"),
+            30,
+        ),
         ("no threshold", "error against double precision", info("no threshold", "error"), 1e-5),
-        ("wide", "times the bare matrix product",
-         median("wide") / median("wide", "compared with"), 1.5),
+        (
+            "wide",
+            "times the bare matrix product",
+            median("wide") / median("wide", "compared with"),
+            1.5,
+        ),
         ("wide", "MB above the data", info("wide", "peak_megabytes"), 300),
         (query, "ms beyond the gather of the neighbours", 1e3 * beyond, 2),
         (query, "neighbours", info(query, "neighbours"), 8000),
         (query, "gather, as a share of copying bandwidth", gathered / info(query, "bandwidth"), 1),
         (here, "ms", 1e3 * median(here), 5),
-        (here, "times as fast as torch.multinomial over everything",
-         median(here, "compared with") / median(here), 1),
+        (
+            here,
+            "times as fast as torch.multinomial over everything",
+            median(here, "compared with") / median(here),
+            1,
+        ),
         (here, "times a draw from a hundredth of it", median(here) / median(here_small), 100),
         (anywhere, "ms", 1e3 * median(anywhere), 5),
         ("pruning 1,024", "seconds", median("pruning 1,024"), 0.5),
@@ -104,7 +123,7 @@ def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]
         (noisy, "MB above the data", info(noisy, "peak_megabytes"), 1000),
         (write, "ms, mean", 1e3 * writes["mean"], 1),
         (write, "ms, worst", 1e3 * writes["max"], 20),
-    ]  # fmt: skip
+    ]
     return [
         {"work": work, "measure": measure, "value": value, "bound": bound}
         for work, measure, value, bound in rows

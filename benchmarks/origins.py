@@ -54,8 +54,9 @@ def code_of(sources: Iterable[Path], root: Path = ROOT) -> list[Path]:
             parts = name.split(".")
             for end in range(1, len(parts) + 1):  # to import a module runs the packages around it
                 stem = root.resolve().joinpath(*parts[:end])
-                waiting += [one for one in (stem.with_suffix(".py"), stem / "__init__.py")
-                            if one.is_file()]  # fmt: skip
+                waiting += [
+                    one for one in (stem.with_suffix(".py"), stem / "__init__.py") if one.is_file()
+                ]
     return sorted(found - {root.resolve() / name for name in OUTSIDE})
 
 

@@ -179,9 +179,15 @@ def _draw(
     memory: SpatialMemory, place: torch.Tensor, key: torch.Tensor, generator: torch.Generator
 ) -> None:
     memory.sample(
-        place, SD, key, NUMBER, temperature=1.0, location_temperature=100.0, seed=generator,
+        place,
+        SD,
+        key,
+        NUMBER,
+        temperature=1.0,
+        location_temperature=100.0,
+        seed=generator,
         method="cells",
-    )  # fmt: skip
+    )
 
 
 def _path() -> torch.Tensor:

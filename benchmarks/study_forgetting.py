@@ -101,11 +101,14 @@ def long_life(part: Part, seeds: Sequence[int] = LIVES, steps: int = STEPS) -> d
         **{
             name: [life[name] for life in lives]
             for name in (
-                "most_with_witnesses", "mean_with_witnesses", "prunings", "worst_error",
+                "most_with_witnesses",
+                "mean_with_witnesses",
+                "prunings",
+                "worst_error",
                 "witnesses_lost",
             )
         },
-    }  # fmt: skip
+    }
 
 
 def _one_life(seed: int, steps: int) -> dict[str, Any]:

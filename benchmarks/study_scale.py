@@ -328,9 +328,15 @@ def _life(memory: SpatialMemory, spread: float, steps: int = STEPS) -> dict[str,
         times.append(time.perf_counter())
         # By cells whatever the size: to look at everything, as small memories do, takes longer.
         memory.sample(
-            place, SD, key, NUMBER, temperature=1.0, location_temperature=100.0, seed=generator,
+            place,
+            SD,
+            key,
+            NUMBER,
+            temperature=1.0,
+            location_temperature=100.0,
+            seed=generator,
             method="cells",
-        )  # fmt: skip
+        )
         times.append(time.perf_counter())
         if number >= 100:
             parts.append(np.diff(times).tolist())

@@ -62,8 +62,9 @@ def error_of(data: dict[str, torch.Tensor], ours: torch.Tensor, sd: float, thres
     ("name", "sd", "threshold"),
     [("threshold", 10.0, THRESHOLD), ("no threshold", 10.0, None), ("wide", 1000.0, None)],
 )
-def test_read(benchmark: Any, data: dict[str, torch.Tensor], name: str, sd: float,
-              threshold: float | None) -> None:  # fmt: skip
+def test_read(
+    benchmark: Any, data: dict[str, torch.Tensor], name: str, sd: float, threshold: float | None
+) -> None:
     """Read 10,000 places from 10,000 observations."""
     memory = memory_of(data, sd)
 

@@ -61,8 +61,10 @@ def life(world):
         positions=np.stack([4 * steps, 100 * np.sin(steps / 9)], axis=1),
         headings=np.tile([1.0, 0.0], (50, 1)),
         healths=1000 - 20 * steps,
-        meal_steps=np.array([2]), meal_trees=np.array([0]), meal_healths=np.array([25.0]),
-    )  # fmt: skip
+        meal_steps=np.array([2]),
+        meal_trees=np.array([0]),
+        meal_healths=np.array([25.0]),
+    )
     return plotting.plot_trajectory(recording, world).figure
 
 
@@ -71,9 +73,10 @@ def posterior(world):
     chances = torch.exp(-places.square().sum(dim=1) / 2e3)
     chances = chances / chances.sum()
     region = chances > chances.median()
-    found = Posterior(chances, torch.zeros(2), torch.tensor([10.0, 10.0]), region, 2e4, 1.3, True)
+    peak = torch.tensor([10.0, 10.0])
+    found = Posterior(chances, torch.zeros(2), peak, region, 2e4, 1.3, True, places, 20.0)
     ax = plotting.map_panels(1)[1][0]
-    plotting.plot_posterior(places, found, 20.0, ax, truth=[0.0, 0.0], half_width=200.0)
+    plotting.plot_posterior(found, ax, truth=[0.0, 0.0], half_width=200.0)
     plotting.plot_density(chances, plotting.MapGrid(100.0, 10), ax)
     return ax.figure
 

@@ -144,9 +144,11 @@ def test_errors(call, message):
 def test_numbers_come_in_any_kind():
     expected = mean_with_interval([1.0, 2.0, 4.0], 0.5)
     for values in (
-        torch.tensor([1.0, 2.0, 4.0], requires_grad=True), np.array([1, 2, 4], dtype=">i2"),
-        torch.tensor([1.0, 2.0, 4.0], dtype=torch.bfloat16), [Fraction(1), 2, torch.tensor(4)],
-    ):  # fmt: skip
+        torch.tensor([1.0, 2.0, 4.0], requires_grad=True),
+        np.array([1, 2, 4], dtype=">i2"),
+        torch.tensor([1.0, 2.0, 4.0], dtype=torch.bfloat16),
+        [Fraction(1), 2, torch.tensor(4)],
+    ):
         assert mean_with_interval(values, np.float16(0.5)) == expected
     died = survival_curve([3.0, 5.0, 9.0], [True, False, True]).share.tolist()
     assert survival_curve([3, 5, 9], torch.tensor([1, 0, 1])).share.tolist() == died
@@ -170,9 +172,16 @@ def test_a_claim_that_does_not_hold_is_an_error_that_names_it(holds, margin):
 
 @pytest.mark.parametrize(
     ("text", "holds"),
-    [("many", np.array([True, True])), ("none", np.array([], dtype=bool)), ("a number", 1.0),
-     ("nothing", None), ("masked", np.ma.masked_array([True], [True])), ("", True), (None, True)],
-)  # fmt: skip
+    [
+        ("many", np.array([True, True])),
+        ("none", np.array([], dtype=bool)),
+        ("a number", 1.0),
+        ("nothing", None),
+        ("masked", np.ma.masked_array([True], [True])),
+        ("", True),
+        (None, True),
+    ],
+)
 def test_a_claim_is_one_sentence_and_one_truth(text, holds):
     with pytest.raises(TypeError):
         claim(text, holds)

@@ -526,11 +526,18 @@ def test_contours_hold_their_share_of_a_density(make_world):
 def test_a_posterior_is_drawn_where_its_cells_are():
     places = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]])  # one corner is unknown
     posterior = Posterior(
-        torch.tensor([0.2, 0.6, 0.2]), torch.zeros(2), torch.tensor([10.0, 0.0]),
-        torch.tensor([False, True, False]), 100.0, 1.3, True,
-    )  # fmt: skip
+        torch.tensor([0.2, 0.6, 0.2]),
+        torch.zeros(2),
+        torch.tensor([10.0, 0.0]),
+        torch.tensor([False, True, False]),
+        100.0,
+        1.3,
+        True,
+        places,
+        10.0,
+    )
     _, (ax,) = plotting.map_panels(1)
-    plotting.plot_posterior(places, posterior, 10.0, ax, truth=[8.0, 1.0], half_width=50.0)
+    plotting.plot_posterior(posterior, ax, truth=[8.0, 1.0], half_width=50.0)
     shown = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
     np.testing.assert_allclose(shown, [[1 / 3, 1.0], [1 / 3, np.nan]], rtol=1e-6)
     assert ax.images[0].get_extent() == [-5.0, 15.0, -5.0, 15.0]
@@ -542,11 +549,18 @@ def test_a_posterior_is_drawn_where_its_cells_are():
 def test_a_posterior_with_a_column_that_is_unknown_is_drawn_where_its_cells_are():
     places = torch.tensor([[0.0, 0.0], [30.0, 0.0], [30.0, 10.0]])
     posterior = Posterior(
-        torch.tensor([0.1, 0.2, 0.7]), torch.zeros(2), torch.tensor([30.0, 10.0]),
-        torch.tensor([False, False, True]), 100.0, 1.0, True,
-    )  # fmt: skip
+        torch.tensor([0.1, 0.2, 0.7]),
+        torch.zeros(2),
+        torch.tensor([30.0, 10.0]),
+        torch.tensor([False, False, True]),
+        100.0,
+        1.0,
+        True,
+        places,
+        10.0,
+    )
     _, (ax,) = plotting.map_panels(1)
-    plotting.plot_posterior(places, posterior, 10.0, ax, half_width=50.0)
+    plotting.plot_posterior(posterior, ax, half_width=50.0)
     assert ax.images[0].get_extent() == [-5.0, 35.0, -5.0, 15.0]
     shown = np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
     row = np.full(4, np.nan)
@@ -562,12 +576,19 @@ def test_a_posterior_with_a_column_that_is_unknown_is_drawn_where_its_cells_are(
 def test_a_posterior_is_shown_around_a_place():
     places = torch.tensor([[300.0, -200.0], [310.0, -200.0], [300.0, -190.0]])
     posterior = Posterior(
-        torch.tensor([0.2, 0.6, 0.2]), torch.zeros(2), torch.tensor([310.0, -200.0]),
-        torch.tensor([False, True, False]), 100.0, 1.0, True,
-    )  # fmt: skip
+        torch.tensor([0.2, 0.6, 0.2]),
+        torch.zeros(2),
+        torch.tensor([310.0, -200.0]),
+        torch.tensor([False, True, False]),
+        100.0,
+        1.0,
+        True,
+        places,
+        10.0,
+    )
     _, (first, second) = plotting.map_panels(2, share=False)
-    plotting.plot_posterior(places, posterior, 10.0, first, half_width=50.0, centre=[300.0, -210.0])
-    plotting.plot_posterior(places, posterior, 10.0, second, half_width=80.0)
+    plotting.plot_posterior(posterior, first, half_width=50.0, centre=[300.0, -210.0])
+    plotting.plot_posterior(posterior, second, half_width=80.0)
     assert first.get_xlim() == (250.0, 350.0)
     assert first.get_ylim() == (-260.0, -160.0)  # and the panel beside it does not change that
     assert second.get_ylim() == (-80.0, 80.0)
@@ -578,9 +599,11 @@ def test_a_posterior_is_shown_around_a_place():
 def test_a_frontier_joins_its_settings():
     estimates = [mean_with_interval([1.0, 3.0]), mean_with_interval([4.0, 6.0])]
     ax = plotting.plot_frontier(
-        {"T": (estimates, estimates[::-1], ["0.1", "1"])}, {"other": (estimates[0], estimates[1])},
-        xlabel="way (m)", ylabel="food (m)",
-    )  # fmt: skip
+        {"T": (estimates, estimates[::-1], ["0.1", "1"])},
+        {"other": (estimates[0], estimates[1])},
+        xlabel="way (m)",
+        ylabel="food (m)",
+    )
     np.testing.assert_allclose(ax.lines[0].get_xydata(), [[2.0, 5.0], [5.0, 2.0]])
     assert [text.get_text() for text in ax.texts] == ["0.1", "1"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["T", "other"]
@@ -589,9 +612,11 @@ def test_a_frontier_joins_its_settings():
 def test_curves_may_have_positions_of_their_own():
     estimates = [mean_with_interval([1.0, 3.0, 2.0]), mean_with_interval([4.0, 5.0, 9.0])]
     ax = plotting.plot_estimates(
-        {"one": [1, 2], "two": [5, 8]}, {"one": estimates, "two": estimates}, xlabel="x",
+        {"one": [1, 2], "two": [5, 8]},
+        {"one": estimates, "two": estimates},
+        xlabel="x",
         ylabel="y",
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(ax.lines[1].get_xdata(), [5, 8])
     np.testing.assert_allclose(ax.get_xticks(), [1, 2, 5, 8])
     assert ax.lines[0].get_marker() == "o"
@@ -620,9 +645,15 @@ def test_what_is_left_what_has_gone_and_what_is_not_told_differ():
 def test_reads_on_a_line_lead_to_what_has_gone():
     _, axes = plotting.graph_panels(2)
     ax = plotting.plot_reads_on_a_line(
-        [0.0, 5.0, 9.0], {"before": [1.0, 1.0, 2.0], "after": [1.0, 1.0, 1.0]}, [0.0, 9.0],
-        [1.0, 2.0], [True, False], axes[1], at_places=[1.0, 1.0], title="T",
-    )  # fmt: skip
+        [0.0, 5.0, 9.0],
+        {"before": [1.0, 1.0, 2.0], "after": [1.0, 1.0, 1.0]},
+        [0.0, 9.0],
+        [1.0, 2.0],
+        [True, False],
+        axes[1],
+        at_places=[1.0, 1.0],
+        title="T",
+    )
     shown = {line.get_label(): line.get_xydata().tolist() for line in ax.lines}
     assert shown["before"] == [[0.0, 1.0], [5.0, 1.0], [9.0, 2.0]]
     assert shown["left"] == [[0.0, 1.0]]
@@ -678,8 +709,10 @@ def test_a_swap_is_drawn_in_time():
 def test_growth_is_drawn_on_logarithmic_axes_and_what_is_missing_left_out():
     ax = plotting.plot_growth(
         {"ours": ([10, 100], [1.0, 2.0]), "theirs": ([10, 100], [1.0, np.nan])},
-        ylabel="time (s)", emphasis="ours", title="Growth",
-    )  # fmt: skip
+        ylabel="time (s)",
+        emphasis="ours",
+        title="Growth",
+    )
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
     ours, theirs = ax.lines
     np.testing.assert_allclose(ours.get_xydata(), [[10, 1], [100, 2]])

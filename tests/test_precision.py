@@ -55,7 +55,7 @@ OF_A_MEMORY = {
     "cells": lambda memory: memory.sample([0.0, 0.0], 5.0, KEY, 9, method="cells"),
     "search": lambda memory: memory.search(KEY, 3).match,
     "read_location": lambda memory: memory.read_location(KEY, [0.0, 0.0], 30.0)[0],
-    "localise": lambda memory: Localiser(memory).locate(KEY).probabilities,
+    "localise": lambda memory: Localiser(memory, match_threshold=50.0).locate(KEY).probabilities,
     "write": lambda memory: changed(memory, lambda m: m.write(PLACES + 1, 5.0, SENSES)),
     "merge": lambda memory: changed(memory, lambda m: m.write(PLACES[:9], 5.0, SENSES[:9], True)),
     "prune": lambda memory: changed(memory, lambda m: m.prune(0.5)),

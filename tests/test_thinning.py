@@ -42,9 +42,11 @@ def test_cluster_means_are_means_of_nearest_centres(observed):
 
 
 def test_cheapest_first_takes_the_best_step_each_time(observed):
-    places, senses = (array.double().numpy() for array in observed)
     sd, threshold, tolerance = 10.0, 25.0, 2.2
-    squared = thinning.cheapest_first(*observed, sd, threshold, tolerance)
+    squared = thinning.cheapest_first(
+        observed[0], sd, observed[1], tolerance=tolerance, match_threshold=threshold
+    )
+    places, senses = (array.double().numpy() for array in observed)
 
     def errors(left):
         sds = np.full_like(places, sd)

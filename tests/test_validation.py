@@ -1,3 +1,5 @@
+import math
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -10,6 +12,8 @@ from tree_world.checks import (
     as_points,
     as_senses,
     as_unit_vectors,
+    checked_number,
+    checked_numbers,
     make_generator,
     positive_distance,
     real_number,
@@ -142,13 +146,16 @@ def test_what_single_precision_cannot_hold_is_told_from_what_is_infinite():
         as_deviations(1e-300, torch.Size([3, 2]))
 
 
-def test_only_places_are_in_metres():
-    with pytest.raises(ValueError, match="metres for each axis of the world"):
+def test_a_sense_is_told_from_a_place_and_from_a_direction():
+    with pytest.raises(ValueError, match=r"metres for each axis of the world.*list of 2 numbers"):
         as_points([1.0], 2)
-    for taken in (as_senses, as_unit_vectors):
-        with pytest.raises(ValueError, match="must have shape") as caught:
+    for taken, told in ((as_senses, "2 dimensions of senses"), (as_unit_vectors, "unit vector")):
+        with pytest.raises(ValueError, match=f"must have shape.*{told}") as caught:
             taken([1.0], 2)
-        assert "metres" not in str(caught.value)
+        assert not re.search("metres|coordinate", str(caught.value))
+    with pytest.raises(ValueError, match="must have shape") as caught:
+        as_unit_vectors([1.0], 2)
+    assert "sense" not in str(caught.value)
 
 
 # --- deviations ----------------------------------------------------------------------------------
@@ -168,7 +175,7 @@ def test_deviations_are_one_or_one_for_each_axis_or_as_they_are_broadcast():
 def test_deviations_that_could_be_meant_for_places_or_for_axes_are_refused():
     with pytest.raises(ValueError, match=r"could be meant for the 2 places or for the 2 axes"):
         as_deviations([2.0, 3.0], torch.Size([2, 2]))
-    with pytest.raises(ValueError, match=r"for one deviation for each place give shape \(3, 1\)"):
+    with pytest.raises(ValueError, match=r"for one deviation for each place \(3, 1\)"):
         as_deviations([1.0, 2.0, 3.0], torch.Size([3, 2]))
     # In a batch of two, one for each of its places, or as it is broadcast over the batch?
     given = [[1.0, 2.0], [3.0, 4.0]]
@@ -183,9 +190,19 @@ def test_deviations_that_could_be_meant_for_places_or_for_axes_are_refused():
 
 @pytest.mark.parametrize(
     "given",
-    [25, 25.0, np.int8(25), np.float16(25), np.longdouble(25), np.array(25), torch.tensor(25),
-     torch.tensor(25.0, requires_grad=True), Fraction(25), Decimal(25)],
-)  # fmt: skip
+    [
+        25,
+        25.0,
+        np.int8(25),
+        np.float16(25),
+        np.longdouble(25),
+        np.array(25),
+        torch.tensor(25),
+        torch.tensor(25.0, requires_grad=True),
+        Fraction(25),
+        Decimal(25),
+    ],
+)
 def test_numbers_come_in_any_precision_and_are_those_of_python(given):
     for number in (real_number("it", given), positive_distance("it", given)):
         assert type(number) is float
@@ -193,14 +210,60 @@ def test_numbers_come_in_any_precision_and_are_those_of_python(given):
 
 
 @pytest.mark.parametrize(
-    "given", [True, np.True_, torch.tensor(True), "25", b"25", None, 25j, np.complex64(25), [25],
-              np.ones(1), torch.ones(1), np.ma.masked, {}],
-)  # fmt: skip
+    "given",
+    [
+        True,
+        np.True_,
+        torch.tensor(True),
+        "25",
+        b"25",
+        None,
+        25j,
+        np.complex64(25),
+        [25],
+        np.ones(1),
+        torch.ones(1),
+        np.ma.masked,
+        {},
+    ],
+)
 def test_what_is_no_number_is_refused_by_name(given):
     for taken in (real_number, whole_number, positive_distance):
         for kind in (TypeError, ValueError):
             with pytest.raises(kind, match=r"^it must be a"):
                 taken("it", given)
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "wrong", "told"),
+    [
+        ("any", -1.0, None, "be a real number"),
+        ("positive", 1e-9, 0.0, "be positive and finite, not 0.0. Give"),
+        ("positive", 1e9, math.inf, "be positive and finite, not inf. Give"),
+        ("distance", 25, math.nan, "be a positive, finite distance in metres, not nan. Give"),
+        ("share", Fraction(1, 2), 1.0, "lie strictly between 0 and 1, not 1.0. For"),
+        ("share", 0.999, 0.0, "lie strictly between 0 and 1, not 0.0. For"),
+    ],
+)
+def test_a_number_is_of_its_kind(kind, right, wrong, told):
+    assert checked_number("it", right, kind) == right
+    assert checked_numbers({"it": right}, {"it": kind}) == {"it": right}
+    for given, table in ((wrong, kind), (wrong, f"{kind}?")):
+        if given is None and table.endswith("?"):
+            assert checked_numbers({"it": None}, {"it": table}) == {"it": None}
+            continue
+        with pytest.raises(ValueError, match=f"^it must {re.escape(told)}"):
+            checked_numbers({"it": given}, {"it": table})
+
+
+def test_of_many_numbers_the_first_that_is_wrong_is_named():
+    kinds = {"reach": "distance", "part": "share", "way": "distance?"}
+    given = {"reach": 1, "part": 2, "way": -1, "more": "not looked at"}
+    with pytest.raises(ValueError, match=r"^part must"):
+        checked_numbers(given, kinds)
+    given["part"] = 0.5
+    with pytest.raises(ValueError, match=r"^way must"):
+        checked_numbers(given, kinds)
 
 
 @pytest.mark.parametrize("given", [3, np.int8(3), np.uint64(3), np.array(3), torch.tensor(3)])

@@ -1,10 +1,16 @@
-"""Checks at the public boundary: what was given, what was expected, what to do."""
+"""Checks at the public boundary: what was given, what was expected, what to do.
+
+What an argument may be stands in two tables, `NUMBERS` for single numbers and `VECTORS` for what
+has an axis of its own. All else in this module turns what was given into what is worked with, or
+says, by these tables, why it cannot.
+"""
 
 from __future__ import annotations
 
 import math
 import operator
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -12,12 +18,57 @@ import torch
 SeedLike: TypeAlias = "int | torch.Generator"
 PointsLike: TypeAlias = "torch.Tensor | np.ndarray | list[float] | list[list[float]]"
 
-PER_AXIS = "one coordinate in metres for each axis of the world"
-"""What the last axis of places holds, for errors."""
-
 _TAKEN = (
     "Give numbers: a list, a NumPy array, a tensor, or what NumPy can turn into one of numbers."
 )
+
+
+class Number(NamedTuple):
+    """What a single number must, whether it does, and what to do where it does not."""
+
+    must: str
+    does: Callable[[float], bool]
+    advice: str = ""
+
+
+def _is_positive(number: float) -> bool:
+    return 0 < number < math.inf
+
+
+NUMBERS = {
+    "any": Number("be a real number", lambda _: True),
+    "positive": Number("be positive and finite", _is_positive, "Give a number above 0."),
+    "distance": Number(
+        "be a positive, finite distance in metres", _is_positive, "Give one above 0, such as 25.0."
+    ),
+    "share": Number(
+        "lie strictly between 0 and 1", lambda x: 0 < x < 1, "For nine tenths give 0.9."
+    ),
+}
+"""Kinds of single numbers, by what they stand for."""
+
+
+class Vectors(NamedTuple):
+    """What each entry of a last axis is, and what to do where there are not `dim` of them."""
+
+    each: str
+    advice: str
+
+
+PER_AXIS = "one coordinate in metres for each axis of the world"
+"""What the last axis of places holds, for errors."""
+
+VECTORS = {
+    "place": Vectors(PER_AXIS, "Give one place as a list of {dim} numbers, or many as such rows."),
+    "sense": Vectors(
+        "one number for each of the {dim} dimensions of senses",
+        "Give senses as they were sensed, before any projection, and places where places belong.",
+    ),
+    "direction": Vectors(
+        "one number for each axis of the world", "Give a unit vector, such as the way last walked."
+    ),
+}
+"""Kinds of arrays, by what their last axis stands for."""
 
 
 class WrongKind(TypeError, ValueError):
@@ -86,10 +137,9 @@ def real_number(name: str, value: Any) -> float:
     """
     if type(value) is float:
         return value
-    kind = value.dtype if isinstance(value, (torch.Tensor, np.ndarray, np.generic)) else None
     right = (
-        not isinstance(value, (bool, str, bytes, bytearray, complex))
-        and kind not in (torch.bool, np.dtype(bool))
+        not isinstance(value, (str, bytes, bytearray, complex))
+        and not _is_truth(value)
         and getattr(value, "ndim", 0) == 0
         and hasattr(type(value), "__float__")
         and not (isinstance(value, torch.Tensor) and value.is_complex())
@@ -106,8 +156,8 @@ def real_number(name: str, value: Any) -> float:
     raise WrongKind(f"{name} must be a real number, but {_shown(value)} was given.")
 
 
-def positive_number(name: str, value: Any, unit: str | None = None) -> float:
-    """Check that a number is positive and finite, and take it as a Python float.
+def checked_number(name: str, value: Any, kind: str | Number = "any") -> float:
+    """Take a number that is of a kind as a Python float.
 
     Parameters
     ----------
@@ -115,8 +165,8 @@ def positive_number(name: str, value: Any, unit: str | None = None) -> float:
         What to call the argument in an error.
     value : object
         As for `real_number`.
-    unit : str, optional
-        What it should be, in an error, as "distance in metres".
+    kind : str or Number, default="any"
+        One of `NUMBERS`, by its name, or another.
 
     Returns
     -------
@@ -124,36 +174,65 @@ def positive_number(name: str, value: Any, unit: str | None = None) -> float:
 
     Raises
     ------
+    WrongKind
+        If it is no real number: a TypeError and a ValueError.
     ValueError
-        If it is not.
+        If it is not of the kind.
+
+    Examples
+    --------
+    >>> checked_number("credibility", 1.5, "share")
+    Traceback (most recent call last):
+    ...
+    ValueError: credibility must lie strictly between 0 and 1, not 1.5. For nine tenths give 0.9.
     """
+    wanted = NUMBERS[kind] if isinstance(kind, str) else kind
     number = real_number(name, value)
-    if not (math.isfinite(number) and number > 0):
-        wanted = "positive and finite" if unit is None else f"a positive, finite {unit}"
-        raise ValueError(f"{name} must be {wanted}, not {number}.")
+    if not wanted.does(number):
+        raise ValueError(f"{name} must {wanted.must}, not {number}. {wanted.advice}".rstrip())
     return number
 
 
-def positive_distance(name: str, value: Any) -> float:
-    """Check that a distance in metres is positive and finite.
+def checked_numbers(given: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Check many numbers by a table of their kinds.
 
     Parameters
     ----------
-    name : str
-        What to call the argument in an error.
-    value : float
-        Or another number, as for `real_number`.
+    given : mapping of str to object
+        What to call each in an error, and the number.
+    kinds : mapping of str to str
+        The kind of each, a key of `NUMBERS`; with a question mark at its end, it may be None.
 
     Returns
     -------
-    float
+    dict of str to float or None
 
     Raises
     ------
-    ValueError
-        If it is not.
+    WrongKind, ValueError
+        As `checked_number` does, for the first that is wrong.
+
+    Examples
+    --------
+    >>> checked_numbers({"spacing": 5, "reach": None}, {"spacing": "distance", "reach": "share?"})
+    {'spacing': 5.0, 'reach': None}
     """
-    return positive_number(name, value, "distance in metres")
+    numbers: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        missing = kind.endswith("?") and given[name] is None
+        numbers[name] = None if missing else checked_number(name, given[name], kind.rstrip("?"))
+    return numbers
+
+
+def positive_number(name: str, value: Any, unit: str | None = None) -> float:
+    """Check a number of kind "positive"; `unit` is what to call it, as "distance of senses"."""
+    kind = "positive" if unit is None else Number(f"be a positive, finite {unit}", _is_positive)
+    return checked_number(name, value, kind)
+
+
+def positive_distance(name: str, value: Any) -> float:
+    """Check a number of kind "distance", as `checked_number` does."""
+    return checked_number(name, value, "distance")
 
 
 def whole_number(name: str, value: Any, least: int | None = None) -> int:
@@ -182,11 +261,8 @@ def whole_number(name: str, value: Any, least: int | None = None) -> int:
     wanted = "a whole number" if least is None else f"a whole number of at least {least}"
     number = value
     if type(value) is not int:
-        kind = value.dtype if isinstance(value, (torch.Tensor, np.ndarray, np.generic)) else None
         try:
-            if isinstance(value, bool) or kind in (torch.bool, np.dtype(bool)):
-                raise TypeError
-            if getattr(value, "ndim", 0) > 0:
+            if _is_truth(value) or getattr(value, "ndim", 0) > 0:
                 raise TypeError
             number = operator.index(value)
         except (TypeError, RuntimeError) as error:
@@ -298,6 +374,10 @@ def _holds_tensors(values: list[Any] | tuple[Any, ...]) -> bool:
     )
 
 
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool) or getattr(value, "dtype", None) in (torch.bool, np.dtype(bool))
+
+
 def _shown(value: Any) -> str:
     """Something that was given, for an error: short, and on one line."""
     if isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim > 0:
@@ -308,30 +388,30 @@ def _shown(value: Any) -> str:
     return shown if kind in shown else f"{shown} ({kind})"
 
 
-def as_points(
-    points: PointsLike,
+def as_vectors(
+    values: Any,
     dim: int,
-    name: str = "positions",
+    name: str,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
     *,
-    each: str = PER_AXIS,
+    kind: str,
 ) -> torch.Tensor:
-    """Convert places in metres to a tensor whose last axis has `dim` entries.
+    """Convert numbers to a tensor whose last axis has `dim` entries, all of them finite.
 
     Parameters
     ----------
-    points : array_like of shape (..., dim)
-        One place or many, in metres. Any number of leading axes, of any length, zero included.
-        What converts to numbers without loss is taken, as `as_numbers` says.
+    values : array_like of shape (..., dim)
+        Any number of leading axes, of any length, zero included. What converts to numbers without
+        loss is taken, as `as_numbers` says.
     dim : int
-        The dimension of the world.
-    name : str, default="positions"
+        How many entries there must be.
+    name : str
         What to call the argument in an error.
     dtype : torch.dtype, default=torch.float32
     device : torch.device or str, default="cpu"
-    each : str
-        What the last axis holds, in an error.
+    kind : str
+        What the last axis stands for: one of `VECTORS`.
 
     Returns
     -------
@@ -345,16 +425,17 @@ def as_points(
     ValueError
         If the last axis has another length, or an entry is not finite.
     """
-    tensor = as_numbers(points, name, dtype, device)
+    tensor = as_numbers(values, name, dtype, device)
     if tensor.ndim == 0 or tensor.shape[-1] != dim:
+        wanted = VECTORS[kind]
         raise ValueError(
-            f"{name} must have shape (..., {dim}), {each}, but an array of shape "
-            f"{tuple(tensor.shape)} was given."
+            f"{name} must have shape (..., {dim}), {wanted.each.format(dim=dim)}, but an array of "
+            f"shape {tuple(tensor.shape)} was given. {wanted.advice.format(dim=dim)}"
         )
     finite = torch.isfinite(tensor)
     if not bool(finite.all()):
         first = tuple(torch.nonzero(~finite)[0].tolist())
-        given = as_numbers(points, name, torch.float64)[first].item()
+        given = as_numbers(values, name, torch.float64)[first].item()
         if math.isfinite(given):
             raise ValueError(
                 f"{name} must be finite, but entry {list(first)} is {given}, which is too large "
@@ -367,6 +448,31 @@ def as_points(
     return tensor
 
 
+def as_points(
+    points: PointsLike,
+    dim: int,
+    name: str = "positions",
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> torch.Tensor:
+    """Convert places in metres to a tensor, as `as_vectors` does.
+
+    Parameters
+    ----------
+    points : array_like of shape (..., dim)
+        One place or many, in metres.
+    dim : int
+        The dimension of the world.
+    name, dtype, device
+        As for `as_vectors`.
+
+    Returns
+    -------
+    torch.Tensor of shape (..., dim)
+    """
+    return as_vectors(points, dim, name, dtype, device, kind="place")
+
+
 def as_senses(
     senses: Any,
     dim: int,
@@ -374,7 +480,7 @@ def as_senses(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
 ) -> torch.Tensor:
-    """Convert senses, or directions of senses, to a tensor whose last axis has `dim` entries.
+    """Convert senses, or directions of senses, to a tensor, as `as_vectors` does.
 
     Parameters
     ----------
@@ -382,20 +488,13 @@ def as_senses(
     dim : int
         The dimension of senses.
     name, dtype, device
-        As for `as_points`.
+        As for `as_vectors`.
 
     Returns
     -------
     torch.Tensor of shape (..., dim)
-        The argument itself where nothing had to be converted, so that gradients pass.
-
-    Raises
-    ------
-    WrongKind, ValueError
-        As `as_points` does.
     """
-    each = f"one number for each of the {dim} dimensions of senses"
-    return as_points(senses, dim, name, dtype, device, each=each)
+    return as_vectors(senses, dim, name, dtype, device, kind="sense")
 
 
 def as_deviations(
@@ -414,7 +513,7 @@ def as_deviations(
     shape : torch.Size
         Of the places: (..., dim).
     name, dtype, device
-        As for `as_points`.
+        As for `as_vectors`.
 
     Returns
     -------
@@ -434,9 +533,6 @@ def as_deviations(
         if 0.0 < deviations.item() < math.inf:
             return deviations.expand(shape)
     deviations = as_numbers(sds, name, dtype, device)
-    places = (
-        f"for one deviation for each place give shape ({shape[-2]}, 1)" if len(shape) > 1 else ""
-    )
     given, last = tuple(deviations.shape), deviations.ndim
     by_axis = 0 < last < len(shape) and given == tuple(shape[-last:])
     if by_axis and given == tuple(shape[-last - 1 : -1]) and deviations.numel() > 1:
@@ -448,22 +544,22 @@ def as_deviations(
     try:
         expanded = deviations.expand(shape)
     except RuntimeError as error:
+        each = f", or for one deviation for each place {(shape[-2], 1)}" if len(shape) > 1 else ""
         raise ValueError(
             f"{name} must be one number or broadcast to the shape of the locations, "
-            f"{tuple(shape)}, but has shape {tuple(deviations.shape)}"
-            f"{'; ' + places if places else ''}."
+            f"{tuple(shape)}, but has shape {given}. For one for each axis give shape "
+            f"{(shape[-1],)}{each}."
         ) from error
     right = torch.isfinite(deviations) & (deviations > 0)
     if not bool(right.all()):
         wrong = as_numbers(sds, name, torch.float64, device)[~right][0].item()
-        if math.isfinite(wrong) and wrong > 0:
-            raise ValueError(
-                f"{name} must be positive, finite standard deviations in metres, but {wrong} is "
-                f"beyond what {dtype} can hold. Give a less extreme one."
-            )
+        why = (
+            f"beyond what {dtype} can hold. Give a less extreme one."
+            if _is_positive(wrong)
+            else "among them. For a place that is known exactly give a small one, for example 0.1."
+        )
         raise ValueError(
-            f"{name} must be positive, finite standard deviations in metres, but {wrong} is among "
-            "them. For a place that is known exactly give a small one, for example 0.1."
+            f"{name} must be positive, finite standard deviations in metres, but {wrong} is {why}"
         )
     return expanded
 
@@ -489,7 +585,7 @@ def as_unit_vectors(vectors: PointsLike, dim: int, name: str = "heading") -> tor
     ValueError
         If the shape is wrong, an entry is not finite, or a length is not 1 to within 0.001.
     """
-    tensor = as_points(vectors, dim, name, each="one number for each axis of the world")
+    tensor = as_vectors(vectors, dim, name, kind="direction")
     lengths = torch.linalg.vector_norm(tensor, dim=-1)
     if bool(((lengths - 1).abs() > 1e-3).any()):
         worst = lengths.flatten()[(lengths - 1).abs().argmax()].item()

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.stats
 import torch
 
-from tree_world.checks import WrongKind, as_numbers, real_number, whole_number
+from tree_world.checks import WrongKind, as_numbers, checked_number, whole_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -121,7 +121,8 @@ def mean_with_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
     >>> print(mean_with_interval([1.0, 2.0, 3.0]))
     2 ± 2.48
     """
-    array, confidence = _finite_vector(values), _share("confidence", confidence)
+    array = _finite_vector(values)
+    confidence = checked_number("confidence", confidence, "share")
     half = scipy.stats.t.ppf((1 + confidence) / 2, len(array) - 1) * scipy.stats.sem(array)
     mean = float(array.mean())
     return Estimate(mean, mean - float(half), mean + float(half), len(array))
@@ -205,7 +206,8 @@ def survival_curve(
     ValueError
         If the shapes differ, a lifetime is negative, or `confidence` is not in (0, 1).
     """
-    steps, confidence = _finite_vector(lifetimes, "lifetimes"), _share("confidence", confidence)
+    steps = _finite_vector(lifetimes, "lifetimes")
+    confidence = checked_number("confidence", confidence, "share")
     ended = _numbers(died, "died")
     if not np.isin(ended, (0, 1)).all():
         raise WrongKind("died must hold a truth value for each life, but there are others.")
@@ -234,13 +236,6 @@ def survival_curve(
         low=np.concatenate([[1.0], low]),
         high=np.concatenate([[1.0], high]),
     )
-
-
-def _share(name: str, value: Any) -> float:
-    number = real_number(name, value)
-    if not 0 < number < 1:
-        raise ValueError(f"{name} must lie strictly between 0 and 1, not {number}.")
-    return number
 
 
 def _numbers(values: ArrayLike, name: str) -> np.ndarray:

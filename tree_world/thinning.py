@@ -5,6 +5,8 @@ They are for comparisons: each takes what was observed and says what to keep, wi
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from sklearn.cluster import KMeans
@@ -55,7 +57,7 @@ def farthest_points(places: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def cluster_means(
-    places: torch.Tensor, senses: torch.Tensor, size: int, seed: int
+    places: torch.Tensor, senses: torch.Tensor, size: int, *, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cluster places by k-means, and put the mean of what was sensed in a cluster at its centre.
 
@@ -98,7 +100,12 @@ def cluster_means(
 
 
 def cheapest_first(
-    places: torch.Tensor, senses: torch.Tensor, sd: float, match_threshold: float, tolerance: float
+    places: torch.Tensor,
+    sd: float,
+    senses: torch.Tensor,
+    *,
+    tolerance: float,
+    match_threshold: float | None = None,
 ) -> dict[int, float]:
     r"""Let observations go in the best order of one at a time, all costs computed anew each time.
 
@@ -110,13 +117,13 @@ def cheapest_first(
     ----------
     places : torch.Tensor of shape (n, dim)
         In metres.
-    senses : torch.Tensor of shape (n, sensory_dim)
     sd : float
         Deviation of all observations and reads, in metres.
-    match_threshold : float
-        What is farther counts nothing, in metres.
+    senses : torch.Tensor of shape (n, sensory_dim)
     tolerance : float
         Greatest error of what has gone.
+    match_threshold : float, optional
+        What is farther counts nothing, in metres; everything counts by default.
 
     Returns
     -------
@@ -126,7 +133,7 @@ def cheapest_first(
     Examples
     --------
     >>> places, senses = torch.tensor([[0.0], [1.0], [60.0]]), torch.tensor([[1.0], [1.0], [5.0]])
-    >>> sorted(cheapest_first(places, senses, sd=10.0, match_threshold=25.0, tolerance=0.1))
+    >>> sorted(cheapest_first(places, 10.0, senses, tolerance=0.1, match_threshold=25.0))
     [2, 3]
     """
     # Distances between smells are all that counts, and few axes keep them.
@@ -134,7 +141,8 @@ def cheapest_first(
     z = (axes * lengths)[:, lengths > 1e-6 * lengths[0]]
     exact = "donot_use_mm_for_euclid_dist"
     distance = torch.cdist(places.double(), places.double(), compute_mode=exact).numpy()
-    k = np.where(distance <= match_threshold, np.exp(-(distance**2) / (4 * sd**2)), 0.0)
+    near = distance <= (math.inf if match_threshold is None else match_threshold)
+    k = np.where(near, np.exp(-(distance**2) / (4 * sd**2)), 0.0)
     left = np.ones(len(z), dtype=bool)
     weights, sums = k.sum(axis=1), k @ z
     squared = {len(z): float(((sums / weights[:, None] - z) ** 2).sum())}

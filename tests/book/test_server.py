@@ -62,9 +62,11 @@ def theme(content):
     threading.Thread(target=engine.serve_forever, daemon=True).start()
     port = free_port()
     environment = settings.site_environment() | {
-        "HOST": "localhost", "PORT": str(port), "CONTENT_CDN_PORT": str(engine.server_port),
+        "HOST": "localhost",
+        "PORT": str(port),
+        "CONTENT_CDN_PORT": str(engine.server_port),
         "BOOK_CONTENT": str(content),
-    }  # fmt: skip
+    }
     process = subprocess.Popen(
         ["node", str(settings.THEME / "server.mjs")],
         env=environment,

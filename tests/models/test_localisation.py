@@ -31,7 +31,8 @@ def test_ten_worlds():
     coverage, ours, nearest, gains = [], [], [], []
     for seed in range(10):
         memory, places, senses = lived(seed)
-        localiser = Localiser(memory, spacing=15.0)  # cells that are fewer by half
+        # Cells that are fewer by half.
+        localiser = Localiser(memory, spacing=15.0, match_threshold=50.0)
         posteriors = [localiser.locate(sense) for sense in senses]
         coverage.append(
             np.mean([localiser.holds(p, x) for p, x in zip(posteriors, places, strict=True)])
@@ -50,7 +51,7 @@ def test_ten_worlds():
 
 @pytest.fixture(scope="module")
 def localiser():
-    return Localiser(lived(0)[0])
+    return Localiser(lived(0)[0], match_threshold=50.0)
 
 
 def test_a_posterior_is_one(localiser):
@@ -114,12 +115,13 @@ def taught(places, senses, **options):
 def test_numbers_come_in_any_precision_and_mean_the_same():
     places = around()
     memory = taught(places, torch.cat([(places / 50).sin(), (places / 50).cos()], dim=-1))
-    expected = Localiser(memory, 25.0, 25.0, 25.0, 0.5, 25.0, row=0)
+    names = ("spacing", "match_threshold", "location_sd", "largest_area")
+    expected = Localiser(memory, **dict.fromkeys(names, 25.0), credibility=0.5, row=0)
     sense, guess = [0.1, 0.2, 0.9, 0.9], [10.0, 20.0]
     told = expected.locate(sense, guess, [25.0, 25.0])
     for number in (np.int8(25), np.float16(25), torch.tensor(25.0), Fraction(25), Decimal(25)):
-        half, row = Fraction(1, 2), np.int8(0)
-        found = Localiser(memory, number, number, number, half, number, row=row)
+        half = {"credibility": Fraction(1, 2), "row": np.int8(0)}
+        found = Localiser(memory, **dict.fromkeys(names, number), **half)
         assert torch.equal(found.places, expected.places)
         assert (found.width, found.largest_area) == (expected.width, expected.largest_area)
         for sd in (number, [number] * 2, np.array([25, 25], dtype=">f8")):
@@ -131,16 +133,24 @@ def test_numbers_come_in_any_precision_and_mean_the_same():
 def test_what_is_no_number_is_refused_by_name(name):
     memory = taught(around(60), around(60))
     for wrong in (True, "25", 25j, [1.0, 2.0], math.nan, -1.0, None):
-        if wrong is None and name == "largest_area":
+        if wrong is None and name in ("match_threshold", "largest_area"):
             continue
         with pytest.raises(ValueError, match=f"{name} must"):
             Localiser(memory, **{name: wrong})
 
 
 def test_what_is_no_deviation_of_a_guess_is_refused():
-    localiser = Localiser(taught(around(60), around(60)))
-    for wrong in (0.0, -1.0, math.nan, math.inf, "far", 5j, True,
-                  np.ma.masked_array([5.0, 5.0], mask=[True, False])):  # fmt: skip
+    localiser = Localiser(taught(around(60), around(60)), match_threshold=50.0)
+    for wrong in (
+        0.0,
+        -1.0,
+        math.nan,
+        math.inf,
+        "far",
+        5j,
+        True,
+        np.ma.masked_array([5.0, 5.0], mask=[True, False]),
+    ):
         with pytest.raises(ValueError, match="guess_sd must be"):
             localiser.locate([0.0, 0.0], [0.0, 0.0], wrong)
     with pytest.raises(ValueError, match="one number for each of the 2 dimensions of senses"):
@@ -151,7 +161,7 @@ def test_what_is_no_deviation_of_a_guess_is_refused():
 @pytest.mark.parametrize("order", ["constant", "linear"])
 def test_where_all_smells_alike_all_places_are_equally_probable(sense, order):
     memory = taught(around(), torch.tensor(sense).expand(300, 3))
-    localiser = Localiser(memory, order=order)
+    localiser = Localiser(memory, order=order, match_threshold=50.0)
     for smell in (sense, [5.0, 5.0, 5.0]):
         posterior = localiser.locate(smell)
         number = len(localiser.places)
@@ -165,8 +175,24 @@ def test_where_all_smells_alike_all_places_are_equally_probable(sense, order):
 
 
 def test_all_alike_is_not_told_however_small_the_memory_is():
-    posterior = Localiser(taught(around() / 100, torch.ones(300, 3))).locate([1.0, 1.0, 1.0])
+    memory = taught(around() / 100, torch.ones(300, 3))
+    posterior = Localiser(memory, match_threshold=50.0).locate([1.0, 1.0, 1.0])
     assert not posterior.identifiable
+
+
+def test_without_a_threshold_all_of_the_box_is_told_of():
+    places = around()
+    places = places[places.norm(dim=-1) > 60.0]  # there is a hole in the middle
+    memory = taught(places, torch.cat([(places / 50).sin(), (places / 50).cos()], dim=-1))
+    everywhere, near = Localiser(memory), Localiser(memory, match_threshold=15.0)
+    span = places.amax(dim=0) - places.amin(dim=0)
+    assert len(everywhere.places) == (span / 10.0 + 1).ceil().prod()
+    assert everywhere.places.norm(dim=-1).min() < 10.0
+    assert near.places.norm(dim=-1).min() > 40.0
+    assert len(near.places) < len(everywhere.places)
+    posterior = everywhere.locate(memory.memory_senses[0, 7])
+    assert posterior.places is everywhere.places
+    assert posterior.spacing == 10.0
 
 
 def test_neighbours_that_are_all_alike_tell_their_half():
@@ -175,7 +201,7 @@ def test_neighbours_that_are_all_alike_tell_their_half():
     left = torch.arange(300) < 150
     places[left] -= 500.0
     senses = torch.where(left[:, None], torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]))
-    localiser = Localiser(taught(places, senses))
+    localiser = Localiser(taught(places, senses), match_threshold=50.0)
     posterior = localiser.locate([1.0, 0.0])
     assert torch.isfinite(posterior.probabilities).all()
     there = localiser.places[:, 0] < -250
@@ -196,7 +222,7 @@ def test_precision_is_that_of_the_memory(default, inference, kind):
     places = around()
     senses = torch.stack([f(places / 50) for f in (torch.sin, torch.cos)], dim=1).flatten(1)
     senses = torch.cat([senses, senses[:, :1] - senses[:, 1:2]], dim=1)  # four numbers in five
-    expected = Localiser(taught(places, senses)).locate(senses[7])
+    expected = Localiser(taught(places, senses), match_threshold=50.0).locate(senses[7])
     torch.set_default_dtype(default)
     try:
         with torch.inference_mode(inference):
@@ -221,7 +247,10 @@ def test_of_a_batch_one_row_is_meant():
     for row, alone in enumerate(
         (taught(places, senses), taught(others[:200], senses[:200])),
     ):
-        expected, found = Localiser(alone), Localiser(batch, row=row)
+        expected, found = (
+            Localiser(alone, match_threshold=50.0),
+            Localiser(batch, row=row, match_threshold=50.0),
+        )
         torch.testing.assert_close(found.places, expected.places)
         assert found.width == expected.width
         torch.testing.assert_close(
@@ -256,6 +285,8 @@ def test_wrong_input_is_refused(localiser):
     few.write(torch.randn(90, 2), 1.0, torch.randn(90, 3))
     with pytest.raises(ValueError, match="credibility"):
         Localiser(few, credibility=1.0)
+    with pytest.raises(ValueError, match=r"within match_threshold, 0.001 m.*cell of 10.0 m"):
+        Localiser(few, match_threshold=1e-3)
 
 
 def test_a_guess_is_corrected_by_a_sense():
@@ -273,7 +304,7 @@ def test_a_guess_is_corrected_by_a_sense():
 def test_a_sense_far_from_all_leaves_a_guess_its_digits():
     memory = taught(around(), torch.ones(len(around()), 4))
     guess, sd = [3.0, -2.0], 5.0
-    localiser = Localiser(memory)
+    localiser = Localiser(memory, match_threshold=50.0)
     expected = (
         memory.read_location(torch.ones(4), guess, sd),
         localiser.locate(torch.ones(4), guess, sd),

@@ -147,7 +147,7 @@ def delete(memory, shift):
 
 
 def locate(memory, shift):
-    localiser = Localiser(memory)
+    localiser = Localiser(memory, match_threshold=50.0)
     answers = [localiser.locate(z) for z in smells(QUERIES[:10])]
     answers += [
         localiser.locate(z, x + shift, 20.0)

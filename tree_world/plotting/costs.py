@@ -109,12 +109,16 @@ def plot_growth(
     for number, (label, (sizes, values)) in enumerate(curves.items()):
         heavy = label == emphasis
         ax.plot(
-            as_array(sizes, dtype=np.float64), as_array(values, dtype=np.float64),
-            color=LEAF if heavy else SERIES[number % len(SERIES)], marker=MARKS[number],
-            linewidth=2.6 if heavy else 1.2, markersize=5 if heavy else 4,
-            linestyle="-" if heavy else LINES[number % len(LINES)], zorder=3 if heavy else 2,
+            as_array(sizes, dtype=np.float64),
+            as_array(values, dtype=np.float64),
+            color=LEAF if heavy else SERIES[number % len(SERIES)],
+            marker=MARKS[number],
+            linewidth=2.6 if heavy else 1.2,
+            markersize=5 if heavy else 4,
+            linestyle="-" if heavy else LINES[number % len(LINES)],
+            zorder=3 if heavy else 2,
             label=label,
-        )  # fmt: skip
+        )
     ax.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
     ax.grid(True, which="major", color=UNKNOWN_FILL, linewidth=0.7)
     ax.minorticks_off()
@@ -163,22 +167,42 @@ def plot_roofline(
     ax.plot(roof, heights, color=LEAF, linewidth=2)
     for number, (label, (intensity, speed)) in enumerate(points.items()):
         ax.plot(
-            intensity, speed / 1e9, MARKS[number], color=SERIES[number % len(SERIES)],
-            markersize=8, linestyle="none", label=label, zorder=3,
-        )  # fmt: skip
+            intensity,
+            speed / 1e9,
+            MARKS[number],
+            color=SERIES[number % len(SERIES)],
+            markersize=8,
+            linestyle="none",
+            label=label,
+            zorder=3,
+        )
     ax.annotate(
-        f"{peak_flops / 1e9:,.0f} Gflop/s", (right, peak_flops / 1e9), xytext=(-4, 5),
-        textcoords="offset points", ha="right", color=LEAF, fontsize=9,
-    )  # fmt: skip
+        f"{peak_flops / 1e9:,.0f} Gflop/s",
+        (right, peak_flops / 1e9),
+        xytext=(-4, 5),
+        textcoords="offset points",
+        ha="right",
+        color=LEAF,
+        fontsize=9,
+    )
     ax.annotate(
-        f"{bandwidth / 1e9:,.0f} GB/s", (ridge / 4, bandwidth * ridge / 4e9), xytext=(-6, 6),
-        textcoords="offset points", ha="right", color=LEAF, fontsize=9,
-    )  # fmt: skip
+        f"{bandwidth / 1e9:,.0f} GB/s",
+        (ridge / 4, bandwidth * ridge / 4e9),
+        xytext=(-6, 6),
+        textcoords="offset points",
+        ha="right",
+        color=LEAF,
+        fontsize=9,
+    )
     lowest = min(bandwidth * left, *(speed for _, speed in points.values())) / 1e9
     ax.set(
-        xscale="log", yscale="log", xlim=(left, right), ylim=(lowest / 2, 3 * peak_flops / 1e9),
-        xlabel="operations for each byte that is moved", ylabel="Gflop/s",
-    )  # fmt: skip
+        xscale="log",
+        yscale="log",
+        xlim=(left, right),
+        ylim=(lowest / 2, 3 * peak_flops / 1e9),
+        xlabel="operations for each byte that is moved",
+        ylabel="Gflop/s",
+    )
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.minorticks_off()
@@ -220,9 +244,14 @@ def plot_percentiles(
     strengths = np.linspace(1.0, 0.35, len(curves))
     for (label, values), strength, style in zip(curves.items(), strengths, LINES, strict=False):
         ax.plot(
-            as_array(times), as_array(values), color=SERIES[0], alpha=float(strength),
-            linewidth=1.5, linestyle=style, label=label,
-        )  # fmt: skip
+            as_array(times),
+            as_array(values),
+            color=SERIES[0],
+            alpha=float(strength),
+            linewidth=1.5,
+            linestyle=style,
+            label=label,
+        )
     if limit is not None:
         ax.axhline(limit, color=POISONOUS, linewidth=1, linestyle=LINES[1])
     ax.set(yscale="log", ylabel=ylabel)

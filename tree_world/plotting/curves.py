@@ -56,19 +56,41 @@ def plot_frontier(
     for number, (label, (x, y, names)) in enumerate(curves.items()):
         color = SERIES[number % len(SERIES)]
         ax.plot(
-            [e.mean for e in x], [e.mean for e in y], color=color, linewidth=1.8, marker="o",
-            markersize=4, linestyle=LINES[number % len(LINES)], label=label,
-        )  # fmt: skip
+            [e.mean for e in x],
+            [e.mean for e in y],
+            color=color,
+            linewidth=1.8,
+            marker="o",
+            markersize=4,
+            linestyle=LINES[number % len(LINES)],
+            label=label,
+        )
         for one, other, name in zip(x, y, names, strict=True):
             cross(one, other, color)
             # Curves may meet: the labels of every other one stand on the other side.
             side, across, along = (1, "left", "bottom") if number % 2 == 0 else (-1, "right", "top")
-            ax.annotate(name, (one.mean, other.mean), xytext=(4 * side, 4 * side), ha=across,
-                        va=along, textcoords="offset points", fontsize=7.5,
-                        color=SOFT_INK)  # fmt: skip
+            ax.annotate(
+                name,
+                (one.mean, other.mean),
+                xytext=(4 * side, 4 * side),
+                ha=across,
+                va=along,
+                textcoords="offset points",
+                fontsize=7.5,
+                color=SOFT_INK,
+            )
     for marker, (label, (one, other)) in zip("sDPv", (points or {}).items(), strict=False):
-        ax.plot(one.mean, other.mean, marker, color=INK, markersize=7, linestyle="none",
-                label=label, clip_on=False, zorder=3)  # fmt: skip
+        ax.plot(
+            one.mean,
+            other.mean,
+            marker,
+            color=INK,
+            markersize=7,
+            linestyle="none",
+            label=label,
+            clip_on=False,
+            zorder=3,
+        )
         cross(one, other, INK)
     ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, None), ylim=(0, None))
     ax.legend()
@@ -108,9 +130,13 @@ def plot_kernel_profile(
         ax.plot([0, distance], [height, height], color=LINE, linewidth=0.9, linestyle=(0, (3, 3)))
         ax.plot(distance, height, "o", color=LEAF, markersize=6, markeredgecolor=PAPER)
         ax.annotate(
-            f"{text}, strength {height:.2f}", (distance, height), xytext=(9, 5),
-            textcoords="offset points", color=INK, fontsize=9.5,
-        )  # fmt: skip
+            f"{text}, strength {height:.2f}",
+            (distance, height),
+            xytext=(9, 5),
+            textcoords="offset points",
+            color=INK,
+            fontsize=9.5,
+        )
     ax.set(xlim=(0, 1.6 * reach), ylim=(0, 1.04))
     ax.set(xlabel="distance from the tree (m)", ylabel="strength")
     if title is not None:
@@ -166,9 +192,15 @@ def plot_estimates(
         ax.fill_between(x, low, high, color=color, alpha=0.16, linewidth=0)
         marker = "o" if len(x) <= _MOST_MARKERS else ""
         ax.plot(
-            x, mean, color=color, linestyle=style, linewidth=1.8, marker=marker, markersize=4,
+            x,
+            mean,
+            color=color,
+            linestyle=style,
+            linewidth=1.8,
+            marker=marker,
+            markersize=4,
             label=label,
-        )  # fmt: skip
+        )
     if log:
         ax.set(xscale="log", yscale="log")
         ticks = np.unique(np.concatenate([np.ravel(one) for one in each.values()]))
@@ -213,9 +245,13 @@ def plot_distributions(
         ordered = np.sort(as_array(group, dtype=np.float64))
         share = np.arange(1, len(ordered) + 1) / len(ordered)
         ax.plot(
-            ordered, share, color=SERIES[number % len(SERIES)],
-            linestyle=LINES[number % len(LINES)], linewidth=1.8, label=label,
-        )  # fmt: skip
+            ordered,
+            share,
+            color=SERIES[number % len(SERIES)],
+            linestyle=LINES[number % len(LINES)],
+            linewidth=1.8,
+            label=label,
+        )
     ax.set(xlabel=xlabel, ylabel="share of places", ylim=(0, 1.02), xlim=(0, None))
     ax.legend(loc="lower right")
     if title is not None:
@@ -246,9 +282,13 @@ def plot_reliability(
     for number, (label, bins) in enumerate(curves.items()):
         color = SERIES[number % len(SERIES)]
         ax.plot(
-            bins.forecast, bins.observed, color=color, linestyle=LINES[number % len(LINES)],
-            linewidth=1.8, label=label,
-        )  # fmt: skip
+            bins.forecast,
+            bins.observed,
+            color=color,
+            linestyle=LINES[number % len(LINES)],
+            linewidth=1.8,
+            label=label,
+        )
         sizes = 12 + 160 * bins.counts / bins.counts.sum()
         ax.scatter(bins.forecast, bins.observed, s=sizes, color=color, alpha=0.55, linewidth=0)
     ax.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="forecast", ylabel="outcome")

@@ -50,17 +50,27 @@ def plot_trajectory(
     segments = np.stack([recording.positions[:-1], recording.positions[1:]], axis=1)
     health = Normalize(0, world.config.max_health)
     walk = LineCollection(
-        list(segments), array=recording.healths[1:], norm=health, linewidth=1.7, zorder=3,
+        list(segments),
+        array=recording.healths[1:],
+        norm=health,
+        linewidth=1.7,
+        zorder=3,
         capstyle="round",
-    )  # fmt: skip
+    )
     # Bright colours would fade into the paper without an edge.
     ax.plot(*recording.positions.T, color=SOFT_INK, linewidth=2.9, solid_capstyle="round", zorder=2)
     ax.add_collection(walk)
     for row, marker, label in ((0, "s", "start"), (-1, "D", "end")):
         ax.plot(
-            *recording.positions[row], marker, markersize=6.5, color=INK, markeredgecolor="white",
-            markeredgewidth=0.9, label=label, zorder=6,
-        )  # fmt: skip
+            *recording.positions[row],
+            marker,
+            markersize=6.5,
+            color=INK,
+            markeredgecolor="white",
+            markeredgewidth=0.9,
+            label=label,
+            zorder=6,
+        )
     plot_world(world, ax, half_width=half_width, legend=True)
     if colorbar:
         bar = ax.figure.colorbar(walk, ax=ax, shrink=0.7, aspect=28, pad=0.03)
@@ -92,9 +102,16 @@ def plot_health(recording: Recording, ax: Axes | None = None, *, title: str | No
     ):
         steps = recording.meal_steps[np.sign(recording.meal_healths) == sign]
         ax.scatter(
-            steps, recording.healths[steps], s=34, marker=marker, color=color, edgecolor="white",
-            linewidth=0.7, label=label, zorder=3,
-        )  # fmt: skip
+            steps,
+            recording.healths[steps],
+            s=34,
+            marker=marker,
+            color=color,
+            edgecolor="white",
+            linewidth=0.7,
+            label=label,
+            zorder=3,
+        )
     ax.set(xlabel="time (steps)", ylabel="health (points)", ylim=(0, None), xlim=(0, None))
     ax.legend(loc="lower left")
     if title is not None:
@@ -104,9 +121,9 @@ def plot_health(recording: Recording, ax: Axes | None = None, *, title: str | No
 
 def plot_survival(
     curves: Mapping[str, SurvivalCurve],
-    until: float,
     ax: Axes | None = None,
     *,
+    until: float,
     title: str | None = None,
 ) -> Axes:
     """Draw shares still alive over time, with their confidence bands.
@@ -115,10 +132,10 @@ def plot_survival(
     ----------
     curves : mapping of str to SurvivalCurve
         What to call each curve, and the curve.
-    until : float
-        Last step to show.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes by default.
+    until : float
+        Last step to show.
     title : str, optional
 
     Returns

@@ -72,9 +72,16 @@ def plot_world(
     ):
         places = as_array(world.locations[world.is_poisonous == poisonous])
         ax.scatter(
-            places[:, 0], places[:, 1], s=size, marker=marker, color=color, edgecolor="white",
-            linewidth=0.9, label=label, zorder=4,
-        )  # fmt: skip
+            places[:, 0],
+            places[:, 1],
+            s=size,
+            marker=marker,
+            color=color,
+            edgecolor="white",
+            linewidth=0.9,
+            label=label,
+            zorder=4,
+        )
     if label_kinds:
         _label_trees(ax, world, half_width)
     if legend:
@@ -163,8 +170,9 @@ def _show_colors(
         layers = (grid.image(colors(paper)), grid.image(opaque)[..., None])
         return np.concatenate(layers, axis=-1).clip(0, 1)
 
-    image = ax.imshow(painted(PAPER), origin="lower", extent=grid.extent, interpolation="nearest",
-                      zorder=1)  # fmt: skip
+    image = ax.imshow(
+        painted(PAPER), origin="lower", extent=grid.extent, interpolation="nearest", zorder=1
+    )
     when_paper_changes(image, lambda paper: image.set_data(painted(paper)))
 
 
@@ -173,10 +181,15 @@ def hatch_everything(ax: Axes, grid: MapGrid, centre: Sequence[float] = (0.0, 0.
     ax.add_patch(
         Rectangle(
             (centre[0] - grid.half_width, centre[1] - grid.half_width),
-            2 * grid.half_width, 2 * grid.half_width,
-            facecolor=UNKNOWN_FILL, edgecolor=UNKNOWN_HATCH, hatch="////", linewidth=0, zorder=0,
+            2 * grid.half_width,
+            2 * grid.half_width,
+            facecolor=UNKNOWN_FILL,
+            edgecolor=UNKNOWN_HATCH,
+            hatch="////",
+            linewidth=0,
+            zorder=0,
         )
-    )  # fmt: skip
+    )
 
 
 def plot_value_field(
@@ -222,9 +235,14 @@ def plot_value_field(
         hatch_everything(ax, grid)
     low, high = limits or (None, None)
     image = ax.imshow(
-        grid.image(shown), origin="lower", extent=grid.extent, interpolation="nearest", zorder=1,
-        vmin=low, vmax=high,
-    )  # fmt: skip
+        grid.image(shown),
+        origin="lower",
+        extent=grid.extent,
+        interpolation="nearest",
+        zorder=1,
+        vmin=low,
+        vmax=high,
+    )
     bar = ax.figure.colorbar(image, ax=ax, shrink=0.7, aspect=28, pad=0.03)
     bar.set_label(label)
     bar.outline.set_visible(False)
@@ -316,12 +334,27 @@ def plot_sight(
     half_angle = math.degrees(math.acos(sensor.heading_tolerance))
     ax.add_patch(
         Wedge(
-            (x, y), sensor.max_sense_distance, direction - half_angle, direction + half_angle,
-            facecolor=LEAF, edgecolor=LEAF, alpha=0.22, linewidth=1, zorder=2, label="in sight",
+            (x, y),
+            sensor.max_sense_distance,
+            direction - half_angle,
+            direction + half_angle,
+            facecolor=LEAF,
+            edgecolor=LEAF,
+            alpha=0.22,
+            linewidth=1,
+            zorder=2,
+            label="in sight",
         )
-    )  # fmt: skip
+    )
     ax.plot(
-        x, y, "s", markersize=6.5, color=INK, markeredgecolor="white", markeredgewidth=0.9,
-        label="agent", zorder=6,
-    )  # fmt: skip
+        x,
+        y,
+        "s",
+        markersize=6.5,
+        color=INK,
+        markeredgecolor="white",
+        markeredgewidth=0.9,
+        label="agent",
+        zorder=6,
+    )
     return ax

@@ -171,9 +171,12 @@ def scent_legend(
         tuple(patches[start : start + len(shares)]) for start in range(0, len(patches), len(shares))
     ]
     legend = legend_under_figure(
-        figure, [*handles, unknown_patch()], [*scents, "unknown"],
-        handler_map={tuple: HandlerTuple(ndivide=None, pad=0.0)}, handlelength=3.0,
-    )  # fmt: skip
+        figure,
+        [*handles, unknown_patch()],
+        [*scents, "unknown"],
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0.0)},
+        handlelength=3.0,
+    )
 
     def repaint(paper: str) -> None:
         # The legend shows copies of the patches it was given, in their order.

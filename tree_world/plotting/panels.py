@@ -124,13 +124,17 @@ def map_panels(num_panels: int = 1, *, share: bool = True) -> tuple[Figure, list
     num_panels = whole_number("num_panels of a figure", num_panels, least=1)
     width = TEXT_WIDTH if num_panels > 1 else 0.8 * TEXT_WIDTH
     figure, axes = plt.subplots(
-        1, num_panels, figsize=(width, width / num_panels + 0.45), sharey=share,
-        squeeze=False, layout=ConstrainedLayoutEngine(compress=True, wspace=0.06),
-    )  # fmt: skip
+        1,
+        num_panels,
+        figsize=(width, width / num_panels + 0.45),
+        sharey=share,
+        squeeze=False,
+        layout=ConstrainedLayoutEngine(compress=True, wspace=0.06),
+    )
     return figure, list(axes[0])
 
 
-def graph_panels(num_panels: int, height: float = 2.9) -> tuple[Figure, list[Axes]]:
+def graph_panels(num_panels: int, *, height: float = 2.9) -> tuple[Figure, list[Axes]]:
     """Make a figure for several graphs side by side, with one scale of y.
 
     Parameters
@@ -195,6 +199,7 @@ def legend_under_figure(
     figure: Figure,
     handles: Sequence[Any],
     labels: Sequence[str],
+    *,
     num_columns: int | None = None,
     **options: Any,
 ) -> Legend:
@@ -237,9 +242,13 @@ def stacked_panels(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
         From the top.
     """
     figure, axes = plt.subplots(
-        len(heights), 1, figsize=(TEXT_WIDTH, sum(heights)), sharex=True, squeeze=False,
+        len(heights),
+        1,
+        figsize=(TEXT_WIDTH, sum(heights)),
+        sharex=True,
+        squeeze=False,
         height_ratios=list(heights),
-    )  # fmt: skip
+    )
     return figure, list(axes[:, 0])
 
 
@@ -257,6 +266,12 @@ def mark_times(marks: Mapping[str, float], axes: Sequence[Axes]) -> None:
         for ax in axes:
             ax.axvline(when, color=CLAY, linewidth=1, zorder=1)
         axes[0].annotate(
-            label, (when, 1), xycoords=("data", "axes fraction"), xytext=(4, -3),
-            textcoords="offset points", va="top", color=CLAY, fontsize=9.5,
-        )  # fmt: skip
+            label,
+            (when, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, -3),
+            textcoords="offset points",
+            va="top",
+            color=CLAY,
+            fontsize=9.5,
+        )

@@ -62,9 +62,15 @@ def plot_observations(
     shares = sizes / max(float(sizes.max()), 1e-30)
     ax.scatter(places[:, 0], places[:, 1], s=5, color=LINE, linewidth=0, zorder=3)
     ax.scatter(
-        places[:, 0], places[:, 1], s=144 * shares, color=SERIES[0], alpha=0.5, linewidth=0,
-        label=label, zorder=4,
-    )  # fmt: skip
+        places[:, 0],
+        places[:, 1],
+        s=144 * shares,
+        color=SERIES[0],
+        alpha=0.5,
+        linewidth=0,
+        label=label,
+        zorder=4,
+    )
     return ax
 
 
@@ -101,17 +107,29 @@ def plot_forgotten(
     lost = np.zeros(len(where), dtype=bool) if spoilt is None else as_array(spoilt)
     told = ~stays & ~lost
     ax.scatter(
-        where[told, 0], where[told, 1], s=16, facecolor="none", edgecolor=SERIES[5], linewidth=0.9,
-        label="gone, and told by the rest", zorder=3,
-    )  # fmt: skip
+        where[told, 0],
+        where[told, 1],
+        s=16,
+        facecolor="none",
+        edgecolor=SERIES[5],
+        linewidth=0.9,
+        label="gone, and told by the rest",
+        zorder=3,
+    )
     ax.scatter(
         where[stays, 0], where[stays, 1], s=9, color=INK, linewidth=0, label="left", zorder=4
     )
     if lost.any():
         ax.scatter(
-            where[lost, 0], where[lost, 1], s=20, marker="x", color=POISONOUS, linewidth=1.2,
-            label="gone, and no longer told", zorder=5,
-        )  # fmt: skip
+            where[lost, 0],
+            where[lost, 1],
+            s=20,
+            marker="x",
+            color=POISONOUS,
+            linewidth=1.2,
+            label="gone, and no longer told",
+            zorder=5,
+        )
     return ax
 
 
@@ -158,9 +176,16 @@ def plot_reads_on_a_line(
         ax.plot([place, place], [told, sense], color=POISONOUS, linewidth=1.6, zorder=3)
     ax.plot(where[stays], values[stays], "o", color=INK, markersize=6, label="left", zorder=4)
     ax.plot(
-        where[~stays], values[~stays], "o", color=POISONOUS, markerfacecolor=PAPER, markersize=6.5,
-        markeredgewidth=1.5, label="gone", zorder=4,
-    )  # fmt: skip
+        where[~stays],
+        values[~stays],
+        "o",
+        color=POISONOUS,
+        markerfacecolor=PAPER,
+        markersize=6.5,
+        markeredgewidth=1.5,
+        label="gone",
+        zorder=4,
+    )
     ax.set(xlabel="x (m)")
     if title is not None:
         ax.set_title(title)
@@ -189,9 +214,16 @@ def plot_samples(
     """
     drawn = as_array(places)
     ax.scatter(
-        drawn[:, 0], drawn[:, 1], s=22, marker="^", color=SERIES[0], edgecolor="white",
-        linewidth=0.5, label=label, zorder=5,
-    )  # fmt: skip
+        drawn[:, 0],
+        drawn[:, 1],
+        s=22,
+        marker="^",
+        color=SERIES[0],
+        edgecolor="white",
+        linewidth=0.5,
+        label=label,
+        zorder=5,
+    )
     if agent is not None:
         where = as_points(agent, 2, "agent")
         ax.plot(*where.tolist(), "s", color=CLAY, markersize=6, label="agent", zorder=6)
@@ -225,8 +257,9 @@ def plot_density(density: torch.Tensor, grid: MapGrid, ax: Axes) -> Axes:
     held = np.cumsum(ordered) / ordered.sum()
     levels = sorted({float(ordered[np.searchsorted(held, share)]) for share in DENSITY_SHARES})
     cell = 2 * grid.half_width / grid.cells_per_axis
-    centres = np.linspace(-grid.half_width + cell / 2, grid.half_width - cell / 2,
-                          grid.cells_per_axis)  # fmt: skip
+    centres = np.linspace(
+        -grid.half_width + cell / 2, grid.half_width - cell / 2, grid.cells_per_axis
+    )
     ax.contour(
         centres, centres, grid.image(values), levels=levels, colors=INK, linewidths=0.9, zorder=3
     )
@@ -234,9 +267,7 @@ def plot_density(density: torch.Tensor, grid: MapGrid, ax: Axes) -> Axes:
 
 
 def plot_posterior(
-    places: torch.Tensor,
     posterior: Posterior,
-    spacing: float,
     ax: Axes,
     *,
     truth: PointsLike | None = None,
@@ -248,12 +279,8 @@ def plot_posterior(
 
     Parameters
     ----------
-    places : torch.Tensor of shape (n, 2)
-        Centres of the cells, in metres.
     posterior : tree_world.models.places.localiser.Posterior
-        Its credible region is outlined.
-    spacing : float
-        Side of a cell in metres.
+        Over places of two dimensions. Its credible region is outlined.
     ax : matplotlib.axes.Axes
         The map to draw on.
     truth : array_like of shape (2,), optional
@@ -270,7 +297,7 @@ def plot_posterior(
     """
     map_axes(ax, half_width, title)
     middle = [float(coordinate) for coordinate in centre]
-    cells = as_array(places, dtype=np.float64)
+    cells, spacing = as_array(posterior.places, dtype=np.float64), posterior.spacing
     first = cells.min(axis=0)
     # Counted in cells: there may be none in a whole column.
     columns, rows = np.rint((cells - first) / spacing).astype(int).T
@@ -281,8 +308,16 @@ def plot_posterior(
     left, bottom = first - spacing / 2
     extent = (left, left + spacing * image.shape[1], bottom, bottom + spacing * image.shape[0])
     hatch_everything(ax, MapGrid(half_width, 2), middle)
-    ax.imshow(image / np.nanmax(image), origin="lower", extent=extent, interpolation="nearest",
-              cmap=PAPER_TO_LEAF, vmin=0, vmax=1, zorder=1)  # fmt: skip
+    ax.imshow(
+        image / np.nanmax(image),
+        origin="lower",
+        extent=extent,
+        interpolation="nearest",
+        cmap=PAPER_TO_LEAF,
+        vmin=0,
+        vmax=1,
+        zorder=1,
+    )
     # In parts of cells, the line follows their edges; around them all, it is closed.
     parts = 10
     fine = np.kron(np.pad(inside, 1), np.ones((parts, parts)))
@@ -294,8 +329,15 @@ def plot_posterior(
     ax.plot(*posterior.peak.tolist(), "o", color=INK, markersize=5, zorder=5, label="told")
     if truth is not None:
         where = as_points(truth, 2, "truth")
-        ax.plot(*where.tolist(), "+", color=CLAY, markersize=12, markeredgewidth=2, zorder=6,
-                label="truth")  # fmt: skip
+        ax.plot(
+            *where.tolist(),
+            "+",
+            color=CLAY,
+            markersize=12,
+            markeredgewidth=2,
+            zorder=6,
+            label="truth",
+        )
     xlim, ylim = ((m - half_width, m + half_width) for m in middle)
     ax.set(xlim=xlim, ylim=ylim)
     return ax

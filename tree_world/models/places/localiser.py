@@ -16,15 +16,20 @@ from tree_world.checks import (
     as_numbers,
     as_points,
     as_senses,
+    checked_numbers,
     make_generator,
-    positive_distance,
-    real_number,
 )
 
 if TYPE_CHECKING:
     from tree_world.models.memory import SpatialMemory
 
 
+_KINDS = {
+    "spacing": "distance",
+    "match_threshold": "distance?",
+    "credibility": "share",
+    "largest_area": "positive?",
+}
 _TESTS = 200  # observations that are held out to find the width of the likelihood
 _AROUND = 2.5  # cells around the most probable one that count as the same peak
 _WIDTHS = np.geomspace(0.02, 20.0, 61)
@@ -55,6 +60,10 @@ class Posterior:
     identifiable : bool
         Whether the region is small enough to say that the place can be told. Never if all that the
         memory knows is alike, and there is no guess.
+    places : torch.Tensor of shape (n_places, dim)
+        Centres of the cells, in metres.
+    spacing : float
+        Side of a cell in metres.
     """
 
     probabilities: torch.Tensor
@@ -64,6 +73,8 @@ class Posterior:
     area: float
     entropy: float
     identifiable: bool
+    places: torch.Tensor
+    spacing: float
 
 
 class Localiser:
@@ -92,8 +103,10 @@ class Localiser:
         With at least 50 observations. Later changes are not seen.
     spacing : float, default=10.0
         Side of the cells in metres.
-    match_threshold : float, default=50.0
-        Of the reads, in metres; cells with nothing so near are no candidates.
+    match_threshold : float, optional
+        Of the reads, in metres; cells with nothing so near are no candidates. By default reads have
+        none, and all cells of the box around the observations are candidates: give one where
+        the memory has holes, lest it tell of places where it never was.
     location_sd : float, default=5.0
         Of the reads, in metres.
     credibility : float, default=0.9
@@ -126,14 +139,14 @@ class Localiser:
     def __init__(
         self,
         memory: SpatialMemory,
+        *,
         spacing: float = 10.0,
-        match_threshold: float = 50.0,
+        match_threshold: float | None = None,
         location_sd: float = 5.0,
         credibility: float = 0.9,
         largest_area: float | None = None,
         order: str = "linear",
         seed: SeedLike = 0,
-        *,
         row: int | None = None,
     ) -> None:
         everything = memory._remembered(row)
@@ -143,16 +156,18 @@ class Localiser:
                 "to localise takes a memory of at least 50 observations, some of which are held "
                 f"out, but there are {len(locations)}."
             )
-        self.credibility = real_number("credibility", credibility)
-        if not 0 < self.credibility < 1:
-            raise ValueError(f"credibility must lie strictly between 0 and 1, not {credibility}.")
-        self.spacing = positive_distance("spacing", spacing)
-        match_threshold = positive_distance("match_threshold", match_threshold)
-        dim = memory.location_dim
-        self.largest_area = (
+        given = {
+            "spacing": spacing,
+            "match_threshold": match_threshold,
+            "credibility": credibility,
+            "largest_area": largest_area,
+        }
+        number = checked_numbers(given, _KINDS)
+        self.spacing: float = number["spacing"]
+        self.credibility: float = number["credibility"]
+        match_threshold, dim = number["match_threshold"], memory.location_dim
+        self.largest_area: float = number["largest_area"] or (
             math.pi ** (dim / 2) / math.gamma(dim / 2 + 1) * 50.0**dim
-            if largest_area is None
-            else positive_distance("largest_area", largest_area)
         )
         self._dim = memory.sensory_dim
         range_of_senses = float((senses.amax(dim=0) - senses.amin(dim=0)).max())
@@ -160,17 +175,23 @@ class Localiser:
         self._all_alike = range_of_senses <= _ALIKE * rounding
         around = senses.double() - senses.double().mean(dim=0)
         least = _LEAST_TAU * float(around.square().sum(dim=-1).mean().sqrt())
-        grid = _grid_around(locations, self.spacing, match_threshold)
+        grid = _grid_around(locations, self.spacing, match_threshold or 0.0)
 
         def read(which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             source = type(memory)(
-                dim, memory.sensory_dim, max_memory_size=len(which), dtype=memory.dtype,
+                dim,
+                memory.sensory_dim,
+                max_memory_size=len(which),
+                dtype=memory.dtype,
                 device=memory.device,
-            )  # fmt: skip
+            )
             source.write(locations[which], sds[which], senses[which])
             found = source.read_with_support(grid, location_sd, match_threshold, order=order)
             if not bool(found.known.any()):
-                raise ValueError("the memory knows no place: widen match_threshold.")
+                raise ValueError(
+                    f"the memory knows no place within match_threshold, {match_threshold} m, of a "
+                    f"cell of {self.spacing} m: give a wider threshold, or a smaller spacing."
+                )
             means, spread = found.mean[found.known], found.spread[found.known].double()
             number = found.effective_sample_size[found.known].double()
             if self._all_alike:  # up to rounding, which must not decide
@@ -275,9 +296,16 @@ class Localiser:
         entropy = float(-(p * p.clamp_min(1e-300).log2()).sum())
         says_something = guess is not None or not self._all_alike
         return Posterior(
-            p.to(dtype), mean, self._peak(p, int(order[0])), region, area, entropy,
-            says_something and area <= self.largest_area,
-        )  # fmt: skip
+            probabilities=p.to(dtype),
+            mean=mean,
+            peak=self._peak(p, int(order[0])),
+            region=region,
+            area=area,
+            entropy=entropy,
+            identifiable=says_something and area <= self.largest_area,
+            places=self.places,
+            spacing=self.spacing,
+        )
 
     def _peak(self, p: torch.Tensor, best: int) -> torch.Tensor:
         # The cells are coarser than the answer may be.
