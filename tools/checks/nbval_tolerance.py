@@ -22,14 +22,14 @@ import io
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
 import numpy as np
 import pytest
-from nbval.kernel import RunningKernel
+from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
 from PIL import Image
 
@@ -47,14 +47,14 @@ _WHOLE = re.compile(r"[-+−]?[\d,]+")
 _FENCE = "`" * 40
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Put our comparison, and our way to run cells, in the place of nbval's."""
-    IPyNbFile.collect = _collect
-    IPyNbCell.runtest = _run_cell
-    IPyNbCell.compare_outputs = _compare_cell
-    RunningKernel.await_reply = _await_reply
-    RunningKernel.execute_cell_input = _execute_cell
-    RunningKernel.__init__ = _start_kernel
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(parent: Any) -> Generator[None, list[Any], list[Any]]:
+    """Collect notebooks as ours where nbval would."""
+    collected = yield
+    return [
+        Notebook.from_parent(parent, path=one.path) if type(one) is IPyNbFile else one
+        for one in collected
+    ]
 
 
 def compare_text(stored: str, new: str, absolute: float = ABSOLUTE_TOLERANCE) -> str | None:
@@ -202,52 +202,123 @@ def _joined(content: Any) -> str:
     return "".join(content) if isinstance(content, list) else str(content)
 
 
-def _compare_cell(self: Any, test: list[Any], ref: list[Any], skip_compare: Any = None) -> bool:
-    fault = compare_outputs(ref, test)
-    self.comparison_traceback = [fault] if fault else []
-    return fault is None
+# --- notebooks, their kernels and their cells ----------------------------------------------------
 
 
-def _execute_cell(self: Any, cell_input: str, allow_stdin: bool | None = None) -> Any:
-    # nbval stores no history, without which IPython does not see the semicolon that ends a cell.
-    return self.kc.execute(
-        cell_input, store_history=True, allow_stdin=allow_stdin, stop_on_error=False
-    )
+class Notebook(IPyNbFile):  # type: ignore[misc]
+    """A notebook: its cells and, between them, the values of its prose."""
+
+    def setup(self) -> None:
+        """Start a kernel, in the folder of the chapter: one above that of the references."""
+        folder = self.path.parent
+        if folder.name == settings.NOTEBOOKS.name:
+            folder = folder.parent
+        choice = self.config.option
+        stored = self.nb.metadata.get("kernelspec", {}).get("name", "python")
+        name = CURRENT_ENV_KERNEL_NAME if choice.nbval_current_env else choice.nbval_kernel_name
+        timeout = choice.nbval_kernel_startup_timeout
+        self.kernel = Kernel(name or stored, cwd=str(folder), startup_timeout=timeout)
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Collect what is to be run and compared, in its order."""
+        cells = {id(item.cell): item for item in super().collect()}
+        lines = lines_of_values(self.path, self.nb)
+        number = 0
+        for index, cell in enumerate(self.nb.cells):
+            skipped = notebooks.SKIP in cell.metadata.get("tags", [])
+            if id(cell) in cells:
+                item = cells[id(cell)]
+                item.options["skip"] |= skipped
+                parts = {name: getattr(item, name) for name in ("cell_num", "cell", "options")}
+                yield Cell.from_parent(self, name=item.name, **parts)
+                number += 1
+            if lines[index] and not skipped:
+                name = f"Values after Cell {number - 1}" if number else "Values at the beginning"
+                if cell.cell_type == "code":
+                    name = f"Repeats of Cell {number - 1}"
+                name = f"{name} ({index})"
+                yield Values.from_parent(self, name=name, cell=cell, lines=lines[index])
 
 
-_start = RunningKernel.__init__
+class Kernel(RunningKernel):  # type: ignore[misc]
+    """A kernel that says when it has died."""
+
+    def execute_cell_input(self, cell_input: str, allow_stdin: bool | None = None) -> Any:
+        """Run a cell. Without history, IPython does not see the semicolon that ends it."""
+        return self.kc.execute(
+            cell_input, store_history=True, allow_stdin=allow_stdin, stop_on_error=False
+        )
+
+    def await_reply(self, msg_id: str, timeout: float | None = None) -> None:
+        """Wait for a reply, as long as the kernel lives."""
+        self.reply_to(msg_id, math.inf if timeout is None else timeout)
+
+    def reply_to(self, sent: str, timeout: float) -> dict[str, Any]:
+        """Wait for a reply, as long as the kernel lives, and return what it holds.
+
+        Parameters
+        ----------
+        sent : str
+            Number of the message.
+        timeout : float
+            In seconds.
+
+        Returns
+        -------
+        dict
+
+        Raises
+        ------
+        queue.Empty
+            If no reply comes in time.
+        DeadError
+            If the kernel dies.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            try:
+                message = self.kc.get_shell_msg(timeout=1)
+            except Empty:
+                if not self.is_alive():
+                    raise DeadError from None
+                continue
+            if message["parent_header"].get("msg_id") == sent:
+                return dict(message["content"])
+        raise Empty
 
 
-def _start_kernel(self: Any, kernel_name: str, cwd: str | None = None, **options: Any) -> None:
-    # A chapter runs in the folder of its source, one above that of the reference notebooks.
-    folder = Path(cwd) if cwd else None
-    if folder is not None and folder.name == settings.NOTEBOOKS.name:
-        folder = folder.parent
-    _start(self, kernel_name, cwd=str(folder) if folder else None, **options)
+class DeadError(Exception):
+    """A kernel that died, in the cell that killed it or in one before."""
 
 
-# --- values in prose, and cells that are not run -------------------------------------------------
+def _stop_if_dead(item: Any) -> None:
+    died = getattr(item.parent, "died_in", None)
+    if died:
+        raise DeadError(f"Not run, as the kernel died in {died}.")
 
 
-_collect_cells = IPyNbFile.collect
+class Cell(IPyNbCell):  # type: ignore[misc]
+    """A cell of code. Its outputs are compared with a tolerance."""
+
+    def runtest(self) -> None:
+        """Run the cell; say so if it kills the kernel."""
+        try:
+            _stop_if_dead(self)
+            super().runtest()
+        except DeadError as error:
+            if not str(error):
+                self.parent.died_in = f"Cell {self.cell_num}"
+                error = DeadError(f"In this cell {failures.DIED}.")
+            raise NbCellError(self.cell_num, str(error), self.cell.source) from None
+
+    def compare_outputs(self, test: list[Any], ref: list[Any], skip_compare: Any = None) -> bool:
+        """Compare what came with what is stored, and keep what differs for the report."""
+        fault = compare_outputs(ref, test)
+        self.comparison_traceback = [fault] if fault else []
+        return fault is None
 
 
-def _collect(self: Any) -> Iterator[pytest.Item]:
-    """Collect the cells of a notebook and, between them, the values of its prose."""
-    items = {id(item.cell): item for item in _collect_cells(self)}
-    lines = lines_of_values(self.path, self.nb)
-    number = 0
-    for index, cell in enumerate(self.nb.cells):
-        skipped = notebooks.SKIP in cell.metadata.get("tags", [])
-        if id(cell) in items:
-            items[id(cell)].options["skip"] |= skipped
-            yield items[id(cell)]
-            number += 1
-        if lines[index] and not skipped:
-            name = f"Values after Cell {number - 1}" if number else "Values at the beginning"
-            if cell.cell_type == "code":
-                name = f"Repeats of Cell {number - 1}"
-            yield Values.from_parent(self, name=f"{name} ({index})", cell=cell, lines=lines[index])
+# --- values in prose -----------------------------------------------------------------------------
 
 
 def lines_of_values(path: Path, notebook: Any) -> list[list[tuple[int, computed.Entry]]]:
@@ -308,7 +379,7 @@ class Values(pytest.Item):
         sent = kernel.kc.execute(
             "", store_history=False, allow_stdin=False, user_expressions=computed.requests(asked)
         )
-        reply = _reply_to(kernel, sent, settings.CELL_TIMEOUT_SECONDS)
+        reply = kernel.reply_to(sent, settings.CELL_TIMEOUT_SECONDS)
         stored = computed.entries(self.cell)
         faults = []
         for position, new in enumerate(computed.results(asked, reply)):
@@ -329,53 +400,10 @@ class Values(pytest.Item):
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> str:
         """Say what differs, and nothing of how it was found."""
-        if isinstance(excinfo.value, ValuesError | _DeadError):
+        if isinstance(excinfo.value, ValuesError | DeadError):
             return str(excinfo.value)
         return str(super().repr_failure(excinfo))
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Name the item in reports."""
         return self.path, 0, f"{self.path.name}::{self.name}"
-
-
-class _DeadError(Exception):
-    """A kernel that died, in the cell that killed it or in one before."""
-
-
-def _reply_to(kernel: Any, sent: str, timeout: float) -> dict[str, Any]:
-    """Wait for a reply, as long as the kernel lives."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        try:
-            message = kernel.kc.get_shell_msg(timeout=1)
-        except Empty:
-            if not kernel.is_alive():
-                raise _DeadError from None
-            continue
-        if message["parent_header"].get("msg_id") == sent:
-            return dict(message["content"])
-    raise Empty
-
-
-def _await_reply(self: Any, msg_id: str, timeout: float | None = None) -> None:
-    _reply_to(self, msg_id, math.inf if timeout is None else timeout)
-
-
-def _stop_if_dead(item: Any) -> None:
-    died = getattr(item.parent, "died_in", None)
-    if died:
-        raise _DeadError(f"Not run, as the kernel died in {died}.")
-
-
-_run = IPyNbCell.runtest
-
-
-def _run_cell(self: Any) -> None:
-    try:
-        _stop_if_dead(self)
-        _run(self)
-    except _DeadError as error:
-        if not str(error):
-            self.parent.died_in = f"Cell {self.cell_num}"
-            error = _DeadError(f"In this cell {failures.DIED}.")
-        raise NbCellError(self.cell_num, str(error), self.cell.source) from None
