@@ -48,7 +48,28 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     -------
     callable
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": _FAST}
+    return _compiled(function, fastmath=_FAST)
+
+
+def compiled_exactly(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function as `compiled` does, that rounds after each operation as it is written.
+
+    So its results are the same to the last bit wherever it is called from, and on all processors.
+
+    Parameters
+    ----------
+    function : callable
+        As for `compiled`.
+
+    Returns
+    -------
+    callable
+    """
+    return _compiled(function, fastmath=False)
+
+
+def _compiled(function: Callable[P, R], *, fastmath: set[str] | bool) -> Callable[P, R]:
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
     folder = cache_folder()
     # A module that is loaded anew would put what it has become where what it was is looked for.
     if folder is None or _digest() != _DIGEST:
@@ -209,6 +230,41 @@ def _single_of_half(context: Any, number: Any) -> Any:
         return _single_by_bits(builder, arguments[0])
 
     return types.float32(types.uint16), generate
+
+
+# --- a product and a sum, rounded once ------------------------------------------------------------
+
+
+def fused(a: Any, b: Any, c: Any) -> Any:
+    """Compute a b + c with a single rounding, on processors without such an instruction, too.
+
+    Parameters
+    ----------
+    a, b, c : numpy.float32
+
+    Returns
+    -------
+    numpy.float32
+
+    Examples
+    --------
+    >>> fused(np.float32(3.0), np.float32(2.0), np.float32(0.5))
+    np.float32(6.5)
+    """
+    return np.float32(np.float64(a) * np.float64(b) + np.float64(c))  # nearly always the same
+
+
+@overload(fused, inline="always", strict=False)
+def _fused(a: Any, b: Any, c: Any) -> Any:
+    return lambda a, b, c: _fused_singles(a, b, c)  # type: ignore[call-arg]
+
+
+@intrinsic
+def _fused_singles(context: Any, a: Any, b: Any, c: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
+
+    return types.float32(types.float32, types.float32, types.float32), generate
 
 
 # --- products of variances, which leave the range of numbers in many dimensions -------------------

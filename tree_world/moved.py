@@ -31,6 +31,7 @@ MODULES = {
     "tree_world.models.screening": f"{_MEMORY}.recall.screening",
     "tree_world.models.storage": f"{_MEMORY}.store.disk",
     "tree_world.models.store": f"{_MEMORY}.store.slots",
+    "tree_world.simulation.agents": "tree_world.simulation.body",
     "tree_world.validation": "tree_world.checks",
 }
 """Where each module was, and where most of what it held is."""
@@ -41,6 +42,9 @@ NAMES = {
     "tree_world.models.pruning.Cancelled": f"{_MEMORY}.store.task.Cancelled",
     "tree_world.models.read_types.joined": f"{_MEMORY}.types.concatenated",
     "tree_world.models.localisation.read_location": f"{_MEMORY}.recall.location.read_location",
+    "tree_world.simulation.agents.ExploringModel": "tree_world.simulation.walkers.Exploring",
+    "tree_world.simulation.agents.RestingModel": "tree_world.simulation.walkers.Resting",
+    "tree_world.simulation.sensors.as_tree_array": "tree_world.simulation.trees.as_tree_array",
 }
 """Where each name was that is not where the rest of its module is, and where it is."""
 

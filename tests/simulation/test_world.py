@@ -34,9 +34,9 @@ class Scripted:
 
 def state_of(world):
     """All that a step or a reset may change."""
-    agent = world.agent
+    agent, regrows_at = world.agent, world.trees.arrays.regrows_at
     return (
-        world.time, world.fruit_counts.tolist(), world._regrows_at.tolist(), agent.health,
+        world.time, world.fruit_counts.tolist(), regrows_at.tolist(), agent.health,
         agent.position.tolist(), agent.heading.tolist(), world._life_at_start.numpy().tobytes(),
         world._generator.get_state().numpy().tobytes(),
     )  # fmt: skip
@@ -331,7 +331,7 @@ def test_an_explorer_walks_straight_to_what_it_sees_and_not_past_it():
             position=torch.zeros(2), generator=torch.Generator(),
         )  # fmt: skip
         torch.testing.assert_close(step, heading * length)
-        assert new is heading
+        assert torch.equal(new, heading)
 
 
 def test_with_its_eyes_shut_it_wanders():

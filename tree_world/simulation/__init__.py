@@ -1,21 +1,35 @@
 """A world of fruit trees that smell like words, and an agent that lives among them."""
 
-from tree_world.simulation.agents import Agent, AgentModel, ExploringModel, RestingModel
+from tree_world.simulation.body import Action, Agent, AgentModel, Body, Percept, Sight
 from tree_world.simulation.config import TreeWorldConfig
 from tree_world.simulation.recording import Recording
-from tree_world.simulation.sensors import DirectionalSensor, Sensor, SimpleSensor
-from tree_world.simulation.world import Tree, TreeWorld
+from tree_world.simulation.sensors import DirectionalSensor, Sensed, Sensor, SimpleSensor
+from tree_world.simulation.trees import Tree, Trees
+from tree_world.simulation.walkers import Exploring, Resting
+from tree_world.simulation.world import TreeWorld
+
+# Their names of version 0.1.
+ExploringModel = Exploring
+RestingModel = Resting
 
 __all__ = [
+    "Action",
     "Agent",
     "AgentModel",
+    "Body",
     "DirectionalSensor",
+    "Exploring",
     "ExploringModel",
+    "Percept",
     "Recording",
+    "Resting",
     "RestingModel",
+    "Sensed",
     "Sensor",
+    "Sight",
     "SimpleSensor",
     "Tree",
     "TreeWorld",
     "TreeWorldConfig",
+    "Trees",
 ]

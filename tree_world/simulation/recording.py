@@ -78,3 +78,36 @@ class Recorder:
             meal_trees=np.array([meal[1] for meal in self.meals], dtype=np.int64),
             meal_healths=np.array([meal[2] for meal in self.meals], dtype=np.float64),
         )
+
+
+def recording_of(
+    positions: np.ndarray,
+    headings: np.ndarray,
+    healths: np.ndarray,
+    meals: np.ndarray,
+    fruit_values: np.ndarray,
+) -> Recording:
+    """Make a `Recording` of what compiled code has written.
+
+    Parameters
+    ----------
+    positions, headings : numpy.ndarray of shape (num_steps + 1, dim)
+    healths : numpy.ndarray of shape (num_steps + 1,)
+    meals : numpy.ndarray of shape (num_steps,)
+        The tree that was eaten from in each step, negative where none was.
+    fruit_values : numpy.ndarray of shape (num_trees,)
+        What a fruit of each tree is worth, in health points.
+
+    Returns
+    -------
+    Recording
+    """
+    steps = np.flatnonzero(meals >= 0)
+    return Recording(
+        positions=positions,
+        headings=headings,
+        healths=healths,
+        meal_steps=steps + 1,
+        meal_trees=meals[steps],
+        meal_healths=fruit_values[meals[steps]],
+    )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol, Self
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar, cast
 
-import numpy as np
 import torch
 
+from tree_world import moved
 from tree_world.checks import (
     PointsLike,
     as_points,
@@ -17,43 +17,35 @@ from tree_world.checks import (
 )
 from tree_world.precision import without_autocast
 from tree_world.simulation.config import TreeWorldConfig
+from tree_world.simulation.trees import Trees
+
+Part = TypeVar("Part")
 
 
-class Trees(Protocol):
-    """What a sensor needs of a world: where its trees stand, what they smell of, what they bear."""
+class Sensed(NamedTuple, Generic[Part]):
+    """What a sensor tells.
 
-    @property
-    def dim(self) -> int:
-        """Number of coordinates of a place."""
-        ...
+    Attributes
+    ----------
+    distance : torch.Tensor or None
+        In metres.
+    embedding : torch.Tensor or None
+        What it is like.
+    tree : Tree, numpy.ndarray of Tree, or None
+        Which tree it is. An agent is not told.
+    """
 
-    @property
-    def locations(self) -> torch.Tensor:
-        """Places of the trees in metres, of shape (n_trees, dim)."""
-        ...
+    distance: Part
+    embedding: Part
+    tree: Any
 
-    @property
-    def embeddings(self) -> torch.Tensor:
-        """Vectors of their kinds and names, of shape (n_trees, embed_dim)."""
-        ...
 
-    @property
-    def fruit_amount_embeddings(self) -> torch.Tensor:
-        """Vectors of the amounts of fruit, of shape (n_amounts, embed_dim)."""
-        ...
-
-    @property
-    def fruit_amount_indices(self) -> torch.Tensor:
-        """Which amount each tree bears, of shape (n_trees,)."""
-        ...
+class HasTrees(Protocol):
+    """A world, of which a sensor needs the trees alone."""
 
     @property
-    def fruit_amount_one_hot(self) -> torch.Tensor:
-        """The same as zeros and ones, of shape (n_trees, n_amounts)."""
-        ...
-
-    def trees_at(self, indices: torch.Tensor) -> Any:
-        """Return the trees with these indices."""
+    def trees(self) -> Trees:
+        """Its trees."""
         ...
 
 
@@ -61,9 +53,9 @@ class Sensor(Protocol):
     """What an agent needs of a sensor."""
 
     def sense(
-        self, world: Trees, position: PointsLike, heading: PointsLike | None
+        self, world: Any, position: torch.Tensor, heading: torch.Tensor | None
     ) -> tuple[Any, Any, Any]:
-        """Return the distance, the sensed vector and the tree."""
+        """Return the distance, the sensed vector and the tree, as `Sensed` holds them."""
         ...
 
 
@@ -152,14 +144,14 @@ class SimpleSensor:
 
     @without_autocast
     def sense(
-        self, world: Trees, position: PointsLike, heading: PointsLike | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor, Any]:
+        self, world: HasTrees | Trees, position: PointsLike, heading: PointsLike | None = None
+    ) -> Sensed[torch.Tensor]:
         """Smell at one place or at many.
 
         Parameters
         ----------
-        world : TreeWorld
-            The world to smell, with its present amounts of fruit.
+        world : TreeWorld or Trees
+            What to smell, with its present amounts of fruit.
         position : array_like of shape (..., dim)
             Places in metres.
         heading : object, optional
@@ -179,16 +171,16 @@ class SimpleSensor:
         ValueError
             If a place has another dimension than the world, or is not finite.
         """
-        places = as_points(position, world.dim, "position")
-        distances = distances_to_trees(places, world)
+        trees = trees_of(world)
+        places = as_points(position, trees.dim, "position")
+        distances = distances_to_trees(places, trees)
         strength = self.strength(distances)
         perceived = strength * (distances <= self.can_see_fruit_distance)
         # Trees with the same amount smell of the same word, so the amounts need one column a word.
-        amounts = perceived @ world.fruit_amount_one_hot
-        sources = torch.cat([world.embeddings, world.fruit_amount_embeddings])
-        scent = torch.cat([strength, amounts], dim=-1) @ sources
+        amounts = perceived @ trees.fruit_amount_one_hot
+        scent = torch.cat([strength, amounts], dim=-1) @ trees.sources
         nearest = distances.min(dim=-1)
-        return nearest.values, scent, world.trees_at(nearest.indices)
+        return Sensed(nearest.values, scent, trees.trees_at(nearest.indices))
 
 
 class DirectionalSensor:
@@ -244,14 +236,14 @@ class DirectionalSensor:
         )
 
     def sense(
-        self, world: Trees, position: PointsLike, heading: PointsLike | None
-    ) -> tuple[Any, Any, Any]:
+        self, world: HasTrees | Trees, position: PointsLike, heading: PointsLike | None
+    ) -> Sensed[Any]:
         """Look from one place or from many.
 
         Parameters
         ----------
-        world : TreeWorld
-            The world to look at, with its present amounts of fruit.
+        world : TreeWorld or Trees
+            What to look at, with its present amounts of fruit.
         position : array_like of shape (..., dim)
             Places in metres.
         heading : array_like of shape (dim,) or (..., dim)
@@ -273,46 +265,47 @@ class DirectionalSensor:
             If shapes do not fit the world or each other, an entry is not finite, or a heading is
             missing or not of unit length.
         """
-        places = as_points(position, world.dim, "position")
+        trees = trees_of(world)
+        places = as_points(position, trees.dim, "position")
         if heading is None:
             raise ValueError(
                 "heading must be a unit vector, but None was given: sight needs a direction."
             )
-        headings = as_unit_vectors(heading, world.dim)
+        headings = as_unit_vectors(heading, trees.dim)
         if headings.ndim > 1 and headings.shape != places.shape:
             raise ValueError(
                 "heading must be one unit vector, or one for each position: positions have shape "
                 f"{tuple(places.shape)}, headings {tuple(headings.shape)}."
             )
-        distances = distances_to_trees(places, world)
-        towards = world.locations - places.unsqueeze(-2)
+        distances = distances_to_trees(places, trees)
+        towards = trees.locations - places.unsqueeze(-2)
         along = (towards * headings.unsqueeze(-2)).sum(dim=-1)
         in_cone = (along > self.heading_tolerance * distances) | (distances == 0)
         visible = in_cone & (distances <= self.max_sense_distance)
         seen = torch.where(visible, distances, torch.inf).min(dim=-1)
         found = torch.isfinite(seen.values)
         if places.ndim == 1 and not bool(found):
-            return None, None, None
+            return Sensed(None, None, None)
 
         near_enough = seen.values <= self.can_see_fruit_distance
-        amounts = world.fruit_amount_embeddings[world.fruit_amount_indices[seen.indices]]
-        embedding = world.embeddings[seen.indices] + near_enough.unsqueeze(-1) * amounts
+        amounts = trees.fruit_amount_embeddings[trees.fruit_amount_indices[seen.indices]]
+        embedding = trees.embeddings[seen.indices] + near_enough.unsqueeze(-1) * amounts
         embedding = embedding * found.unsqueeze(-1)
-        trees = world.trees_at(seen.indices)
+        which = trees.trees_at(seen.indices)
         if places.ndim > 1:
-            trees[~found.numpy()] = None
-        return seen.values, embedding, trees
+            which[~found.numpy()] = None
+        return Sensed(seen.values, embedding, which)
 
 
-def distances_to_trees(places: torch.Tensor, world: Trees) -> torch.Tensor:
+def distances_to_trees(places: torch.Tensor, world: HasTrees | Trees) -> torch.Tensor:
     """Distance from every place to every tree.
 
     Parameters
     ----------
     places : torch.Tensor of shape (..., dim)
         Places in metres.
-    world : TreeWorld
-        The world whose trees are meant.
+    world : TreeWorld or Trees
+        Whose trees are meant.
 
     Returns
     -------
@@ -320,9 +313,15 @@ def distances_to_trees(places: torch.Tensor, world: Trees) -> torch.Tensor:
         Distances in metres, from differences of coordinates: the shortcut through the scalar
         product loses all digits far from the origin.
     """
-    flat = places.reshape(-1, world.dim)
-    distances = torch.cdist(flat, world.locations, compute_mode="donot_use_mm_for_euclid_dist")
-    return distances.reshape(*places.shape[:-1], len(world.locations))
+    trees = trees_of(world)
+    flat = places.reshape(-1, trees.dim)
+    distances = torch.cdist(flat, trees.locations, compute_mode="donot_use_mm_for_euclid_dist")
+    return distances.reshape(*places.shape[:-1], len(trees.locations))
+
+
+def trees_of(world: HasTrees | Trees) -> Trees:
+    """Take the trees of a world; trees themselves stay."""
+    return cast(Trees, getattr(world, "trees", world))
 
 
 def _not_negative(name: str, value: float) -> float:
@@ -332,8 +331,4 @@ def _not_negative(name: str, value: float) -> float:
     return number
 
 
-def as_tree_array(trees: tuple[Any, ...]) -> np.ndarray:
-    """Array of objects, which NumPy would otherwise try to look into."""
-    array = np.empty(len(trees), dtype=object)
-    array[:] = trees
-    return array
+__getattr__ = moved.names_of(__name__)

@@ -1,12 +1,12 @@
-"""The world: trees on a plane, their fruit, and the agent among them."""
+"""The world: trees, the agent among them, and time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
 import torch
 
 from tree_world.checks import (
@@ -16,57 +16,33 @@ from tree_world.checks import (
     make_generator,
     whole_number,
 )
-from tree_world.embeddings import embed_text_sentence_transformers
-from tree_world.simulation import vocabulary
-from tree_world.simulation.agents import Agent, AgentModel, ExploringModel
-from tree_world.simulation.config import TreeWorldConfig
-from tree_world.simulation.recording import Recorder, Recording
-from tree_world.simulation.sensors import (
-    DirectionalSensor,
-    Sensor,
-    as_tree_array,
-    distances_to_trees,
+from tree_world.simulation import stepping
+from tree_world.simulation.body import Agent, AgentModel, Body, Percept, Sight, acting
+from tree_world.simulation.choices import (
+    are_own_eyes,
+    choices_of,
+    is_own_nose,
+    own_walker,
+    write_sight,
+    write_smell,
+    write_walker,
 )
+from tree_world.simulation.config import TreeWorldConfig
+from tree_world.simulation.recording import Recorder, Recording, recording_of
+from tree_world.simulation.sensors import DirectionalSensor, Sensor, SimpleSensor
+from tree_world.simulation.trees import Tree, Trees, draw_trees
+from tree_world.simulation.walkers import Exploring, Resting
 
-
-@dataclass(frozen=True, eq=False)
-class Tree:
-    """What is fixed about a tree. How much fruit it bears is in `TreeWorld.fruit_counts`.
-
-    Attributes
-    ----------
-    index : int
-        Its place in ``world.trees`` and in every array of the world.
-    tree_id : str
-        Its first name, which no other tree of the world has.
-    name : str
-        Its kind of fruit.
-    location : torch.Tensor of shape (dim,)
-        In metres.
-    embedding : torch.Tensor of shape (embed_dim,)
-        Unit embedding of its kind plus unit embedding of its name.
-    is_poisonous : bool
-        Whether its fruit harms.
-    """
-
-    index: int
-    tree_id: str
-    name: str
-    location: torch.Tensor
-    embedding: torch.Tensor
-    is_poisonous: bool
-
-    def __repr__(self) -> str:
-        place = ", ".join(f"{coordinate:.1f}" for coordinate in self.location.tolist())
-        kind = "poisonous" if self.is_poisonous else "edible"
-        return f"Tree({self.tree_id!r}, {self.name!r}, at ({place}) m, {kind})"
+_NOTHING = np.empty(0, dtype=np.float32)  # where nobody smells
+_STEPS_AT_ONCE = 4096
 
 
 class TreeWorld:
     """Trees with scents and fruit, and at most one agent, in steps of discrete time.
 
-    In each step the trees whose time has come regrow their fruit; then the agent perceives, eats
-    one fruit if a bearing tree is within reach, chooses, and moves or rests.
+    In each step the trees whose time has come regrow their fruit; then the agent smells and looks,
+    eats one fruit if a bearing tree is within reach, chooses, and moves or rests. The steps of the
+    walkers (`Exploring`, `Resting`) run in compiled code.
 
     Parameters
     ----------
@@ -79,9 +55,11 @@ class TreeWorld:
     tree_ids : sequence of str
         The name of each tree, all different.
     model : AgentModel, optional
-        Decides what the agent does; an `ExploringModel` by default.
+        Decides what the agent does; `Exploring` by default.
     sensor : Sensor, optional
-        What the agent perceives with; a `DirectionalSensor` by default.
+        The eyes of the agent; a `DirectionalSensor` by default.
+    nose : Sensor, optional
+        What the agent smells with; a `SimpleSensor` by default.
     seed : int or torch.Generator, default=0
         Seed of the agent's life: its first heading and all that its model draws. Of a generator
         one number is drawn, which the life starts from, so that what is drawn from it later is
@@ -90,7 +68,8 @@ class TreeWorld:
     Attributes
     ----------
     config : TreeWorldConfig
-    trees : tuple of Tree
+    trees : Trees
+        A sequence of `Tree`, which holds all that is known of the trees and their fruit.
     locations : torch.Tensor of shape (num_trees, dim)
         In metres.
     embeddings : torch.Tensor of shape (num_trees, embed_dim)
@@ -127,45 +106,25 @@ class TreeWorld:
         *,
         model: AgentModel | None = None,
         sensor: Sensor | None = None,
+        nose: Sensor | None = None,
         seed: SeedLike = 0,
     ) -> None:
-        self._config = config.of_a_world()
-        self.locations = as_points(locations, self.dim, "locations").clone()
-        _check_trees(self.config, self.locations, kinds, tree_ids)
-
-        words = _embed_words(self.config, tree_ids)
-        all_kinds = self.config.edible_kinds + self.config.poisonous_kinds
-        self.tree_name_embeddings = {kind: words[kind] for kind in all_kinds}
-        self.embeddings = torch.stack(
-            [words[kind] + words[tree_id] for kind, tree_id in zip(kinds, tree_ids, strict=True)]
-        )
-        self.fruit_amount_embeddings = torch.stack(
-            [words[amount] for amount in vocabulary.FRUIT_AMOUNTS]
-        )
-        self.is_poisonous = torch.tensor([kind in self.config.poisonous_kinds for kind in kinds])
-        self.trees = tuple(
-            # Copies: whoever changes what a tree says of itself does not move or mend the tree.
-            Tree(index, tree_id, kind, location.clone(), embedding.clone(), bool(is_poisonous))
-            for index, (tree_id, kind, location, embedding, is_poisonous) in enumerate(
-                zip(
-                    tree_ids, kinds, self.locations, self.embeddings, self.is_poisonous, strict=True
-                )
-            )
-        )
-        self._tree_array = as_tree_array(self.trees)
-        self._fruit_values = [
-            self.config.poison_health if tree.is_poisonous else self.config.edible_health
-            for tree in self.trees
-        ]
-        self._life_at_start = _own_generator(seed).get_state()
-        self._generator = torch.Generator()
+        self.trees = Trees(config, locations, kinds, tree_ids)
+        config = self.config
         self.agent = Agent(
-            model=model or ExploringModel(self.config.max_step_length),
-            sensor=sensor or DirectionalSensor.from_config(self.config),
+            model=model or Exploring(config.max_step_length),
+            sensor=sensor or DirectionalSensor.from_config(config),
             position=torch.zeros(self.dim, dtype=torch.float32),
             heading=torch.zeros(self.dim, dtype=torch.float32),
-            health=self.config.max_health,
+            health=config.max_health,
+            nose=nose or SimpleSensor.from_config(config),
         )
+        self._choices = choices_of(config)
+        self._time = np.zeros(1, dtype=np.int64)
+        self._life_at_start = _own_generator(seed).get_state()
+        # The stream of random numbers, as `stream` reads it; a generator for models has its state.
+        self._words = self._life_at_start.numpy().view(np.uint64).copy()
+        self._for_models = torch.Generator()
         self.reset()
 
     @classmethod
@@ -176,6 +135,7 @@ class TreeWorld:
         *,
         model: AgentModel | None = None,
         sensor: Sensor | None = None,
+        nose: Sensor | None = None,
     ) -> Self:
         """Draw a world at random.
 
@@ -187,7 +147,7 @@ class TreeWorld:
             The same seed gives the same world and the same life in it. Drawing the trees comes
             first, so worlds of one seed have the same trees whatever the model and the sensor. A
             generator is advanced, so the next world that is drawn from it is another one.
-        model, sensor : optional
+        model, sensor, nose : optional
             As for `TreeWorld`.
 
         Returns
@@ -195,21 +155,9 @@ class TreeWorld:
         TreeWorld
         """
         generator = make_generator(seed)
-        spread = config.tree_spacing * config.dim
-        number, single = config.num_trees, torch.float32
-        locations = spread * torch.randn((number, config.dim), generator=generator, dtype=single)
-        poisonous = (
-            torch.rand(number, generator=generator, dtype=single) < config.poison_probability
-        )
-        which = torch.rand(number, generator=generator, dtype=single)
-        kinds = []
-        for is_poisonous, share in zip(poisonous.tolist(), which.tolist(), strict=True):
-            choices = config.poisonous_kinds if is_poisonous else config.edible_kinds
-            kinds.append(choices[int(share * len(choices))])
-        order = torch.randperm(len(config.tree_ids), generator=generator)[: config.num_trees]
-        tree_ids = [config.tree_ids[index] for index in order.tolist()]
+        drawn = draw_trees(config, generator)
         after_the_trees = generator.get_state()
-        world = cls(config, locations, kinds, tree_ids, model=model, sensor=sensor, seed=generator)
+        world = cls(config, *drawn, model=model, sensor=sensor, nose=nose, seed=generator)
         if not isinstance(seed, torch.Generator):
             # Nobody else draws from this generator, so the life goes on where the trees ended.
             world._life_at_start = after_the_trees
@@ -221,41 +169,77 @@ class TreeWorld:
     @property
     def config(self) -> TreeWorldConfig:
         """What the world was made with. It cannot be changed: make a new world."""
-        return self._config
+        return self.trees.config
 
     @property
     def dim(self) -> int:
         """Dimension of the world."""
-        return self.config.dim
+        return self.trees.dim
+
+    @property
+    def locations(self) -> torch.Tensor:
+        """Where the trees stand, in metres, of shape (num_trees, dim)."""
+        return self.trees.locations
+
+    @property
+    def embeddings(self) -> torch.Tensor:
+        """What they smell of, of shape (num_trees, embed_dim)."""
+        return self.trees.embeddings
+
+    @embeddings.setter
+    def embeddings(self, vectors: torch.Tensor) -> None:
+        self.trees.embeddings = vectors
+
+    @property
+    def is_poisonous(self) -> torch.Tensor:
+        """Whether their fruit harms, of shape (num_trees,)."""
+        return self.trees.is_poisonous
+
+    @property
+    def fruit_counts(self) -> torch.Tensor:
+        """Fruits that each tree bears now, of shape (num_trees,), int64. May be written to."""
+        return self.trees.fruit_counts
+
+    @fruit_counts.setter
+    def fruit_counts(self, counts: torch.Tensor) -> None:
+        self.trees.fruit_counts = counts
+
+    @property
+    def tree_name_embeddings(self) -> dict[str, torch.Tensor]:
+        """Unit embedding of every kind in `config`, in the world or not."""
+        return self.trees.tree_name_embeddings
+
+    @property
+    def fruit_amount_embeddings(self) -> torch.Tensor:
+        """Unit embeddings of the words for amounts of fruit, of shape (5, embed_dim)."""
+        return self.trees.fruit_amount_embeddings
 
     @property
     def fruit_amount_indices(self) -> torch.Tensor:
         """Index into `vocabulary.FRUIT_AMOUNTS` for every tree, of shape (num_trees,)."""
-        # The words change at 1, 2, 3 and 6 fruits.
-        return torch.bucketize(self.fruit_counts, torch.tensor([1, 2, 3, 6]), right=True)
+        return self.trees.fruit_amount_indices
 
     @property
     def fruit_amount_one_hot(self) -> torch.Tensor:
         """The same as rows of a (num_trees, 5) matrix of zeros and ones."""
-        num_words = len(vocabulary.FRUIT_AMOUNTS)
-        return torch.nn.functional.one_hot(self.fruit_amount_indices, num_words).float()
+        return self.trees.fruit_amount_one_hot
 
     def trees_at(self, indices: torch.Tensor) -> Any:
-        """Look trees up by index.
-
-        Parameters
-        ----------
-        indices : torch.Tensor of int, of shape (...)
-            Indices into `trees`.
-
-        Returns
-        -------
-        Tree or numpy.ndarray of Tree
-            A single tree for a single index, else a new array of the same shape.
-        """
-        return self._tree_array[indices.numpy()]
+        """Look trees up by index; see `Trees.trees_at`."""
+        return self.trees.trees_at(indices)
 
     # --- time ------------------------------------------------------------------------------------
+
+    @property
+    def time(self) -> int:
+        """Steps taken since the last reset."""
+        return int(self._time[0])
+
+    @property
+    def _generator(self) -> torch.Generator:
+        """The stream of random numbers as models draw from it."""
+        self._for_models.set_state(torch.from_numpy(self._words.view(np.uint8)))
+        return self._for_models
 
     @torch.inference_mode(False)
     def reset(self, seed: SeedLike | None = None) -> None:
@@ -275,37 +259,30 @@ class TreeWorld:
         start = self._life_at_start if seed is None else _own_generator(seed).get_state()
         with self._all_or_nothing():
             self._life_at_start = start
-            self._generator.set_state(start)
-            self.time = 0
-            num_trees = len(self.trees)
-            self.fruit_counts = torch.full((num_trees,), self.config.max_fruit)
-            self._regrows_at = torch.full((num_trees,), torch.iinfo(torch.int64).max)
-            self.agent.position = torch.zeros(self.dim, dtype=torch.float32)
-            direction = torch.randn(self.dim, generator=self._generator, dtype=torch.float32)
-            self.agent.heading = torch.nn.functional.normalize(direction, dim=-1)
-            self.agent.health = self.config.max_health
+            self._words[:] = start.numpy().view(np.uint64)
+            self._time[0] = 0
+            self.trees.bear_all()
+            body = self.agent.arrays
+            body.position[:] = 0
+            stepping.draw_heading(self._words, self._words.view(np.float64), body.heading)
+            body.health[0] = self.config.max_health
             self.agent.model.reset()
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
         """Undo what was done to the world, whatever ends it early: an error, an interrupt."""
-        if not hasattr(self, "time"):  # it is being made
-            yield
-            return
-        agent = self.agent
-        mine = {name: getattr(self, name) for name in ("_life_at_start", "time")}
-        with torch.inference_mode(False):  # what is put back can be changed in any mode
-            arrays = {n: getattr(self, n).clone() for n in ("fruit_counts", "_regrows_at")}
-        its = {name: getattr(agent, name) for name in ("position", "heading", "health")}
-        drawn = self._generator.get_state()
+        fruit = self.trees.arrays
+        changing = (
+            *self.agent.arrays, self._time, self._words, fruit.fruit_counts, fruit.regrows_at
+        )  # fmt: skip
+        before = [array.copy() for array in changing]
+        start = self._life_at_start
         try:
             yield
         except BaseException:
-            for name, value in (mine | arrays).items():
-                setattr(self, name, value)
-            for name, value in its.items():
-                setattr(agent, name, value)
-            self._generator.set_state(drawn)
+            self._life_at_start = start
+            for array, copy in zip(changing, before, strict=True):
+                array[:] = copy
             raise
 
     def step(self) -> tuple[Tree, float] | None:
@@ -329,36 +306,138 @@ class TreeWorld:
             raise RuntimeError(
                 f"The agent died in step {self.time}. Call reset() to start another life."
             )
-        with self._all_or_nothing():
-            return self._step()
+        if self._writes_choices():
+            meals = np.empty(1, dtype=np.int64)
+            self._live(meals)  # which cannot be interrupted
+            eaten = int(meals[0])
+        else:
+            with self._all_or_nothing():
+                eaten = self._step()
+        if eaten == stepping.NONE:
+            return None
+        return self.trees[eaten], float(self.trees.arrays.fruit_values[eaten])
 
-    def _step(self) -> tuple[Tree, float] | None:
-        agent, config = self.agent, self.config
-        self.time += 1
-        self._regrow()
-        distance, embedding = agent.perceive(self)
-        meal = self._eat()
-        if agent.health <= 0:  # a last, poisonous meal
-            return meal
-        # The model gets copies, and what it returns is copied: its buffers are its own.
-        step, heading = agent.model.get_action(
-            distance,
-            embedding,
-            agent.heading.clone(),
-            agent.health / config.max_health,
-            position=agent.position.clone(),
-            generator=self._generator,
+    def _writes_choices(self) -> bool:
+        """Write down what compiled code needs; say whether it can take the whole step."""
+        agent, choices = self.agent, self._choices
+        if are_own_eyes(agent.eyes):
+            write_sight(agent.eyes, choices)
+        if is_own_nose(agent.nose):
+            write_smell(agent.nose, choices)
+        walker = own_walker(agent.model)
+        if walker is None or not are_own_eyes(agent.eyes):
+            return False
+        write_walker(walker, choices)
+        # Longer steps are refused one by one, when they are taken.
+        return isinstance(walker, Resting) or walker.max_step_length <= self.config.max_step_length
+
+    def _live(
+        self,
+        meals: np.ndarray,
+        positions: np.ndarray | None = None,
+        headings: np.ndarray | None = None,
+        healths: np.ndarray | None = None,
+    ) -> int:
+        """Take as many steps as there is room for, in compiled code; see `stepping.live`."""
+        fruit, body = self.trees.arrays, self.agent.arrays
+        return stepping.live(
+            self._words,
+            self._time,
+            fruit.fruit_counts,
+            fruit.regrows_at,
+            fruit.fruit_values,
+            fruit.locations,
+            fruit.sources,
+            *body,
+            self._choices,
+            _NOTHING,
+            np.empty((1, self.dim), np.float32) if positions is None else positions,
+            np.empty((1, self.dim), np.float32) if headings is None else headings,
+            np.empty(1) if healths is None else healths,
+            meals,
         )
-        heading = as_unit_vectors(heading, self.dim, "the heading that the model returned").detach()
-        checked = None if step is None else self._check_step(step)
-        with torch.inference_mode(False):
-            agent.heading = heading.clone()
-            if checked is not None:
-                agent.position = agent.position + checked
-        agent.health = max(
-            0.0, agent.health - (config.rest_cost if step is None else config.move_cost)
+
+    def _step(self) -> int:
+        """Take a step that a model in Python decides; give the tree that was eaten from."""
+        agent, fruit = self.agent, self.trees.arrays
+        position, heading, health = agent.arrays
+        act, smells = acting(agent.model)
+        compiled_smell = smells and is_own_nose(agent.nose)
+        scent = np.empty(fruit.sources.shape[1], np.float32) if compiled_smell else _NOTHING
+        distances = np.empty(len(self.trees), np.float32)
+        seen = stepping.perceive(
+            self._time,
+            fruit.fruit_counts,
+            fruit.regrows_at,
+            fruit.locations,
+            fruit.sources,
+            position,
+            heading,
+            self._choices,
+            distances,
+            np.empty(len(fruit.sources), np.float32),
+            scent,
         )
-        return meal
+        if are_own_eyes(agent.eyes):
+            sight = self._sight_of(seen, distances, agent.eyes.can_see_fruit_distance)
+        else:
+            sight = Sight(*agent.perceive(self))
+        smell = None
+        if compiled_smell:
+            smell = torch.from_numpy(scent)
+        elif smells and agent.nose is not None:
+            smell = agent.nose.sense(self, agent.position, agent.heading)[1]
+
+        eaten = stepping.eat(
+            self.time,
+            distances,
+            fruit.fruit_counts,
+            fruit.regrows_at,
+            fruit.fruit_values,
+            health,
+            self._choices,
+        )
+        if health[0] <= 0:  # a last, poisonous meal
+            return eaten
+        meal = None if eaten == stepping.NONE else float(fruit.fruit_values[eaten])
+        body = Body(agent.position, agent.heading, agent.health, self.config.max_health)
+        generator = self._generator
+        action = act(Percept(smell, sight), body, meal, generator)
+        self._words[:] = generator.get_state().numpy().view(np.uint64)
+        self._move(*action)
+        return eaten
+
+    def _sight_of(self, seen: int, distances: np.ndarray, amount_distance: float) -> Sight:
+        if seen == stepping.NONE:
+            return Sight(None, None)
+        fruit = self.trees.arrays
+        embedding = fruit.sources[seen]
+        if distances[seen] <= np.float32(amount_distance):
+            word = stepping.amount_word(fruit.fruit_counts[seen])
+            embedding = embedding + fruit.sources[len(self.trees) + word]
+        else:
+            embedding = embedding.copy()
+        return Sight(torch.from_numpy(distances)[seen], torch.from_numpy(embedding))
+
+    def _move(self, step: Any, heading: Any) -> None:
+        """Do what a model in Python has decided, if the world allows it."""
+        config, body = self.config, self.agent.arrays
+        turned, moved = _plain(heading, self.dim), _plain(step, self.dim)
+        # What is at all unusual is looked at more closely, and refused with reasons.
+        if turned is None or not abs(stepping.length_of(turned) - 1) <= 1e-3:
+            name = "the heading that the model returned"
+            turned = as_unit_vectors(heading, self.dim, name).detach().numpy()
+        if step is None:
+            cost = config.rest_cost
+        else:
+            cost = config.move_cost
+            if moved is None or not stepping.length_of(moved) <= config.max_step_length:
+                moved = self._check_step(step).numpy()
+        # The state is copied from what the model returned: its buffers are its own.
+        body.heading[:] = turned
+        if moved is not None:
+            body.position[:] += moved
+        body.health[0] = max(0.0, body.health[0] - cost)
 
     def run(self, num_steps: int, record: bool = True) -> Recording | None:
         """Let many steps pass, until the agent dies at the latest.
@@ -381,6 +460,39 @@ class TreeWorld:
             If `num_steps` is negative, or no whole number.
         """
         num_steps = whole_number("num_steps", num_steps, least=0)
+        if not self._writes_choices():
+            return self._run_by_model(num_steps, record)
+        return self._run_compiled(num_steps, record)
+
+    def _run_compiled(self, num_steps: int, record: bool) -> Recording | None:
+        body, dim = self.agent.arrays, self.dim
+        now = body.position[None].copy(), body.heading[None].copy(), body.health.copy()
+        states: list[tuple[np.ndarray, ...]] = [now]
+        meals = [np.empty(0, np.int64)]
+        while num_steps > 0 and self.agent.is_alive:
+            number = min(num_steps, _STEPS_AT_ONCE)
+            rows = number if record else 1
+            part = (
+                np.empty((rows, dim), np.float32),
+                np.empty((rows, dim), np.float32),
+                np.empty(rows),
+            )
+            eaten = np.empty(number, np.int64)
+            lived = self._live(eaten, *part)
+            num_steps -= number
+            if record:
+                states.append(tuple(array[:lived] for array in part))
+                meals.append(eaten[:lived])
+        if not record:
+            return None
+        positions, headings, healths = (
+            np.concatenate([part[which] for part in states]) for which in range(3)
+        )
+        return recording_of(
+            positions, headings, healths, np.concatenate(meals), self.trees.arrays.fruit_values
+        )
+
+    def _run_by_model(self, num_steps: int, record: bool) -> Recording | None:
         recorder = Recorder()
         agent = self.agent
         recorder.add_state(agent.position, agent.heading, agent.health)
@@ -394,24 +506,6 @@ class TreeWorld:
                 recorder.add_state(agent.position, agent.heading, agent.health)
         return recorder.finish() if record else None
 
-    def _regrow(self) -> None:
-        due = self._regrows_at <= self.time
-        self.fruit_counts[due] = self.config.max_fruit
-        self._regrows_at[due] = torch.iinfo(torch.int64).max
-
-    def _eat(self) -> tuple[Tree, float] | None:
-        distances = distances_to_trees(self.agent.position, self)
-        in_reach = (distances <= self.config.eat_distance) & (self.fruit_counts > 0)
-        nearest = torch.where(in_reach, distances, torch.inf).min(dim=-1)
-        if not bool(torch.isfinite(nearest.values)):
-            return None
-        index = int(nearest.indices)
-        value = self._fruit_values[index]
-        self.fruit_counts[index] -= 1
-        self._regrows_at[index] = self.time + self.config.fruit_regrowth_steps
-        self.agent.health = min(max(0.0, self.agent.health + value), self.config.max_health)
-        return self.trees[index], value
-
     def _check_step(self, step: Any) -> torch.Tensor:
         checked = as_points(step, self.dim, "the step that the model returned").detach()
         length = float(torch.linalg.vector_norm(checked))
@@ -424,51 +518,20 @@ class TreeWorld:
         return checked
 
 
+def _plain(vector: Any, dim: int) -> np.ndarray | None:
+    """Give the numbers of what is a tensor of the usual kind and shape; else None."""
+    if (
+        type(vector) is torch.Tensor
+        and vector.dtype is torch.float32
+        and vector.shape == (dim,)
+        and vector.device.type == "cpu"
+    ):
+        return np.ascontiguousarray(vector.detach().numpy())
+    return None
+
+
 def _own_generator(seed: SeedLike) -> torch.Generator:
     """Give a life a generator of its own; of one that is given, draw a seed for it."""
     if isinstance(seed, torch.Generator):
         seed = int(torch.randint(2**63 - 1, (), generator=seed, device=seed.device))
     return make_generator(seed)
-
-
-def _embed_words(config: TreeWorldConfig, tree_ids: Sequence[str]) -> dict[str, torch.Tensor]:
-    # All the words that any world of this configuration needs, so that the next one needs no model.
-    words = dict.fromkeys(
-        (
-            *config.edible_kinds,
-            *config.poisonous_kinds,
-            *vocabulary.FRUIT_AMOUNTS,
-            *config.tree_ids,
-            *tree_ids,
-        )
-    )
-    vectors = embed_text_sentence_transformers(list(words), config.embedding_model)
-    return dict(zip(words, vectors, strict=True))
-
-
-def _check_trees(
-    config: TreeWorldConfig,
-    locations: torch.Tensor,
-    kinds: Sequence[str],
-    tree_ids: Sequence[str],
-) -> None:
-    if locations.ndim != 2 or len(locations) == 0:
-        raise ValueError(
-            f"locations must have shape (num_trees, {config.dim}) with at least one tree, not "
-            f"{tuple(locations.shape)}."
-        )
-    if not len(locations) == len(kinds) == len(tree_ids):
-        raise ValueError(
-            "locations, kinds and tree_ids must be of one length, but "
-            f"{len(locations)}, {len(kinds)} and {len(tree_ids)} were given."
-        )
-    allowed = config.edible_kinds + config.poisonous_kinds
-    unknown = sorted(set(kinds) - set(allowed))
-    if unknown:
-        raise ValueError(
-            f"kinds must be among those of the configuration, but {unknown} are not. Add them to "
-            "edible_kinds or to poisonous_kinds."
-        )
-    if len(set(tree_ids)) < len(tree_ids):
-        repeated = sorted({name for name in tree_ids if list(tree_ids).count(name) > 1})
-        raise ValueError(f"tree_ids must all differ, but {repeated} occur more than once.")
