@@ -22,7 +22,7 @@ import tqdm
 
 from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.memory.forget.pruning import PruneReport
+from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.policy import Forgetter, ForgettingPolicy
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 

@@ -77,7 +77,7 @@ def test_the_same_seed_gives_the_same_and_another_another():
 
 def test_the_best_fit_on_held_out_places_is_kept(monkeypatch):
     """A rate so high that the fit gets worse and worse leaves what it started from."""
-    monkeypatch.setattr(consolidation, "_RATES", {"places": 50.0, "sds": 3.0, "senses": 50.0})
+    monkeypatch.setattr(consolidation, "RATES", {"places": 50.0, "sds": 3.0, "senses": 50.0})
     found = consolidate(observations(), 50, num_steps=400)
     assert found.report.error == found.report.error_at_start
     assert found.report.num_steps == 0
@@ -89,7 +89,7 @@ def test_the_best_fit_on_held_out_places_is_kept(monkeypatch):
 def test_it_is_fitted_to_one_set_of_places_and_stopped_by_another():
     everything = observations()
     generator = torch.Generator().manual_seed(0)
-    fit = consolidation._Fit(everything, np.arange(0, 400, 8), 25.0, generator, 100, 512)
+    fit = consolidation.Fit(everything, np.arange(0, 400, 8), 25.0, generator, 100, 512)
     fitted_to, held_out = (
         {tuple(place) for place in places[0].tolist()} for places in (fit.places, fit.held_out)
     )
@@ -117,7 +117,7 @@ def test_virtual_observations_do_not_leave_places_out_of_reach():
 
 def test_large_fits_go_by_groups_to_the_same_end(monkeypatch):
     few = consolidate(observations(), 60, num_steps=30).observations
-    monkeypatch.setattr(consolidation, "_DENSE", 0)
+    monkeypatch.setattr(consolidation, "DENSE", 0)
     many = consolidate(observations(), 60, num_steps=30).observations
     torch.testing.assert_close(few.locations, many.locations, atol=0.05, rtol=0)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.memory.forget.pruning import PruneReport
+from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.policy import (
     Forgetter,
     ForgettingFailed,

@@ -10,171 +10,23 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.models import oracle
+from tests.models.remembered import ROUNDING, errors_of, observations, rows_of
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.memory.forget import pruning
-from tree_world.models.memory.forget.pruning import leave_one_out, prune
-from tree_world.models.memory.kernel.affinity import beyond
+from tree_world.models.memory.forget import crowds, neighbours
+from tree_world.models.memory.forget.certificate import put_back_spoilt
+from tree_world.models.memory.forget.leave_one_out import leave_one_out
+from tree_world.models.memory.forget.neighbours import PRUNING_LIMIT, Places
+from tree_world.models.memory.forget.pruning import prune
+from tree_world.models.memory.forget.removal import (
+    ISOLATED,
+    MAY_GO,
+    NEEDED,
+    Removal,
+    in_few_axes,
+)
 from tree_world.models.memory.types import Observations, Witnesses
 
-ROUNDING = 2e-5  # of reads in single precision, for senses of length about one
-
-
-def observations(number, seed=0, *, spread=40.0, sensory_dim=5, dim=2, smooth=True):
-    """Places, deviations, and senses that vary smoothly with place, or not at all smoothly."""
-    generator = torch.Generator().manual_seed(seed)
-    places = spread * torch.randn(number, dim, generator=generator)
-    sds = 1.0 + 14.0 * torch.rand(number, dim, generator=generator)
-    directions = torch.randn(dim, sensory_dim, generator=generator) / 30
-    senses = torch.sin(places @ directions)
-    if not smooth:
-        senses = torch.randn(number, sensory_dim, generator=generator)
-    return Observations(places, sds, senses)
-
-
-def rows_of(everything, which):
-    return everything.take(torch.from_numpy(np.flatnonzero(which)))
-
-
-def errors_of(gone, left, match_threshold):
-    """Errors of reads in double precision; infinite where nothing matches."""
-    if len(gone) == 0:
-        return np.empty(0)
-    if len(left) == 0:
-        return np.full(len(gone), np.inf)
-    mean, size, _, _ = oracle.read(
-        gone.locations, gone.location_sds, left.locations, left.location_sds, left.senses,
-        match_threshold,
-    )  # fmt: skip
-    errors = np.linalg.norm(mean - gone.senses.numpy(), axis=1)
-    return np.where(size > 0, errors, np.inf)
-
-
-# --- leaving one out -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("match_threshold", [None, 10.0, 25.0])
-@pytest.mark.parametrize("dim", [1, 2, 3])
-def test_leave_one_out_is_the_read_from_all_others(match_threshold, dim):
-    everything = observations(40, dim=dim, smooth=False)
-    found = leave_one_out(everything, match_threshold)
-    for row in range(40):
-        others = np.arange(40) != row
-        own = rows_of(everything, ~others)
-        mean, size, _, _ = oracle.read(
-            own.locations, own.location_sds,
-            *(getattr(rows_of(everything, others), n)
-              for n in ("locations", "location_sds", "senses")),
-            match_threshold,
-        )  # fmt: skip
-        np.testing.assert_allclose(found.value[row], mean[0], atol=ROUNDING)
-        assert bool(found.isolated[row]) == (size[0] == 0)
-        error = np.linalg.norm(mean[0] - own.senses[0].numpy()) if size[0] > 0 else np.inf
-        assert float(found.error[row]) == pytest.approx(error, abs=ROUNDING)
-
-
-def test_dependencies_are_the_weights_of_the_read():
-    everything = observations(60, smooth=False)
-    found = leave_one_out(everything, 25.0)
-    weights = found.dependencies.toarray()
-    np.testing.assert_array_equal(np.diag(weights), 0.0)
-    np.testing.assert_allclose(weights @ everything.senses.numpy(), found.value, atol=1e-6)
-    np.testing.assert_allclose(weights.sum(axis=1), ~found.isolated.numpy(), atol=1e-6)
-    distances = torch.cdist(everything.locations, everything.locations).numpy()
-    assert (weights[distances > 25.001] == 0).all()
-    # Reading at r from t and at t from r weigh the same pair: entries are there for both or none.
-    np.testing.assert_array_equal(weights > 0, weights.T > 0)
-
-
-def test_neighbours_cost_memory_by_pairs_not_by_squares():
-    number = 20_000
-    places = 3000 * torch.rand(number, 2, generator=torch.Generator().manual_seed(0))
-    everything = Observations(places, torch.full((number, 2), 10.0), torch.ones(number, 1))
-    found = leave_one_out(everything, 25.0, memory_limit=8 * 2**20)  # all pairs: 1.6 GB
-    assert found.dependencies.nnz < 1_000_000
-    with pytest.raises(MemoryError, match="smaller match_threshold"):
-        leave_one_out(everything, 250.0, memory_limit=8 * 2**20)
-
-
-@pytest.mark.parametrize("match_threshold", [None, 1e15])
-@pytest.mark.parametrize(
-    ("dim", "sd", "spread"),
-    [(200, 5.0, 50.0), (60, 1e-3, 1e-3), (60, 1e-3, 1.0), (30, 1e12, 1e12), (2, 1e-3, 1.0)],
-)
-def test_leaving_one_out_stays_in_the_range_of_numbers(dim, sd, spread, match_threshold):
-    given = observations(30, dim=dim, spread=spread, smooth=False)
-    everything = Observations(
-        given.locations, torch.full_like(given.location_sds, sd), given.senses
-    )
-    found = leave_one_out(everything, match_threshold)
-    assert not found.isolated.any()
-    for row in range(30):
-        others = np.arange(30) != row
-        own, rest = rows_of(everything, ~others), rows_of(everything, others)
-        expected = oracle.read(
-            own.locations, own.location_sds, rest.locations, rest.location_sds, rest.senses
-        )[0]
-        np.testing.assert_allclose(found.value[row], expected[0], atol=2e-5)
-    assert prune(everything, math.inf, match_threshold, target_size=10).report.num_kept < 20
-
-
-def test_weights_far_from_a_cluster_keep_their_digits():
-    generator = torch.Generator().manual_seed(0)
-    places = 1e-3 * torch.randn(60, 2, generator=generator)
-    places[0] = torch.tensor([24.0, 0.0])  # exponents of 10⁵ and more
-    senses = torch.randn(60, 5, generator=generator)
-    everything = Observations(places, torch.full((60, 2), 0.05), senses)
-    own, rest = everything.take(torch.arange(1)), everything.take(torch.arange(1, 60))
-    expected = oracle.read(
-        own.locations, own.location_sds, rest.locations, rest.location_sds, rest.senses
-    )[0]
-    for match_threshold in (None, 25.0):
-        found = leave_one_out(everything, match_threshold).value[0]
-        np.testing.assert_allclose(found, expected[0], atol=1e-6)
-
-
-def test_those_that_are_all_alike_are_told_by_each_other():
-    sense = torch.tensor([0.3387, -1.7, 123.456])
-    many = Observations(torch.zeros(3000, 2), torch.full((3000, 2), 5.0), sense.expand(3000, 3))
-    found = leave_one_out(many, 25.0)
-    torch.testing.assert_close(found.value, many.senses, rtol=1e-6, atol=0.0)
-
-
-def test_leave_one_out_of_nearly_nothing():
-    assert leave_one_out(observations(0), 25.0).value.shape == (0, 5)
-    alone = leave_one_out(observations(1), None)
-    assert bool(alone.isolated[0])
-    assert float(alone.value.abs().sum()) == 0.0
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("far", [0.0, 1e7, 1e18])
-@pytest.mark.parametrize(
-    ("places", "threshold"),
-    [
-        ([[0.0], [0.1], [0.2]], 0.1),  # of which the second is a hair farther in single precision
-        ([[0.0, 0.0], [15.0, 20.0], [40.0, 20.0], [-24.9, 0.0], [-25.001, 0.0]], 25.0),
-        ([[-1e-3, 7.0], [4096.0 - 1e-3, 7.0], [8192.0, 7.0]], 4096.0),
-        ([[0.0, 0.0], [3e-200, 0.0], [1.0, 1.0]], 2e-200),
-    ],
-)
-def test_who_counts_is_decided_as_in_reads(places, threshold, far, dtype):
-    places = torch.tensor(places, dtype=dtype) + far
-    everything = Observations(places, torch.full_like(places, 5.0), torch.ones_like(places))
-    weights = leave_one_out(everything, threshold).dependencies
-    counts = ~beyond(places, places, threshold)
-    counts.fill_diagonal_(False)
-    assert np.diff(weights.indptr).tolist() == counts.sum(dim=1).tolist()
-    np.testing.assert_array_equal(weights.toarray() > 0, counts)
-
-
-@pytest.mark.parametrize("scale", [1e-3, 1e3])
-def test_in_many_dimensions_products_of_variances_leave_the_range_of_numbers(scale):
-    everything = observations(12, dim=120, smooth=False)
-    places, sds = scale * everything.locations, scale * everything.location_sds
-    everything = Observations(places, sds, everything.senses)
-    expected = leave_one_out(Observations(places / scale, sds / scale, everything.senses))
-    torch.testing.assert_close(leave_one_out(everything).value, expected.value, atol=1e-4, rtol=0)
-
+GO_ON = np.zeros(1, dtype=np.bool_)
 
 # --- the certificate -----------------------------------------------------------------------------
 
@@ -188,7 +40,7 @@ def test_in_many_dimensions_products_of_variances_leave_the_range_of_numbers(sca
     match_threshold=st.sampled_from([None, 3.0, 25.0, 1000.0]),
     target_size=st.integers(0, 30),
     smooth=st.booleans(),
-    memory_limit=st.sampled_from([pruning.PRUNING_LIMIT, 600]),  # of which one makes parts
+    memory_limit=st.sampled_from([PRUNING_LIMIT, 600]),  # of which one makes parts
 )
 @example(40, 0, 40.0, 0.3, 25.0, 0, True, 2**30)
 @example(40, 0, 40.0, 0.3, 25.0, 0, True, 0)
@@ -265,12 +117,19 @@ def test_what_goes_first_costs_least():
     assert np.flatnonzero(~found.kept).tolist() == [int(np.argmin(costs))]
 
 
+def starting(everything, kept, limits, match_threshold=25.0):
+    """What is left where some have gone already."""
+    places, senses = Places.of(everything), in_few_axes(everything.senses)
+    arrays = (places, senses, kept, len(kept), limits)
+    return Removal.starting(*arrays, match_threshold, PRUNING_LIMIT)
+
+
 @pytest.mark.parametrize("match_threshold", [25.0, None])
 def test_costs_are_those_of_reading_with_and_without(match_threshold):
     """After some have gone, sums that were kept up to date agree with sums made anew."""
-    everything = observations(60, 5, spread=20.0)
-    state = pruning._State.of(everything, 60, np.full(60, math.inf), match_threshold, 2**30)
-    pruning._remove_greedily(25, np.zeros(1, dtype=np.bool_), *state.arrays)
+    everything, limits = observations(60, 5, spread=20.0), np.full(60, math.inf)
+    removal = Removal.of(everything, 60, limits, match_threshold, PRUNING_LIMIT)
+    removal.remove_greedily(1, 25, GO_ON)
     arrays = [
         getattr(everything, n).double().numpy() for n in ("locations", "location_sds", "senses")
     ]
@@ -280,33 +139,34 @@ def test_costs_are_those_of_reading_with_and_without(match_threshold):
         mean = oracle.read(arrays[0], arrays[1], *left, match_threshold)[0]
         return ((mean - arrays[2]) ** 2).sum()
 
-    kept = state.left
+    kept = removal.left
     assert kept.sum() == 25
-    for row in range(60):
-        assert state.counts[row] == state.kept[state.neighbours.of_row(row)].sum()
-    scratch = np.empty(state.senses.shape[1], dtype=state.senses.dtype)
-    compared = 0
-    for row in np.flatnonzero(state.kept):
-        cost, why = pruning._cost(int(row), scratch, *state.arrays)
-        if why == pruning._MAY_GO:
-            without = kept.copy()
-            without[state.order[row]] = False
-            assert cost == pytest.approx(squares(without) - squares(kept), abs=1e-4)
-            compared += 1
-    assert compared > 10
+    costs, reasons = removal.costs()
+    anew, reasons_anew = starting(everything, kept, limits, match_threshold).costs()
+    np.testing.assert_array_equal(reasons, reasons_anew)
+    may_go = kept & (reasons == MAY_GO)
+    np.testing.assert_allclose(costs[may_go], anew[may_go], atol=1e-4)
+    assert np.isinf(costs[~may_go]).all()
+    assert may_go.sum() > 10
+    for row in np.flatnonzero(may_go):
+        without = kept.copy()
+        without[row] = False
+        assert costs[row] == pytest.approx(squares(without) - squares(kept), abs=1e-4)
 
 
 def test_the_last_that_tells_what_has_gone_has_to_stay():
     places = torch.tensor([[0.0, 0.0], [24.0, 0.0], [30.0, 0.0]])
     everything = Observations(places, torch.full((3, 2), 10.0), torch.ones(3, 4))
-    state = pruning._State.of(everything, 3, np.full(3, math.inf), 25.0, 2**30)
-    first, second, third = (int(np.flatnonzero(state.order == number)[0]) for number in range(3))
-    scratch = np.empty(state.senses.shape[1], dtype=state.senses.dtype)
-    assert pruning._cost(second, scratch, *state.arrays)[1] == pruning._MAY_GO
-    pruning._remove(third, *state.arrays)
-    assert pruning._cost(second, scratch, *state.arrays) == (math.inf, pruning._NEEDED)
-    pruning._remove(second, *state.arrays)
-    assert pruning._cost(first, scratch, *state.arrays) == (math.inf, pruning._ISOLATED)
+
+    def reason_of(number, *left):
+        kept = np.isin(np.arange(3), left)
+        costs, reasons = starting(everything, kept, np.full(3, math.inf)).costs()
+        assert np.isinf(costs[number]) == (reasons[number] != MAY_GO)
+        return reasons[number]
+
+    assert reason_of(1, 0, 1, 2) == MAY_GO
+    assert reason_of(1, 0, 1) == NEEDED
+    assert reason_of(0, 0) == ISOLATED
 
 
 def test_order_ids_and_ages_stay():
@@ -465,13 +325,13 @@ def test_a_crowd_is_pruned_whatever_its_size():
 def test_without_a_threshold_a_crowd_is_recognised_before_all_pairs_are_looked_at(monkeypatch):
     everything = crowd(1000, around=0.05, noise=0.02)
     looked = []
-    find_best = pruning._find_best
+    find_best = neighbours.find_best
     monkeypatch.setattr(
-        pruning, "_find_best", lambda *a: (looked.append(len(a[2])), find_best(*a))[1]
+        neighbours, "find_best", lambda places: (looked.append(len(places)), find_best(places))[1]
     )
     found = prune(everything, 0.2, None, memory_limit=12 * 10_000)
     assert found.kept.sum() == 1
-    assert looked[0] <= pruning._PART  # parts first, and only what is left of them together
+    assert looked[0] <= crowds.PART  # parts first, and only what is left of them together
     errors = errors_of(rows_of(everything, ~found.kept), rows_of(everything, found.kept), None)
     assert errors.max() <= 0.2
 
@@ -479,7 +339,7 @@ def test_without_a_threshold_a_crowd_is_recognised_before_all_pairs_are_looked_a
 @pytest.mark.parametrize("around", [0.0, 0.05, 15.0])
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.2, 0.6])
 def test_crowds_in_parts_keep_the_promise(monkeypatch, around, noise):
-    monkeypatch.setattr(pruning, "_PART", 50)
+    monkeypatch.setattr(crowds, "PART", 50)
     others = observations(60, sensory_dim=3, spread=60.0)
     everything = crowd(300, around=around, noise=noise).followed_by(others)
     whole = prune(everything, 0.2, 25.0)
@@ -526,7 +386,7 @@ def test_a_crowd_goes_down_to_a_size_whatever_it_costs(target_size):
 
 
 def test_earlier_witnesses_are_told_by_what_is_left_of_a_crowd(monkeypatch):
-    monkeypatch.setattr(pruning, "_PART", 50)
+    monkeypatch.setattr(crowds, "PART", 50)
     first, second = crowd(200, around=4.0, noise=0.1), crowd(300, around=4.0, noise=0.1, seed=1)
     loose = prune(first, 0.2, 25.0)
     gone, left = rows_of(first, ~loose.kept), rows_of(first, loose.kept)
@@ -636,13 +496,6 @@ def test_numbers_come_in_any_precision_and_are_whole_where_they_count():
                 prune(everything, **{name: wrong})
 
 
-def test_leaving_one_out_of_a_crowd_is_refused_by_its_size():
-    everything = observations(100, spread=1.0)
-    assert leave_one_out(everything, 25.0, memory_limit=12 * 9900).dependencies.nnz == 9900
-    with pytest.raises(MemoryError, match="100 observations have more than 4949 pairs"):
-        leave_one_out(everything, 25.0, memory_limit=12 * 9899)
-
-
 def test_a_memory_with_gradients_does_not_forget():
     memory = SpatialMemory(2, 5)
     everything = observations(10)
@@ -660,14 +513,12 @@ def test_an_empty_memory_has_nothing_to_prune():
 
 
 def test_what_rounding_spoils_is_put_back():
-    everything = observations(50, 1, spread=15.0)
-    limits = np.full(50, 0.4)
-    state = pruning._State.of(everything, 50, limits, 25.0, 2**30)
-    state.kept[::2] = False  # more than may go
-    errors = pruning._put_back(state, everything, limits, 25.0, np.zeros(1, dtype=np.bool_))
-    assert 25 < state.kept.sum() < 50
+    everything, limits = observations(50, 1, spread=15.0), np.full(50, 0.4)
+    removal = starting(everything, np.arange(50) % 2 > 0, limits)  # more have gone than may
+    errors = put_back_spoilt(removal, everything, limits, 25.0, GO_ON)
+    left = removal.left
+    assert 25 < left.sum() < 50
     assert errors.max() <= 0.4
-    left = state.left
     found = errors_of(rows_of(everything, ~left), rows_of(everything, left), 25.0)
     np.testing.assert_allclose(np.sort(found), np.sort(errors), atol=ROUNDING)
 
@@ -675,10 +526,10 @@ def test_what_rounding_spoils_is_put_back():
 def test_senses_in_few_axes_keep_their_distances():
     generator = torch.Generator().manual_seed(0)
     senses = torch.randn(200, 7, generator=generator) @ torch.randn(7, 64, generator=generator)
-    few = torch.from_numpy(pruning._in_few_axes(senses))
+    few = torch.from_numpy(in_few_axes(senses))
     assert few.shape == (200, 7)
     distances = [torch.cdist(z.double(), z.double()) for z in (few, senses)]
     torch.testing.assert_close(*distances, atol=1e-4, rtol=1e-5)
     full = torch.randn(100, 9, generator=generator)
-    assert np.array_equal(pruning._in_few_axes(full), full.numpy())
-    assert pruning._in_few_axes(torch.zeros(3, 4)).shape == (3, 1)
+    assert np.array_equal(in_few_axes(full), full.numpy())
+    assert in_few_axes(torch.zeros(3, 4)).shape == (3, 1)

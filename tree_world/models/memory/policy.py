@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from tree_world.checks import whole_number
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.forget.consolidation import ConsolidationReport
-from tree_world.models.memory.forget.pruning import PruneReport, check_pruning
+from tree_world.models.memory.forget.pruning import check_pruning
+from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.store.exchange import Superseded
 from tree_world.models.memory.store.task import Task
 from tree_world.models.memory.types import ReadOptions

@@ -39,14 +39,10 @@ from tree_world.models.memory.forget.consolidation import (
     check_consolidation,
     consolidate,
 )
-from tree_world.models.memory.forget.pruning import (
-    PRUNING_LIMIT,
-    LeaveOneOut,
-    PruneReport,
-    check_pruning,
-    leave_one_out,
-    prune,
-)
+from tree_world.models.memory.forget.leave_one_out import LeaveOneOut, leave_one_out
+from tree_world.models.memory.forget.neighbours import PRUNING_LIMIT
+from tree_world.models.memory.forget.pruning import check_pruning, prune
+from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.kernel.affinity import log_affinity
 from tree_world.models.memory.projection import Projection
 from tree_world.models.memory.recall.location import read_location

@@ -13,12 +13,19 @@ import torch
 import tqdm
 
 from tree_world.checks import SeedLike, make_generator, whole_number
-from tree_world.models.memory.forget.pruning import PRUNING_LIMIT, prune
+from tree_world.models.memory.forget.neighbours import PRUNING_LIMIT
+from tree_world.models.memory.forget.pruning import prune
 from tree_world.models.memory.projection import needed_axes
 from tree_world.models.memory.recall.reading import read
 from tree_world.models.memory.store.task import stop_if_asked
 from tree_world.models.memory.types import Observations, ReadOptions
 from tree_world.precision import without_autocast
+
+RATES = {"places": 0.2, "sds": 0.02, "senses": 0.1}
+"""How far the first steps go at most: in deviations, in e-folds, in the typical size of a sense."""
+
+DENSE = 2**22
+"""Pairs of places and virtual observations, up to which a step reads densely."""
 
 _HELD_OUT = 4096  # places on which it is decided when to stop
 _EVERY = 20  # steps between two looks at them
@@ -26,9 +33,7 @@ _PATIENCE = 10  # looks without any gain, after which it stops
 _PLACES = 16  # places for each observation that are fitted to, of which one is its own
 _COVERAGE = 2.0  # what a place out of reach counts, beside one that is read as nothing
 _EDGE = 1.0  # how gradually a place counts as out of reach, as a share of 25 metres ...
-_RATES = {"places": 0.2, "sds": 0.02, "senses": 0.1}  # in deviations, in e-folds, in typical size
 _FINE = 1e-4  # places that are rounded by more than this share of a deviation are centred first
-_DENSE = 2**22  # pairs, up to which reads are dense
 
 
 @dataclass(frozen=True)
@@ -185,25 +190,30 @@ def consolidate(
     started = time.perf_counter()
     stop = np.zeros(1, dtype=np.bool_) if stop is None else stop
     chosen = prune(
-        observations, math.inf, match_threshold, target_size=target_size,
-        memory_limit=memory_limit, stop=stop,
-    )  # fmt: skip
+        observations,
+        math.inf,
+        match_threshold,
+        target_size=target_size,
+        memory_limit=memory_limit,
+        stop=stop,
+    )
     origins = np.flatnonzero(chosen.kept)
     # Steps are so small that a second thread would do more harm than good.
     with (
-        torch.inference_mode(False), torch.enable_grad(),
+        torch.inference_mode(False),
+        torch.enable_grad(),
         threadpoolctl.threadpool_limits(1, user_api="openmp"),
-    ):  # fmt: skip
-        frame = _Frame.of(observations)
+    ):
+        frame = Frame.of(observations)
         source, axes = frame.inside(observations)
         size = max(512, len(origins)) if batch_size is None else batch_size
-        fit = _Fit(source, origins, match_threshold, make_generator(seed), num_steps, size, frame)
+        fit = Fit(source, origins, match_threshold, make_generator(seed), num_steps, size, frame)
         fitted, error_at_start, error, steps = fit.run(stop, progress)
         virtual = frame.outside(fitted, axes, observations)
+    seconds = time.perf_counter() - started
     report = ConsolidationReport(
-        len(observations), len(origins), error_at_start, error, steps,
-        time.perf_counter() - started,
-    )  # fmt: skip
+        len(observations), len(origins), error_at_start, error, steps, seconds
+    )
     return Consolidated(virtual, origins, report)
 
 
@@ -219,7 +229,7 @@ def check_consolidation(
 
 
 @dataclass(frozen=True)
-class _Frame:
+class Frame:
     """Coordinates in which single precision tells places apart: centred, where that is needed.
 
     Attributes
@@ -234,7 +244,8 @@ class _Frame:
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, observations: Observations) -> _Frame:
+    def of(cls, observations: Observations) -> Frame:
+        """Choose the frame for observations."""
         places = observations.locations.detach().double()
         low, high = places.amin(dim=0), places.amax(dim=0)
         step = torch.finfo(torch.float32).eps * torch.maximum(low.abs(), high.abs()).max()
@@ -260,7 +271,7 @@ class _Frame:
         return ((places.double() + self.centre).to(self.dtype).double() - self.centre).float()
 
     def outside(self, fitted: Observations, axes: torch.Tensor, like: Observations) -> Observations:
-        """Undo `inside`."""
+        """Undo `inside`, in the precision of what it was like before."""
         return Observations(
             (fitted.locations.double() + self.centre).to(self.dtype),
             fitted.location_sds.to(self.dtype),
@@ -268,8 +279,28 @@ class _Frame:
         )
 
 
-class _Fit:
-    """Virtual observations, and what they are fitted to."""
+class Fit:
+    """Virtual observations, and what they are fitted to.
+
+    Parameters
+    ----------
+    source : Observations
+        In single precision.
+    origins : numpy.ndarray of int
+        Numbers of those of them that are started with.
+    match_threshold : float, optional
+    generator : torch.Generator
+        Of the places that are drawn.
+    num_steps, batch_size : int
+    frame : Frame, optional
+        In which places are rounded as they are outside; that of the source by default.
+
+    Attributes
+    ----------
+    places, held_out : tuple of torch.Tensor
+        Places, their deviations and what is expected there: those that are fitted to, and those on
+        which it is decided when to stop.
+    """
 
     def __init__(
         self,
@@ -279,9 +310,9 @@ class _Fit:
         generator: torch.Generator,
         num_steps: int,
         batch_size: int,
-        frame: _Frame | None = None,
+        frame: Frame | None = None,
     ) -> None:
-        self.frame = _Frame.of(source) if frame is None else frame
+        self.frame = Frame.of(source) if frame is None else frame
         self.source = source
         self.match_threshold = match_threshold
         self.generator = generator
@@ -297,9 +328,9 @@ class _Fit:
         typical = float(source.senses.square().mean().sqrt())
         self.optimiser = torch.optim.Adam(
             [
-                {"params": [self.locations], "lr": _RATES["places"] * deviation},
-                {"params": [self.log_sds], "lr": _RATES["sds"]},
-                {"params": [self.senses], "lr": _RATES["senses"] * typical},
+                {"params": [self.locations], "lr": RATES["places"] * deviation},
+                {"params": [self.log_sds], "lr": RATES["sds"]},
+                {"params": [self.senses], "lr": RATES["senses"] * typical},
             ],
             betas=(0.9, 0.99),
         )
@@ -308,7 +339,23 @@ class _Fit:
     def run(
         self, stop: np.ndarray, progress: bool | None
     ) -> tuple[Observations, float, float, int]:
-        """Fit; returns the best, its errors at the start and at the end, and its step."""
+        """Fit.
+
+        Parameters
+        ----------
+        stop : numpy.ndarray of bool, of shape (1,)
+            Set it from another thread to cancel.
+        progress : bool, optional
+            Whether to show a bar; None shows it on a terminal only.
+
+        Returns
+        -------
+        Observations
+            The best.
+        error_at_start, error : float
+        step : int
+            Of the best.
+        """
         error_at_start = error = self._error()
         best, best_step, looks = self._now(), 0, 0
         silent = None if progress is None else not progress
@@ -334,7 +381,7 @@ class _Fit:
         )
         queries, sds, targets = (array[which] for array in self.places)
         virtual = Observations(self.locations, self.log_sds.exp(), self.senses)
-        few = self.batch_size * len(virtual) <= _DENSE
+        few = self.batch_size * len(virtual) <= DENSE
         method = "dense" if few else "sparse"
         found = read(queries, sds, virtual, ReadOptions(self.match_threshold, method=method))
         loss = (found.mean - targets).square().sum(dim=-1).mean()
