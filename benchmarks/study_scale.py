@@ -85,15 +85,15 @@ def _overhead(size: int, spread: float) -> dict[str, Any]:
     for key in _keys():
         memory.sample([0.0, 0.0], SD, key, NUMBER, temperature=1.0)
     store = memory._rows[0]
-    tree, searches = store.index.tree, memory._searches.values()
+    tree, searches = store.index.tree, [one.sums(1.0) for one in memory._searches.values()]
     nodes, buckets = int(tree.used[0]), int(tree.used[2])
     arrays = [
         *(store.ids, store.written_at),
         *(array[:nodes] for array in (tree.links, tree.splits, tree.changed)),
         *(array[:buckets] for array in (tree.rows, tree.places)),
-        *(search._sums.scores for search in searches),
-        *(search._sums.log_sums[:nodes] for search in searches),
-        *(search._sums.boxes[:nodes] for search in searches),
+        *(search.scores for search in searches),
+        *(search.log_sums[:nodes] for search in searches),
+        *(search.boxes[:nodes] for search in searches),
     ]
     each = sum(array.nbytes for array in arrays) / size
     places = 2 * 2 * 4

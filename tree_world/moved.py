@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 _MEMORY = "tree_world.models.memory"
+_SEARCH = f"{_MEMORY}.search"
 
 MODULES = {
     "tree_world.dark_figures": "tree_world.plotting.dark",
@@ -27,7 +28,7 @@ MODULES = {
     "tree_world.models.pruning": f"{_MEMORY}.forget.pruning",
     "tree_world.models.read_types": f"{_MEMORY}.types",
     "tree_world.models.reading": f"{_MEMORY}.recall.reading",
-    "tree_world.models.sampling": f"{_MEMORY}.search.sampling",
+    "tree_world.models.sampling": f"{_SEARCH}.exact",
     "tree_world.models.screening": f"{_MEMORY}.recall.screening",
     "tree_world.models.storage": f"{_MEMORY}.store.disk",
     "tree_world.models.store": f"{_MEMORY}.store.slots",
@@ -45,6 +46,12 @@ NAMES = {
     "tree_world.models.pruning.PRUNING_LIMIT": f"{_MEMORY}.forget.neighbours.PRUNING_LIMIT",
     "tree_world.models.pruning.PruneReport": f"{_MEMORY}.forget.report.PruneReport",
     "tree_world.models.pruning.leave_one_out": f"{_MEMORY}.forget.leave_one_out.leave_one_out",
+    "tree_world.models.sampling.CellSearch": f"{_SEARCH}.cells.CellSearch",
+    "tree_world.models.sampling.FoundPlaces": f"{_SEARCH}.places.FoundPlaces",
+    "tree_world.models.sampling.Query": f"{_SEARCH}.query.Query",
+    "tree_world.models.sampling.Samples": f"{_SEARCH}.samples.Samples",
+    "tree_world.models.sampling.best_distinct_slots": f"{_SEARCH}.places.best_distinct_slots",
+    "tree_world.models.sampling.scattered": f"{_SEARCH}.samples.scattered",
     "tree_world.models.localisation.read_location": f"{_MEMORY}.recall.location.read_location",
     "tree_world.simulation.agents.ExploringModel": "tree_world.simulation.walkers.Exploring",
     "tree_world.simulation.agents.RestingModel": "tree_world.simulation.walkers.Resting",

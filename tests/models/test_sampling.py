@@ -1,5 +1,6 @@
 """Drawing places: the sampler against its density, and cells against everything."""
 
+import copy
 import math
 
 import numpy as np
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from tests.models import oracle
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.index.cells import BUCKET, CHILD, COUNT
-from tree_world.models.memory.search import sampling
-from tree_world.models.memory.search.sampling import CellSearch, Query, draw, exact_log_weights
+from tree_world.models.memory.search.cells import CellSearch, target_of
+from tree_world.models.memory.search.exact import draw, exact_log_weights
+from tree_world.models.memory.search.query import Query
+from tree_world.models.memory.search.sums import bound
 
 WAYS = ("exact", "cells")
 
@@ -182,12 +185,11 @@ def test_no_cell_weighs_more_than_its_bound(
 ):
     memory = filled(80, seed=seed, sds=sds, cell_size=40.0)
     key = torch.randn(5, generator=torch.Generator().manual_seed(seed)).numpy()
-    search = CellSearch(memory._rows[0], key, 0.8)
+    store = memory._rows[0]
     query = Query(key, 0.8, np.array([3.0, -8.0]), np.full(2, location_sd), location_temperature,
                   threshold)  # fmt: skip
-    search._follow()
-    sums, tree, target = search._sums, memory._rows[0].index.tree, search._target(query)
-    weights = exact_log_weights(memory._rows[0], query)
+    sums, tree, target = CellSearch(store, key).sums(0.8), store.index.tree, target_of(query, store)
+    weights = exact_log_weights(store, query)
 
     def rows_in(node):
         child = tree.links[node, CHILD]
@@ -200,7 +202,7 @@ def test_no_cell_weighs_more_than_its_bound(
         rows = rows_in(node)
         assert len(rows) == tree.links[node, COUNT]
         assert np.logaddexp.reduce(weights[rows], initial=-np.inf) <= (
-            sampling._bound(sums, target, node) + 1e-5
+            bound(sums, target, node) + 1e-5
         )
         if (child := tree.links[node, CHILD]) >= 0:
             nodes += [child, child + 1]
@@ -374,14 +376,43 @@ def test_chances_of_those_that_are_alike_are_alike_however_large_weights_are(cho
     torch.testing.assert_close(found, torch.full_like(found, -math.log(40)))
 
 
+def test_each_temperature_follows_every_change_for_itself():
+    """Scores are shared by temperatures, sums are not; those asked for long ago are made anew."""
+    memory = filled(3000, sds=(5.0, 5.0))
+    key = torch.randn(5, generator=torch.Generator().manual_seed(2))
+    for step, temperature in enumerate([1.0, 0.5, 2.0, 1.0, 3.0, 4.0, 5.0, 0.5, 1.0, 0.5]):
+        if step % 3 == 1:
+            memory.write([[step * 3.0, 1.0]], 4.0, [[0.3 * step] * 5])
+            memory.delete(memory.ids[0, ::500])
+        place = ([5.0, 5.0], [9.0, 9.0]) if step % 2 else (None, None)
+        expected = weights_by_hand(memory, key, temperature, *place)
+        samples = memory.sample_with_origin(
+            *place, key, 200, temperature=temperature, method="cells", seed=step
+        )
+        columns = ids_to_columns(memory, samples.ids)
+        np.testing.assert_allclose(samples.log_probabilities.exp(), expected[columns], rtol=1e-3)
+
+
+def test_the_temperature_is_no_part_of_what_is_kept_for_a_key():
+    memory = filled(3000)
+    key = torch.randn(5, generator=torch.Generator().manual_seed(2))
+    kept = []
+    for order in ([0.7, 1.9], [1.9, 0.7]):
+        copied = copy.deepcopy(memory)
+        drawn = {t: copied.sample([3.0, 1.0], 9.0, key, 50, temperature=t, seed=4) for t in order}
+        kept.append(drawn)
+    for temperature in (0.7, 1.9):
+        assert torch.equal(kept[0][temperature], kept[1][temperature])
+
+
 def test_with_few_chances_at_first_the_draw_is_the_same():
     memory = filled(3000, sds=(5.0, 5.0))
     store, key = memory._rows[0], np.ones(5, dtype=np.float32)
     query = Query(key, 1.0, np.zeros(2), np.full(2, 5.0))
     drawn = []
     for each in (0.0, 32.0):
-        search = CellSearch(store, key, 1.0)
-        search._chances_each = each
+        search = CellSearch(store, key)
+        search.chances_each = each
         generator = np.random.default_rng(0)
         slots, _ = search.draw(query, 500, True, generator, False)
         drawn.append((slots.tolist(), generator.random()))

@@ -47,16 +47,11 @@ from tree_world.models.memory.kernel.affinity import log_affinity
 from tree_world.models.memory.projection import Projection
 from tree_world.models.memory.recall.location import read_location
 from tree_world.models.memory.recall.reading import read
-from tree_world.models.memory.search.sampling import (
-    CellSearch,
-    FoundPlaces,
-    Query,
-    Samples,
-    best_distinct_slots,
-    draw,
-    exact_log_weights,
-    scattered,
-)
+from tree_world.models.memory.search.cells import CellSearch
+from tree_world.models.memory.search.exact import draw, exact_log_weights
+from tree_world.models.memory.search.places import FoundPlaces, best_distinct_slots
+from tree_world.models.memory.search.query import Query
+from tree_world.models.memory.search.samples import Samples, scattered
 from tree_world.models.memory.store.disk import Folder, SensesFile
 from tree_world.models.memory.store.exchange import (
     Replacement,
@@ -307,7 +302,7 @@ class SpatialMemory:
                     "SpatialMemory.load, or choose another folder."
                 )
             self._folder.tidy([])
-        self._searches: dict[tuple[int, bytes, float], CellSearch] = {}
+        self._searches: dict[tuple[int, bytes], CellSearch] = {}
         self._rows = [self._new_row()]
         _memories.add(self)
 
@@ -1085,11 +1080,11 @@ class SpatialMemory:
             # Relative to the greatest: beside large numbers the logarithm of how many is lost.
             log_weights = log_weights - log_weights.max()
             return slots, (log_weights - np.logaddexp.reduce(log_weights))[slots]
-        name = (id(row), query.search_key.tobytes(), query.temperature)
+        name = (id(row), query.search_key.tobytes())
         # Taken out while it is used: one that was broken off in the middle is not used again.
         search = self._searches.pop(name, None)
         if search is None:
-            search = CellSearch(row, query.search_key, query.temperature)
+            search = CellSearch(row, query.search_key)
         drawn = search.draw(query, number, replacement, generator, with_total)
         while len(self._searches) >= _SEARCHES:
             self._searches.pop(next(iter(self._searches)))  # the one that was used first
@@ -1530,7 +1525,7 @@ class SpatialMemory:
             rows = [row for row, _ in begun]
             replaced = {id(old): new for old, new in zip(rows, new_rows, strict=True)}
             moved = {
-                (id(replaced[name[0]]), *name[1:]): search.moved_to(replaced[name[0]])
+                (id(replaced[name[0]]), name[1]): search.moved_to(replaced[name[0]])
                 for name, search in searches
                 if name[0] in replaced
             }
@@ -1546,7 +1541,7 @@ class SpatialMemory:
     def _swap(
         self,
         changes: list[tuple[Snapshot, Replacement, Store]],
-        searches: dict[tuple[int, bytes, float], CellSearch],
+        searches: dict[tuple[int, bytes], CellSearch],
         stop: np.ndarray,
     ) -> None:
         stop_if_asked(stop)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tree_world.models.memory.index import cells as neighbors
+from tree_world.models.memory.index import cells as neighbours
 from tree_world.models.memory.index.cells import BUCKET, CHILD, COUNT, FULL, GridIndex
 
 
@@ -151,7 +151,7 @@ def test_every_loop_ends_wherever_places_are(cell_size):
 
 def test_the_size_of_cells_is_that_of_their_arrays(monkeypatch):
     # An index that was pickled by another version may have others.
-    monkeypatch.setattr(neighbors, "FULL", 16)
+    monkeypatch.setattr(neighbours, "FULL", 16)
     index, places = GridIndex(1.0), np.random.default_rng(0).normal(size=(300, 2))
     index.add(np.arange(300), places)
     monkeypatch.undo()
