@@ -54,6 +54,7 @@ import scipy.stats
 
 from benchmarks.machine import machine
 from benchmarks.origins import NotCommitted, origin
+from tree_world.files import write_atomically
 
 LONGEST_PART = 30 * 60  # seconds
 LONGEST_SHORT_FORM = 60  # seconds
@@ -154,9 +155,7 @@ class FleetingParts:
 def write_whole(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    write_atomically(path, text.encode())
 
 
 def _plain(value: Any) -> Any:

@@ -67,6 +67,7 @@ ROOMS = {
     "tests/models/test_sampling.py": "tree_world/models/memory/search",
     "tests/models/test_storage.py": "tree_world/models/memory/store",
     "tests/models/test_ways_of_reading.py": "tree_world/models/memory/recall",
+    "tests/simulation/test_lives.py": "tree_world/simulation/world",
 }
 
 
@@ -103,7 +104,10 @@ def _by_position(tree, around=""):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
             bound = isinstance(tree, ast.ClassDef) and "staticmethod" not in decorators
-            if "compiled" not in decorators:  # Numba knows no keywords, nor objects
+            if not decorators & {
+                "compiled",
+                "compiled_exactly",
+            }:  # Numba knows no keywords, nor objects
                 yield name, len(node.args.posonlyargs + node.args.args) - bound
         yield from _by_position(node, name)
 

@@ -1,6 +1,7 @@
 """What the figures show must be where, and as strong, as the data say."""
 
 import io
+import itertools
 import warnings
 
 import matplotlib as mpl
@@ -14,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.contour import QuadContourSet
-from matplotlib.patches import Rectangle
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 from PIL import Image
 
 from tree_world import plotting
@@ -594,6 +595,61 @@ def test_a_posterior_is_shown_around_a_place():
     assert second.get_ylim() == (-80.0, 80.0)
     hatched = first.patches[0]
     assert (hatched.get_xy(), hatched.get_width()) == ((250.0, -260.0), 100.0)
+
+
+BUILT = {"roof": ["wall", "ground"], "wall": ["ground", "stairs"], "tree": ["ground"]}
+
+
+def boxes(ax):
+    found = [patch for patch in ax.patches if isinstance(patch, FancyBboxPatch)]
+    return dict(zip([text.get_text() for text in ax.texts], found, strict=True))
+
+
+def test_layers_stand_above_what_they_use():
+    ax = plotting.plot_layers(BUILT, title="A house")
+    assert "A house" in (ax.get_title(), ax.get_title(loc="left"))
+    assert {name: box.get_y() for name, box in boxes(ax).items()} == pytest.approx(
+        {"roof": 1.8, "wall": 1.02, "tree": 1.02, "ground": 0.24, "stairs": 0.24}
+    )
+    sides = [(box.get_x(), box.get_x() + box.get_width()) for box in boxes(ax).values()]
+    assert all(0 < left < right < plotting.TEXT_WIDTH for left, right in sides)
+    for one, other in (("wall", "tree"), ("ground", "stairs")):
+        first, second = sorted(
+            (boxes(ax)[name].get_x(), boxes(ax)[name].get_width()) for name in (one, other)
+        )
+        assert first[0] + first[1] + 0.2 < second[0]
+
+
+def test_arrows_that_others_say_already_are_left_out():
+    ax = plotting.plot_layers(BUILT)
+    arrows = {patch.get_gid() for patch in ax.patches if isinstance(patch, FancyArrowPatch)}
+    wanted = [("roof", "wall"), ("wall", "ground"), ("wall", "stairs"), ("tree", "ground")]
+    assert arrows == {f"{one} uses {other}" for one, other in wanted}
+
+
+def test_long_arrows_go_between_boxes():
+    ax = plotting.plot_layers({"top": ["w" * 50, "far"], "w" * 50: ["foot"]})
+    ax.figure.draw_without_rendering()
+    (arrow,) = (patch for patch in ax.patches if patch.get_gid() == "top uses far")
+    line = arrow.get_path().to_polygons(closed_only=False)[0]
+    points = np.concatenate([np.linspace(*pair, 50) for pair in itertools.pairwise(line)])
+    wide = boxes(ax)["w" * 50]
+    low = np.array([wide.get_x(), wide.get_y()])
+    high = low + np.array([wide.get_width(), wide.get_height()])
+    assert ((points > low) & (points < high)).any()  # beside the box
+    assert not ((points > low) & (points < high)).all(axis=1).any()
+
+
+@pytest.mark.parametrize(
+    ("uses", "told"),
+    [
+        ({"a": ["b"], "b": ["c"], "c": ["a"], "d": []}, "a, b, c lead in a circle"),
+        ({}, "nothing to draw"),
+    ],
+)
+def test_what_has_no_rows_is_not_drawn(uses, told):
+    with pytest.raises(ValueError, match=told):
+        plotting.plot_layers(uses)
 
 
 def test_a_frontier_joins_its_settings():

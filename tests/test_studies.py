@@ -279,7 +279,7 @@ def test_code_counts_and_words_do_not(project, name, text, changes):
 def test_the_digest_sees_the_library(tmp_path):
     path = origins.ROOT / "benchmarks/study_day.py"
     names = {found.name for found in origins.code_of([path])}
-    assert {"study_day.py", "machine.py", "memory.py", "forgetting.py", "sampling.py"} <= names
+    assert {"study_day.py", "machine.py", "spatial_memory.py", "policy.py", "cells.py"} <= names
     assert not {"studies.py", "origins.py", "evaluation.py", "plotting.py"} & names
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks.origins import Stored, stored
 from tools import bindings, myst, settings
+from tree_world.files import write_atomically
 
 _PLACE = re.compile(r'(<p class="confirmed">).*?(</p>)', re.DOTALL)
 NOT_CONFIRMED = (
@@ -51,9 +52,7 @@ def renew() -> int:
         words = f"{confirmed(source, stamp)} {drawn(source, studies)}".strip()
         after = before[: place.start()] + f"{place[1]}{words}{place[2]}" + before[place.end() :]
         if after != before:
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text(after)
-            temporary.replace(path)
+            write_atomically(path, after.encode())
     return filled
 
 

@@ -22,6 +22,7 @@ import nbformat
 
 from tools import computed, settings
 from tools.checks import nbval_tolerance
+from tree_world.files import write_atomically
 
 PICTURE = "image/png"
 
@@ -199,7 +200,7 @@ def main() -> int:
         return 0
     page = settings.BUILD / "diff" / "index.html"
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(as_page(pictures, commit))
+    write_atomically(page, as_page(pictures, commit).encode())
     shown = sum(map(len, pictures.values()))
     print(f"{total} changes since {commit}; {shown} pictures in {page.relative_to(settings.ROOT)}")
     return 0

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from tools import settings
+from tree_world.files import write_atomically
 
 
 def main() -> int:
@@ -24,7 +25,7 @@ def main() -> int:
         "@jupyterlab/docmanager-extension:plugin": {"defaultViewers": viewers},
         "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"},
     }
-    overrides.write_text(json.dumps(choices))
+    write_atomically(overrides, json.dumps(choices).encode())
     environment["JUPYTERLAB_SETTINGS_DIR"] = str(settings.CACHE / "lab" / "settings")
     environment["JUPYTERLAB_WORKSPACES_DIR"] = str(settings.CACHE / "lab" / "workspaces")
     command = [

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools import settings
+from tree_world.files import write_atomically
 
 GROUPS = {
     "book": "all that the book needs to be built",
@@ -39,7 +40,7 @@ def main() -> int:
         locks[group] = header + base + "\n".join(pins) + "\n"
         base = f"--requirement {group}.lock\n"
     for group, text in locks.items():
-        (settings.LOCKS / f"{group}.lock").write_text(text)
+        write_atomically(settings.LOCKS / f"{group}.lock", text.encode())
     print(f"{len(known)} versions are in {', '.join(f'{group}.lock' for group in GROUPS)}.")
     return 0
 

@@ -34,6 +34,7 @@ from PIL import Image
 
 from tools import computed, failures, myst, settings
 from tools.myst import ChapterError
+from tree_world.files import write_atomically
 
 Notebook = Any
 
@@ -138,9 +139,7 @@ def update(source: Path, path: Path, digest: str) -> str:
     if path.exists() and path.read_text() == text:
         return "unchanged"
     path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    write_atomically(path, text.encode())
     return what
 
 

@@ -19,6 +19,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from tools import colophons, settings
+from tree_world.files import write_atomically
 
 REPORT = settings.CACHE / "pytest.xml"
 STAMP = settings.CACHE / "tested"
@@ -62,7 +63,7 @@ def main() -> int:
         print(f"Failed: {', '.join(failed)} ({count_tests()}, {seconds:.0f} s).", file=sys.stderr)
         return 1
     if state == project_digest():  # else somebody edited while we were busy
-        STAMP.write_text(state)
+        write_atomically(STAMP, state.encode())
         confirm()
         colophons.renew()
     print(f"Tested: style, types, book, {count_tests()} in {seconds:.0f} s; site in _build/html")
@@ -79,7 +80,7 @@ def confirm() -> None:
         "date": datetime.date.today().isoformat(),
         "pages": pages,
     }
-    settings.CONFIRMED.write_text(json.dumps(stamp, indent=1) + "\n")
+    write_atomically(settings.CONFIRMED, (json.dumps(stamp, indent=1) + "\n").encode())
 
 
 def _git(*words: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from tools import myst
+from tree_world.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
@@ -178,11 +179,11 @@ def kernel_environment() -> dict[str, str]:
     # A server that runs as root, as in containers, refuses to start unless told otherwise.
     as_root = hasattr(os, "geteuid") and os.geteuid() == 0
     server = {"ServerApp": {"allow_root": as_root}}
-    (jupyter / "jupyter_server_config.json").write_text(json.dumps(server))
+    write_atomically(jupyter / "jupyter_server_config.json", json.dumps(server).encode())
     quiet = {"IPKernelApp": {"log_level": logging.ERROR}}
-    (startup.parent / "ipython_kernel_config.json").write_text(json.dumps(quiet))
+    write_atomically(startup.parent / "ipython_kernel_config.json", json.dumps(quiet).encode())
     for path in (Path(__file__).parent / "kernel").glob("[a-z]*.py"):
-        (startup / path.name).write_text(path.read_text())
+        write_atomically(startup / path.name, path.read_bytes())
     environment = {
         **os.environ,
         "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",

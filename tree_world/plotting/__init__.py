@@ -18,6 +18,7 @@ Matplotlib's settings.
 ``words``    words, and how alike they are
 ``curves``   curves, intervals, distributions
 ``costs``    time, memory, and how they grow
+``layers``   what rests on what
 ===========  ===========================================================
 """
 
@@ -35,6 +36,7 @@ from tree_world.plotting.curves import (
     plot_kernel_profile,
     plot_reliability,
 )
+from tree_world.plotting.layers import plot_layers
 from tree_world.plotting.life import plot_health, plot_survival, plot_trajectory
 from tree_world.plotting.maps import (
     plot_drive_field,
@@ -117,6 +119,7 @@ __all__ = [
     "plot_health",
     "plot_kernel_profile",
     "plot_latencies",
+    "plot_layers",
     "plot_observations",
     "plot_percentiles",
     "plot_posterior",
