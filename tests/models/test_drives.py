@@ -28,6 +28,7 @@ from tree_world.models.drives import (
     count_confusions,
     count_verdicts,
     drive_examples,
+    examples,
     fit_drives,
     train_drive_classifier,
     training,
@@ -405,13 +406,13 @@ def test_words_that_are_held_out_change_nothing(monkeypatch, calibrated):
     split = DriveSplit.random_from_config(SMALL, 1)
     kept = {*split.test_names, *split.held_out_amounts}
     kept |= set() if calibrated else set(split.calibration_names)
-    embed = training.embed_text_sentence_transformers
+    embed = examples.embed_text_sentence_transformers
 
     def replaced(words, model):
         turned = torch.tensor([-5.0 if word in kept else 1.0 for word in words])
         return embed(words, model) * turned[:, None]
 
-    monkeypatch.setattr(training, "embed_text_sentence_transformers", replaced)
+    monkeypatch.setattr(examples, "embed_text_sentence_transformers", replaced)
     ours, _ = train_drive_classifier(SMALL, seed=1, calibrated=calibrated)
     assert torch.equal(ours.drive_embeddings.weight, expected.drive_embeddings.weight)
     assert ours.temperature == expected.temperature
