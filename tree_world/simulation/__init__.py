@@ -7,6 +7,7 @@ from tree_world.simulation.sensors import DirectionalSensor, Sensed, Sensor, Sim
 from tree_world.simulation.trees import Tree, Trees
 from tree_world.simulation.walkers import Exploring, Resting
 from tree_world.simulation.world import TreeWorld
+from tree_world.simulation.worlds import Worlds
 
 # Their names of version 0.1.
 ExploringModel = Exploring
@@ -32,4 +33,5 @@ __all__ = [
     "TreeWorld",
     "TreeWorldConfig",
     "Trees",
+    "Worlds",
 ]

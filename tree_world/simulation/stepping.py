@@ -138,31 +138,38 @@ def smell(
 
 
 @compiled_exactly
+def add_four(
+    shares: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray, sum_: np.ndarray
+) -> None:
+    """Add four vectors by their shares, so that the sum is read and written once for four."""
+    of_a, of_b, of_c, of_d = shares[0], shares[1], shares[2], shares[3]
+    for entry in range(len(sum_)):
+        total = fused(of_a, a[entry], sum_[entry])
+        total = fused(of_b, b[entry], total)
+        total = fused(of_c, c[entry], total)
+        sum_[entry] = fused(of_d, d[entry], total)
+
+
+@compiled_exactly
 def add_up(strengths: np.ndarray, sources: np.ndarray, scent: np.ndarray) -> None:
     """Sum the sources by their strengths in their order, those of no strength left out."""
-    # Four at a time, in this order, so that the sum is read and written a quarter as often.
     scent[:] = np.float32(0.0)
     chosen = np.empty(4, dtype=np.int64)
+    shares = np.empty(4, dtype=np.float32)
     count = 0
     for source in range(len(strengths)):
         if strengths[source] == 0:
             continue
-        chosen[count] = source
+        chosen[count], shares[count] = source, strengths[source]
         count += 1
         if count == 4:
             a, b, c, d = chosen[0], chosen[1], chosen[2], chosen[3]
-            of_a, of_b, of_c, of_d = strengths[a], strengths[b], strengths[c], strengths[d]
-            at_a, at_b, at_c, at_d = sources[a], sources[b], sources[c], sources[d]
-            for entry in range(len(scent)):
-                total = fused(of_a, at_a[entry], scent[entry])
-                total = fused(of_b, at_b[entry], total)
-                total = fused(of_c, at_c[entry], total)
-                scent[entry] = fused(of_d, at_d[entry], total)
+            add_four(shares, sources[a], sources[b], sources[c], sources[d], scent)
             count = 0
     for which in range(count):
-        strength, vector = strengths[chosen[which]], sources[chosen[which]]
+        share, vector = shares[which], sources[chosen[which]]
         for entry in range(len(scent)):
-            scent[entry] = fused(strength, vector[entry], scent[entry])
+            scent[entry] = fused(share, vector[entry], scent[entry])
 
 
 @compiled_exactly
@@ -386,3 +393,108 @@ def live(
         headings[row] = heading
         healths[row] = health[0]
     return len(meals)
+
+
+@compiled_exactly
+def step_all(
+    words: np.ndarray,
+    times: np.ndarray,
+    fruit_counts: np.ndarray,
+    regrows_at: np.ndarray,
+    fruit_values: np.ndarray,
+    locations: np.ndarray,
+    sources: np.ndarray,
+    positions: np.ndarray,
+    headings: np.ndarray,
+    healths: np.ndarray,
+    choices: np.ndarray,
+    scents: np.ndarray,
+    seen: np.ndarray,
+    seen_distances: np.ndarray,
+    meals: np.ndarray,
+    walkers_walk: bool,
+    first: int,
+    last: int,
+) -> None:
+    """Let walkers take one step in each of many worlds; the dead stay as they are.
+
+    Parameters
+    ----------
+    words, times, fruit_counts, regrows_at, fruit_values, locations, sources, positions, headings, \
+    healths, choices : numpy.ndarray
+        As for `live`, with one axis more before the others: the worlds.
+    scents : numpy.ndarray of shape (num_worlds, embed_dim), or (num_worlds, 0)
+        Written to, as the following ones.
+    seen : numpy.ndarray of shape (num_worlds,)
+        Trees, or `NONE`.
+    seen_distances : numpy.ndarray of shape (num_worlds,)
+        In metres; negative where no tree is seen.
+    meals : numpy.ndarray of shape (num_worlds,)
+        Trees, or `NONE`.
+    walkers_walk : bool
+        False leaves the end of the step, after the meals, to `move_all`.
+    first, last : int
+        The worlds from the first one to before the last one.
+    """
+    distances = np.empty(locations.shape[1], dtype=np.float32)
+    strengths = np.empty(sources.shape[1], dtype=np.float32)
+    step = np.empty(positions.shape[1], dtype=np.float32)
+    for world in range(first, last):
+        seen[world], seen_distances[world], meals[world] = NONE, np.float32(-1.0), NONE
+        health = healths[world]
+        if health[0] <= 0:
+            continue
+        time, fruit, due = times[world], fruit_counts[world], regrows_at[world]
+        position, heading, chosen = positions[world], headings[world], choices[world]
+        found = perceive(
+            time,
+            fruit,
+            due,
+            locations[world],
+            sources[world],
+            position,
+            heading,
+            chosen,
+            distances,
+            strengths,
+            scents[world],
+        )
+        seen[world] = found
+        if found != NONE:
+            seen_distances[world] = distances[found]
+        meals[world] = eat(time[0], distances, fruit, due, fruit_values[world], health, chosen)
+        if walkers_walk and health[0] > 0:
+            stream = words[world]
+            doubles = stream.view(np.float64)
+            walk(stream, doubles, position, heading, health, seen_distances[world], chosen, step)
+
+
+@compiled_exactly
+def move_all(
+    positions: np.ndarray,
+    headings: np.ndarray,
+    healths: np.ndarray,
+    choices: np.ndarray,
+    steps: np.ndarray,
+    new_headings: np.ndarray,
+    rests: np.ndarray,
+) -> None:
+    """End a step of many worlds as somebody else has decided; the dead stay as they are.
+
+    Parameters
+    ----------
+    positions, headings, healths, choices : numpy.ndarray
+        As for `step_all`.
+    steps, new_headings : numpy.ndarray of shape (num_worlds, dim)
+    rests : numpy.ndarray of shape (num_worlds,), bool
+        Who rests, whatever its step is.
+    """
+    for world in range(len(positions)):
+        if healths[world, 0] <= 0:
+            continue
+        cost = choices[world, REST_COST] if rests[world] else choices[world, MOVE_COST]
+        for axis in range(positions.shape[1]):
+            headings[world, axis] = new_headings[world, axis]
+            if not rests[world]:
+                positions[world, axis] += steps[world, axis]
+        healths[world, 0] = max(0.0, healths[world, 0] - cost)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -35,6 +35,22 @@ from tree_world.simulation.walkers import Exploring, Resting
 
 _NOTHING = np.empty(0, dtype=np.float32)  # where nobody smells
 _STEPS_AT_ONCE = 4096
+
+
+class WorldArrays(NamedTuple):
+    """A world as arrays, in the order in which `stepping` takes them, which says more of each."""
+
+    words: np.ndarray
+    time: np.ndarray
+    fruit_counts: np.ndarray
+    regrows_at: np.ndarray
+    fruit_values: np.ndarray
+    locations: np.ndarray
+    sources: np.ndarray
+    position: np.ndarray
+    heading: np.ndarray
+    health: np.ndarray
+    choices: np.ndarray
 
 
 class TreeWorld:
@@ -306,7 +322,7 @@ class TreeWorld:
             raise RuntimeError(
                 f"The agent died in step {self.time}. Call reset() to start another life."
             )
-        if self._writes_choices():
+        if self.takes_steps_in_compiled_code():
             meals = np.empty(1, dtype=np.int64)
             self._live(meals)  # which cannot be interrupted
             eaten = int(meals[0])
@@ -317,7 +333,7 @@ class TreeWorld:
             return None
         return self.trees[eaten], float(self.trees.arrays.fruit_values[eaten])
 
-    def _writes_choices(self) -> bool:
+    def takes_steps_in_compiled_code(self) -> bool:
         """Write down what compiled code needs; say whether it can take the whole step."""
         agent, choices = self.agent, self._choices
         if are_own_eyes(agent.eyes):
@@ -331,6 +347,22 @@ class TreeWorld:
         # Longer steps are refused one by one, when they are taken.
         return isinstance(walker, Resting) or walker.max_step_length <= self.config.max_step_length
 
+    @property
+    def arrays(self) -> WorldArrays:
+        """The state of the world, as arrays that compiled code changes in place."""
+        fruit = self.trees.arrays
+        return WorldArrays(
+            self._words,
+            self._time,
+            fruit.fruit_counts,
+            fruit.regrows_at,
+            fruit.fruit_values,
+            fruit.locations,
+            fruit.sources,
+            *self.agent.arrays,
+            self._choices,
+        )
+
     def _live(
         self,
         meals: np.ndarray,
@@ -339,17 +371,8 @@ class TreeWorld:
         healths: np.ndarray | None = None,
     ) -> int:
         """Take as many steps as there is room for, in compiled code; see `stepping.live`."""
-        fruit, body = self.trees.arrays, self.agent.arrays
         return stepping.live(
-            self._words,
-            self._time,
-            fruit.fruit_counts,
-            fruit.regrows_at,
-            fruit.fruit_values,
-            fruit.locations,
-            fruit.sources,
-            *body,
-            self._choices,
+            *self.arrays,
             _NOTHING,
             np.empty((1, self.dim), np.float32) if positions is None else positions,
             np.empty((1, self.dim), np.float32) if headings is None else headings,
@@ -460,7 +483,7 @@ class TreeWorld:
             If `num_steps` is negative, or no whole number.
         """
         num_steps = whole_number("num_steps", num_steps, least=0)
-        if not self._writes_choices():
+        if not self.takes_steps_in_compiled_code():
             return self._run_by_model(num_steps, record)
         return self._run_compiled(num_steps, record)
 
