@@ -242,7 +242,10 @@ def test_the_list_of_figures_is_complete_and_in_order(pages, trees):
     labels = [
         text(span) for ol in lists for span in ol.iter("span") if span.get("class") == "number"
     ]
-    numbers = [tuple(map(int, re.findall(r"\d+", label))) for label in labels]
+    numbers = [
+        (not chapter.isdigit(), chapter.zfill(3), int(number))  # letters come at the back
+        for chapter, number in (re.search(r"(\w+)\.(\d+)", label).groups() for label in labels)
+    ]
     assert numbers == sorted(numbers)
     assert len(numbers) == len(links)
 
