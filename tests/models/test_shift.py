@@ -14,6 +14,7 @@ import torch
 import tree_world
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.kernel.affinity import log_affinity
+from tree_world.models.memory.types import TENSORS
 from tree_world.models.places.localiser import Localiser
 
 SHIFTS = [(2.0**16, -(2.0**16)), (2.0**19, 2.0**9), (-(2.0**20) + 1024, 2.0**18)]
@@ -56,7 +57,7 @@ def read(order="constant", method="auto", match_threshold=None, reads=1):
 def read_with_support(order="constant", method="auto"):
     def verb(memory, shift):
         found = memory.read_with_support(QUERIES + shift, 5.0, 25.0, order=order, method=method)
-        return [getattr(found, name) for name in found.__dataclass_fields__], []
+        return [getattr(found, name) for name in TENSORS], []
 
     return verb
 
