@@ -24,7 +24,7 @@ from benchmarks.dense import read_densely
 from benchmarks.machine import copy_bandwidth, peak_flops
 from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.memory.recall.reading import RUN
+from tree_world.models.memory.recall.plan import RUN
 
 RESULTS = Path(__file__).resolve().parent / "results" / "scale.json"
 

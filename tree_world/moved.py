@@ -13,6 +13,7 @@ from typing import Any
 
 _MEMORY = "tree_world.models.memory"
 _SEARCH = f"{_MEMORY}.search"
+_BOUNDS = f"{_MEMORY}.kernel.bounds"
 
 MODULES = {
     "tree_world.dark_figures": "tree_world.plotting.dark",
@@ -41,6 +42,11 @@ NAMES = {
     "tree_world.models.hot_swap.Task": f"{_MEMORY}.store.task.Task",
     "tree_world.models.hot_swap.stop_if_asked": f"{_MEMORY}.store.task.stop_if_asked",
     "tree_world.models.pruning.Cancelled": f"{_MEMORY}.store.task.Cancelled",
+    "tree_world.models.pairs.can_read_pairs": f"{_MEMORY}.recall.plan.can_read_pairs",
+    "tree_world.models.reading.RUN": f"{_MEMORY}.recall.plan.RUN",
+    "tree_world.models.screening.QUERIES": f"{_MEMORY}.recall.plan.QUERIES",
+    "tree_world.models.screening.exponent_of_rounding": f"{_BOUNDS}.exponent_of_rounding",
+    "tree_world.models.screening.greatest_exponent": f"{_BOUNDS}.greatest_exponent",
     "tree_world.models.read_types.joined": f"{_MEMORY}.types.concatenated",
     "tree_world.models.pruning.LeaveOneOut": f"{_MEMORY}.forget.leave_one_out.LeaveOneOut",
     "tree_world.models.pruning.PRUNING_LIMIT": f"{_MEMORY}.forget.neighbours.PRUNING_LIMIT",

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tests.models import oracle
 from tree_world.models.memory.index.cells import GridIndex
+from tree_world.models.memory.kernel import bounds
 from tree_world.models.memory.kernel.affinity import log_affinity
-from tree_world.models.memory.recall import pairs, reading, screening
+from tree_world.models.memory.recall import blocks, pairs, plan, reading, screening
 from tree_world.models.memory.recall.reading import read
 from tree_world.models.memory.types import MEMORY_LIMIT, Observations, ReadOptions
 
@@ -126,13 +127,13 @@ def test_rounding_stays_within_its_bound(seed, sds, offset):
     expected, *_ = oracle.read(
         places, deviations.expand(40, 2), *arrays[2:], observations.senses, None
     )
-    single = reading._Precision(single=True, by_features=True)
-    ours = reading._read_group(
+    single = blocks.Precision(single=True, by_features=True)
+    ours = blocks.read_blocks(
         places, deviations, observations, ReadOptions(), [slice(None)], single
     )
     error = np.abs(ours.mean.double().numpy() - expected).max(axis=1)
     greatest = float(observations.senses.abs().max())
-    bound = 20 * torch.finfo(torch.float32).eps * (screening.exponent_of_rounding(*arrays) + 1)
+    bound = 20 * torch.finfo(torch.float32).eps * (bounds.exponent_of_rounding(*arrays) + 1)
     assert error.max() <= bound * greatest
 
 
@@ -160,12 +161,12 @@ def test_log_affinities_that_are_alike_share_one_scale(seed, kernel, shared, ord
         observations.location_sds[:2100] = torch.inf
     arrays = (observations.locations, observations.location_sds)
     options = ReadOptions(method="chunked", order=order, support=True)
-    level = reading._Precision.that_will_do(places, deviations, *arrays, options).level
+    level = blocks.Precision.that_will_do(places, deviations, *arrays, options).level
     assert level is not None
     every = deviations.expand(12, 2)
     found = log_affinity(places.double(), every.double(), *(array.double() for array in arrays))
     present = found[torch.isfinite(found)]
-    assert level - reading._ALIKE <= float(present.min())
+    assert level - plan.ALIKE <= float(present.min())
     assert float(present.max()) <= level + 1e-9
     ours = read(places, deviations, observations, options)
     there = torch.isfinite(observations.location_sds[:, 0])
@@ -184,13 +185,13 @@ def test_log_affinities_that_are_alike_share_one_scale(seed, kernel, shared, ord
 def test_log_affinities_that_differ_much_share_none():
     places, deviations, observations = draw(4, 300, 2000, sds=(20.0, 20.0))
     arrays = (places, deviations[:1], observations.locations, observations.location_sds)
-    assert reading._Precision.that_will_do(*arrays, ReadOptions()).level is None
+    assert blocks.Precision.that_will_do(*arrays, ReadOptions()).level is None
     # By their deviations alone: all are at one place.
     here, deviations = torch.zeros(2000, 2), torch.full((2000, 2), 1e-3)
     deviations[0] = 1e3
     arrays = (here[:300], torch.full((1, 2), 1e-3), here, deviations)
-    assert screening.greatest_exponent(*arrays) == 0
-    assert reading._Precision.that_will_do(*arrays, ReadOptions()).level is None
+    assert bounds.greatest_exponent(*arrays) == 0
+    assert blocks.Precision.that_will_do(*arrays, ReadOptions()).level is None
 
 
 def test_a_group_of_queries_that_nothing_is_near_to_is_read_as_nothing():
@@ -211,12 +212,12 @@ def test_single_precision_is_taken_where_its_rounding_is_small_and_only_there():
     arrays = (observations.locations, observations.location_sds)
 
     def chosen(places, **options):
-        return reading._Precision.that_will_do(
+        return blocks.Precision.that_will_do(
             places, deviations[:1], *arrays, ReadOptions(**options)
         )
 
     near = places[places.norm(dim=1) < 60]
-    assert screening.greatest_exponent(near, deviations[:1], *arrays) > reading._SINGLE
+    assert bounds.greatest_exponent(near, deviations[:1], *arrays) > plan.SINGLE
     assert chosen(near).single
     assert not chosen(near + 3000).single
     assert not chosen(near.double()).single
@@ -244,8 +245,8 @@ def test_each_way_is_taken_where_it_should(monkeypatch):
 
     for module, name in (
         (pairs, "read_pairs"),
-        (reading, "_read_groups"),
-        (reading, "_read_runs"),
+        (blocks, "read_groups"),
+        (blocks, "read_runs"),
     ):
         watch(module, name)
 
@@ -260,12 +261,12 @@ def test_each_way_is_taken_where_it_should(monkeypatch):
     assert way(num_queries=600, num_observations=3000, threshold=25.0) == ["read_pairs"]
     assert way(num_queries=3000, num_observations=6000, sds=(4.0, 4.0)) == ["read_pairs"]
     linear = {"num_queries": 3000, "num_observations": 6000, "order": "linear"}
-    assert way(sds=(4.0, 4.0), **linear) == ["_read_groups"]
+    assert way(sds=(4.0, 4.0), **linear) == ["read_groups"]
     assert way(num_queries=600, num_observations=3000, threshold=900.0) == ["read_pairs"]
     wide = {"sds": (60.0, 60.0), "threshold": 2000.0}
-    assert way(num_queries=600, num_observations=3000, **wide) == ["_read_runs"]
-    assert way(num_queries=600, num_observations=3000, sds=(1e3, 1e3)) == ["_read_runs"]
-    assert way(sds=(1e3, 1e3), **linear) == ["_read_runs"]
+    assert way(num_queries=600, num_observations=3000, **wide) == ["read_runs"]
+    assert way(num_queries=600, num_observations=3000, sds=(1e3, 1e3)) == ["read_runs"]
+    assert way(sds=(1e3, 1e3), **linear) == ["read_runs"]
     tight = {"num_queries": 600, "num_observations": 3000, "memory_limit": 2**16}
     assert way(threshold=200.0, **tight) != ["read_pairs"]
 
@@ -579,11 +580,11 @@ def test_queries_that_are_far_apart_search_alone():
     generator = torch.Generator().manual_seed(1)
     locations = 2000 * torch.randn(20_000, 2, generator=generator).numpy()
     few, many = locations[:64], np.repeat(locations, 500, axis=0)
-    assert pairs._best_group_size(few, np.repeat(locations, 50, axis=0), 25.0) == 1
-    assert pairs._best_group_size(locations[:1000], np.repeat(locations, 50, axis=0), 25.0) == 1
-    assert pairs._best_group_size(many, locations, 25.0) == screening.QUERIES
+    assert plan.group_size(few, np.repeat(locations, 50, axis=0), 25.0) == 1
+    assert plan.group_size(locations[:1000], np.repeat(locations, 50, axis=0), 25.0) == 1
+    assert plan.group_size(many, locations, 25.0) == plan.QUERIES
     together = np.zeros((1000, 2))
-    assert pairs._best_group_size(together, locations, 25.0) == screening.QUERIES
+    assert plan.group_size(together, locations, 25.0) == plan.QUERIES
 
 
 @settings(max_examples=15, deadline=None)

@@ -46,6 +46,7 @@ from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.kernel.affinity import log_affinity
 from tree_world.models.memory.projection import Projection
 from tree_world.models.memory.recall.location import read_location
+from tree_world.models.memory.recall.plan import asks_the_index
 from tree_world.models.memory.recall.reading import read
 from tree_world.models.memory.search.cells import CellSearch
 from tree_world.models.memory.search.exact import draw, exact_log_weights
@@ -89,9 +90,6 @@ _FIXED = (
 
 _FEW = 2000  # observations, up to which tables of cells are not worth keeping
 _SEARCHES = 8  # search keys that are kept ready
-_FEW_TO_READ = 2000  # observations, up to which a read without a threshold takes all of them
-_SMALL = 100_000  # observations, up to which to group them takes less time than to search
-_FOR_EACH_PLACE = 100  # observations that are put in order anew in the time of one index search
 
 
 P = ParamSpec("P")
@@ -866,13 +864,8 @@ class SpatialMemory:
             observations = Observations(*row.parameters(True))
         nearby = None
         if len(places) and len(row) and not self._requires_grad:
-            few = len(places) <= max(64, len(observations) // _FOR_EACH_PLACE)
-            # If the threshold leaves out more than the tail may, it says what matters.
-            deviations = math.sqrt(-2 * math.log(options.tail))
-            reach = deviations * math.hypot(float(sds.max()), row.greatest_sd)
-            threshold = options.match_threshold
-            sharp = threshold is not None and threshold < reach and len(observations) > _SMALL
-            if (few and (threshold is not None or len(observations) > _FEW_TO_READ)) or sharp:
+            greatest_sd = math.hypot(float(sds.max()), row.greatest_sd)
+            if asks_the_index(len(places), len(observations), greatest_sd, options):
                 nearby = row.nearby
         found = read(places, sds, observations, options, nearby)
         if self.projection is None:

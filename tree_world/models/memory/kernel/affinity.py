@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
+from tree_world.compiling import compiled, times
 from tree_world.precision import without_autocast as without_autocast
 
 # --- the threshold: one rule for all ways to read and to draw -------------------------------------
@@ -248,3 +250,210 @@ def dot_product_features(
         [-0.5 / variances, locations / variances, constant.unsqueeze(-1)], dim=-1
     )
     return queries, observations
+
+
+# --- compiled: the same once more, for loops over pairs ------------------------------------------
+
+LOG_TWO_PI = math.log(2 * math.pi)
+LEAST_VARIANCE = 1e-300  # of which there is still an inverse
+
+
+@compiled
+def log_affinity_of(
+    place: np.ndarray,
+    variances: np.ndarray,
+    other: np.ndarray,
+    other_sds: np.ndarray,
+    threshold_squared: float,
+) -> float:
+    """Log-affinity of two places.
+
+    Parameters
+    ----------
+    place, variances : numpy.ndarray of shape (dim,)
+        The one, in metres, and its variances in square metres.
+    other, other_sds : numpy.ndarray of shape (dim,)
+        The other, and its deviations, in metres.
+    threshold_squared : float
+        See `limit_squared`.
+
+    Returns
+    -------
+    float
+        −∞ beyond the threshold.
+
+    Examples
+    --------
+    >>> here, one = np.zeros(2), np.ones(2)
+    >>> round(log_affinity_of(here, one, here, one, math.inf), 4)
+    -2.531
+    """
+    squared, doubled = 0.0, 0.0
+    for axis in range(len(place)):
+        step = place[axis] - np.float64(other[axis])
+        variance = variances[axis] + np.float64(other_sds[axis]) * np.float64(other_sds[axis])
+        variance = max(variance, LEAST_VARIANCE)
+        squared += step * step
+        doubled += step * step / variance + math.log(2.0 * math.pi * variance)
+    return -0.5 * doubled if squared <= threshold_squared else -np.inf
+
+
+@compiled
+def log_affinity_of_rows(
+    places: np.ndarray, variances: np.ndarray, a: int, b: int, threshold_squared: float
+) -> float:
+    """Log-affinity of two rows, but for the constant of -dim/2 log 2π.
+
+    Parameters
+    ----------
+    places, variances : numpy.ndarray of shape (n, dim)
+        In metres and square metres.
+    a, b : int
+    threshold_squared : float
+        See `limit_squared`.
+
+    Returns
+    -------
+    float
+        −∞ beyond the threshold.
+
+    Examples
+    --------
+    >>> round(log_affinity_of_rows(np.zeros((2, 2)), np.ones((2, 2)), 0, 1, math.inf), 4)
+    -0.6931
+    """
+    square, exponent, volume, log_volume = 0.0, 0.0, 1.0, 0.0
+    for axis in range(places.shape[1]):
+        step = places[a, axis] - places[b, axis]
+        variance = variances[a, axis] + variances[b, axis]
+        square += step * step
+        exponent += 0.5 * step * step / variance
+        volume, log_volume = times(volume, log_volume, variance)
+    if square > threshold_squared:
+        return -np.inf
+    return -exponent - 0.5 * (math.log(volume) + log_volume)
+
+
+@compiled
+def prepare_affinities(
+    variances: np.ndarray,
+    locations: np.ndarray,
+    location_sds: np.ndarray,
+    chosen: np.ndarray,
+    number: int,
+    places: np.ndarray,
+    precisions: np.ndarray,
+    norms: np.ndarray,
+) -> None:
+    """Take all of log k that does not depend on a place out of the loop over places.
+
+    Parameters
+    ----------
+    variances : numpy.ndarray of shape (dim,)
+        Of the place, in square metres.
+    locations, location_sds : numpy.ndarray of shape (n_observations, dim)
+        In metres.
+    chosen : numpy.ndarray of int
+        Rows of the observations that are asked for,
+    number : int
+        and how many they are.
+    places, precisions : numpy.ndarray of shape (dim, at least number)
+        They are filled, with where they are, and half the inverse of the sum of the variances.
+    norms : numpy.ndarray of shape (at least number,)
+        It is filled, with the logarithm of the density in the middle, but for the constant.
+    """
+    for j in range(number):
+        volume, log_volume = 1.0, 0.0
+        for axis in range(len(variances)):
+            sd = np.float64(location_sds[chosen[j], axis])
+            variance = max(variances[axis] + sd * sd, LEAST_VARIANCE)
+            places[axis, j] = locations[chosen[j], axis]
+            precisions[axis, j] = 0.5 / variance
+            volume, log_volume = times(volume, log_volume, variance)
+        norms[j] = -0.5 * (math.log(volume) + log_volume)
+
+
+@compiled
+def log_affinities(
+    place: np.ndarray,
+    places: np.ndarray,
+    precisions: np.ndarray,
+    norms: np.ndarray,
+    number: int,
+    affinities: np.ndarray,
+    distances: np.ndarray,
+) -> None:
+    """Log-affinities of all that is prepared, but for the constant, and squared distances.
+
+    Parameters
+    ----------
+    place : numpy.ndarray of shape (dim,)
+    places, precisions, norms, number
+        As `prepare_affinities` filled them.
+    affinities, distances : numpy.ndarray of shape (at least number,)
+        They are filled.
+    """
+    for j in range(number):
+        affinities[j] = norms[j]
+        distances[j] = 0.0
+    for axis in range(len(place)):
+        here = place[axis]
+        for j in range(number):
+            step = here - places[axis, j]
+            distances[j] += step * step
+            affinities[j] -= step * step * precisions[axis, j]
+
+
+@compiled
+def log_affinities_within(
+    place: np.ndarray,
+    places: np.ndarray,
+    precisions: np.ndarray,
+    norms: np.ndarray,
+    number: int,
+    threshold_squared: float,
+    chosen: np.ndarray,
+    affinities: np.ndarray,
+    distances: np.ndarray,
+    within: np.ndarray,
+) -> int:
+    """As `log_affinities`, of those alone that are within the threshold, one after the other.
+
+    Parameters
+    ----------
+    place : numpy.ndarray of shape (dim,)
+    places, precisions, norms, number
+        As `prepare_affinities` filled them.
+    threshold_squared : float
+        See `limit_squared`.
+    chosen : numpy.ndarray of int
+        Their rows.
+    affinities, distances, within : numpy.ndarray of shape (at least number,)
+        They are filled, the last of them with the rows of those within.
+
+    Returns
+    -------
+    int
+        How many are within.
+    """
+    here = place[0]
+    for j in range(number):
+        step = here - places[0, j]
+        distances[j] = step * step
+    for axis in range(1, len(place)):
+        here = place[axis]
+        for j in range(number):
+            step = here - places[axis, j]
+            distances[j] += step * step
+    count = 0
+    for j in range(number):
+        distance = distances[j]
+        if distance <= threshold_squared:
+            affinity = norms[j]
+            for axis in range(len(place)):
+                step = place[axis] - places[axis, j]
+                affinity -= step * step * precisions[axis, j]
+            affinities[count], distances[count] = affinity, distance
+            within[count] = chosen[j]
+            count += 1
+    return count

@@ -9,10 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tree_world.compiling import compiled, times, value
-from tree_world.models.memory.kernel.affinity import limit_squared
+from tree_world.compiling import compiled, value
+from tree_world.models.memory.kernel.affinity import (
+    LEAST_VARIANCE,
+    LOG_TWO_PI,
+    limit_squared,
+    log_affinities,
+    log_affinities_within,
+    prepare_affinities,
+)
+from tree_world.models.memory.recall.plan import BYTES, QUERIES, group_size
 from tree_world.models.memory.recall.screening import (
-    QUERIES,
     Boxes,
     Groups,
     boxes_that_matter,
@@ -47,27 +54,6 @@ _USUAL_REACH = 6.0  # deviations, beyond which there is little weight
 
 _LEVELS = 256  # steps of weight, each √e times the next, in which the least weights are summed
 
-_DEVIATIONS_ACROSS = 3.5  # in which most of normally distributed places lie, on each axis
-
-_ALONE = 64  # queries, up to which each is a group of its own
-
-# Observations that are compared with a query in the time of one index search, and in the time in
-# which one is fetched from memory.
-_SEARCH, _FETCH = 8000, 8
-
-_LEAST_VARIANCE = 1e-300  # of which there is still an inverse
-
-_BYTES = 100  # that a thread of the compiled loop needs for each observation that can matter
-
-
-def can_read_pairs(observations: Observations, options: ReadOptions) -> bool:
-    """Tell whether the compiled loop serves these observations and options."""
-    return (
-        observations.senses.device.type == "cpu"
-        and observations.precision in (torch.float32, torch.float64)
-        and options.order == "constant"
-    )
-
 
 _Reach = Callable[[np.ndarray, np.ndarray], float]
 """How far from a box observations can matter, in metres: (low corner, high corner)."""
@@ -90,7 +76,7 @@ def _reach_of_weight(
     locations, sds = (array.detach().numpy() for array in arrays)
     least, greatest = variances.min(axis=0), variances.max(axis=0)
     widest = float(greatest.max()) + nearby.greatest_sd * nearby.greatest_sd
-    narrowest = np.maximum(least + nearby.least_sd * nearby.least_sd, _LEAST_VARIANCE)
+    narrowest = np.maximum(least + nearby.least_sd * nearby.least_sd, LEAST_VARIANCE)
     above = math.log(len(observations)) - 0.5 * float(np.log(narrowest).sum()) - math.log(tail)
     start = math.sqrt(widest)
 
@@ -104,31 +90,13 @@ def _reach_of_weight(
         rows = rows[:: max(1, len(rows) // 64)]
         places, own = locations[rows].astype(np.float64), np.square(sds[rows].astype(np.float64))
         far = np.maximum(np.abs(places - low), np.abs(high - places))
-        least_variances = np.maximum(least + own, _LEAST_VARIANCE)
+        least_variances = np.maximum(least + own, LEAST_VARIANCE)
         affinity = -0.5 * (far**2 / least_variances + np.log(greatest + own)).sum(axis=1)
         found = math.sqrt(max(0.0, 2 * widest * (above - float(affinity.max()))))
         diagonal = float(np.linalg.norm(high - low))
         return max(found, distance / 2 + diagonal) if with_nearest else found
 
     return reach
-
-
-def _best_group_size(places: np.ndarray, locations: np.ndarray, reach: float) -> int:
-    """Balance one search for each group against what is found for the others of the group."""
-    num_places, dim = places.shape
-    if num_places <= _ALONE:
-        return 1
-    some = locations[:: max(1, len(locations) // 1000)]
-    sides_each, sides_all = (
-        np.maximum(_DEVIATIONS_ACROSS * one.std(axis=0), reach) for one in (places, some)
-    )
-    sizes = 2 ** np.arange(int(math.log2(QUERIES)) + 1)
-    side = math.exp(np.log(sides_each).mean())
-    sides = ((sizes - 1) / num_places) ** (1 / dim) * side
-    # Share of all that is found, axis by axis: in many dimensions volumes leave the range.
-    shares = np.minimum((sides[:, None] + 2 * reach) / sides_all, 1.0)
-    found = len(locations) * shares.prod(axis=1)
-    return int(sizes[np.argmin((_SEARCH + _FETCH * found) / sizes + found)])
 
 
 @dataclass(frozen=True)
@@ -153,26 +121,33 @@ class _Candidates:
 
     @classmethod
     def in_boxes(
-        cls, places: np.ndarray, variances: np.ndarray, observations: Observations,
+        cls,
+        places: np.ndarray,
+        variances: np.ndarray,
+        observations: Observations,
         options: ReadOptions,
-    ) -> _Candidates:  # fmt: skip
+    ) -> _Candidates:
         """Gather queries and observations into groups, and compare the boxes around them."""
         groups = Groups.of_neighbours(places, QUERIES)
         rows, parts, boxes = grouped(observations)
+        own, tail = Boxes.around(places, variances, groups), options.tail / 2
         kept = boxes_that_matter(
-            Boxes.around(places, variances, groups), boxes, parts.sizes, options.match_threshold,
-            options.tail / 2, options.support,
-        )  # fmt: skip
+            own, boxes, parts.sizes, options.match_threshold, tail, options.support
+        )
         box_edges = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
         return cls(groups, np.nonzero(kept)[1], box_edges, rows, parts.edges)
 
     @classmethod
     def near(
-        cls, places: np.ndarray, nearby: Nearby, reach: _Reach, group_size: int,
+        cls,
+        places: np.ndarray,
+        nearby: Nearby,
+        reach: _Reach,
+        together: int,
         memory_limit: int,
-    ) -> Iterator[_Candidates]:  # fmt: skip
+    ) -> Iterator[_Candidates]:
         """Find what is within reach of groups, of as many at a time as the limit allows."""
-        groups = Groups.of_neighbours(places, group_size)
+        groups = Groups.of_neighbours(places, together)
         low, high = (
             bound.reduceat(places[groups.rows], groups.edges[:-1])
             for bound in (np.minimum, np.maximum)
@@ -243,10 +218,8 @@ def read_pairs(
             def reach(low: np.ndarray, high: np.ndarray) -> float:
                 return threshold
 
-        runs = _Candidates.near(
-            queries, nearby, reach, _best_group_size(queries, locations, usual_reach),
-            options.memory_limit,
-        )  # fmt: skip
+        together = group_size(queries, locations, usual_reach)
+        runs = _Candidates.near(queries, nearby, reach, together, options.memory_limit)
     else:
         runs = iter([_Candidates.in_boxes(queries, variances, observations, options)])
     dtype = torch.empty(0, dtype=observations.precision).numpy().dtype
@@ -263,7 +236,7 @@ def read_pairs(
     for candidates in runs:
         numbers = candidates.numbers
         pairs = float(candidates.groups.sizes @ numbers)
-        threads = options.memory_limit // (_BYTES * max(int(numbers.max()), 1))
+        threads = options.memory_limit // (BYTES * max(int(numbers.max()), 1))
         if pairs > most * candidates.groups.sizes.sum() / len(queries):
             raise TooManyPairs
         if threads == 0:
@@ -271,10 +244,27 @@ def read_pairs(
 
         def fill(first: int, stride: int, own: _Candidates = candidates) -> None:
             _fill_reads(
-                first, stride, queries, variances, own.groups.rows, own.groups.edges, own.boxes,
-                own.box_edges, own.rows, own.edges, locations, location_sds, senses, limit,
-                options.tail / 2, options.support, mean, known, support, log_weight,
-            )  # fmt: skip
+                first,
+                stride,
+                queries,
+                variances,
+                own.groups.rows,
+                own.groups.edges,
+                own.boxes,
+                own.box_edges,
+                own.rows,
+                own.edges,
+                locations,
+                location_sds,
+                senses,
+                limit,
+                options.tail / 2,
+                options.support,
+                mean,
+                known,
+                support,
+                log_weight,
+            )
 
         in_parallel(fill, len(numbers), pairs * senses.shape[1], threads)
     sample_size, spread, nearest = (torch.from_numpy(array) for array in support)
@@ -289,65 +279,6 @@ def read_pairs(
 
 
 # --- compiled ------------------------------------------------------------------------------------
-
-
-@compiled
-def _weigh_all(
-    place: np.ndarray,
-    places: np.ndarray,
-    precisions: np.ndarray,
-    norms: np.ndarray,
-    number: int,
-    affinities: np.ndarray,
-    distances: np.ndarray,
-) -> None:
-    """Log-affinities and squared distances."""
-    for j in range(number):
-        affinities[j] = norms[j]
-        distances[j] = 0.0
-    for axis in range(len(place)):
-        here = place[axis]
-        for j in range(number):
-            step = here - places[axis, j]
-            distances[j] += step * step
-            affinities[j] -= step * step * precisions[axis, j]
-
-
-@compiled
-def _weigh_within(
-    place: np.ndarray,
-    places: np.ndarray,
-    precisions: np.ndarray,
-    norms: np.ndarray,
-    number: int,
-    threshold_squared: float,
-    chosen: np.ndarray,
-    affinities: np.ndarray,
-    distances: np.ndarray,
-    within: np.ndarray,
-) -> int:
-    """Those within the threshold, one after the other, and how many they are."""
-    here = place[0]
-    for j in range(number):
-        step = here - places[0, j]
-        distances[j] = step * step
-    for axis in range(1, len(place)):
-        here = place[axis]
-        for j in range(number):
-            step = here - places[axis, j]
-            distances[j] += step * step
-    count = 0
-    for j in range(number):
-        distance = distances[j]
-        if distance <= threshold_squared:
-            affinity = norms[j]
-            for axis in range(len(place)):
-                step = place[axis] - places[axis, j]
-                affinity -= step * step * precisions[axis, j]
-            affinities[count], distances[count] = affinity, distance
-            within[count] = chosen[j]
-            count += 1
-    return count
 
 
 @compiled
@@ -472,23 +403,34 @@ def _fill_reads(
             own = query if len(query_variances) > 1 else 0
             if own != before:
                 before = own
-                for j in range(number):
-                    volume, log_volume = 1.0, 0.0
-                    for axis in range(dim):
-                        sd = np.float64(location_sds[chosen[j], axis])
-                        variance = max(query_variances[own, axis] + sd * sd, _LEAST_VARIANCE)
-                        places[axis, j] = locations[chosen[j], axis]
-                        precisions[axis, j] = 0.5 / variance
-                        volume, log_volume = times(volume, log_volume, variance)
-                    norms[j] = -0.5 * (math.log(volume) + log_volume)
+                prepare_affinities(
+                    query_variances[own],
+                    locations,
+                    location_sds,
+                    chosen,
+                    number,
+                    places,
+                    precisions,
+                    norms,
+                )
             if threshold_squared == np.inf:
-                _weigh_all(queries[query], places, precisions, norms, number, affinities, distances)
+                log_affinities(
+                    queries[query], places, precisions, norms, number, affinities, distances
+                )
                 near, num_near = chosen, number
             else:
-                num_near = _weigh_within(
-                    queries[query], places, precisions, norms, number, threshold_squared, chosen,
-                    affinities, distances, within,
-                )  # fmt: skip
+                num_near = log_affinities_within(
+                    queries[query],
+                    places,
+                    precisions,
+                    norms,
+                    number,
+                    threshold_squared,
+                    chosen,
+                    affinities,
+                    distances,
+                    within,
+                )
                 near = within
             best = -np.inf
             for j in range(num_near):
@@ -510,7 +452,7 @@ def _fill_reads(
                     weights[count] = weight
                     count += 1
             # With what goes below, as its weight is known.
-            log_weight[query] = best + math.log(total) - 0.5 * dim * math.log(2.0 * math.pi)
+            log_weight[query] = best + math.log(total) - 0.5 * dim * LOG_TWO_PI
             # Of the rest, the least go as long as what goes stays below the tail.
             level, dropped = deepest, steps[deepest]
             while level > 0 and dropped <= 0.5 * tail * total:

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tree_world.compiling import compiled, times
+from tree_world.compiling import compiled
+from tree_world.models.memory.kernel.bounds import bound_affinities
+from tree_world.models.memory.recall.plan import BOUNDS, BOXES, OBSERVATIONS, PARALLEL_FROM
 from tree_world.models.memory.types import Observations
 
 
@@ -103,15 +105,6 @@ class Boxes:
         return self.low, self.high, self.least_variance, self.greatest_variance
 
 
-_AT_A_TIME = 2**16  # places that are compared in double precision at a time
-
-QUERIES = 32
-"""Most queries in a group: so few that what matters to one matters to most of the others."""
-
-_OBSERVATIONS = 16  # least size of a group of observations,
-_BOXES = 1024  # unless there would be more groups than this
-
-
 def grouped(observations: Observations) -> tuple[np.ndarray, Groups, Boxes]:
     """Gather observations into groups of neighbours.
 
@@ -132,7 +125,7 @@ def grouped(observations: Observations) -> tuple[np.ndarray, Groups, Boxes]:
     present = np.flatnonzero(np.isfinite(sds).all(axis=-1))
     places = locations[present].astype(np.float64)
     variances = np.square(sds[present].astype(np.float64))
-    groups = Groups.of_neighbours(places, max(_OBSERVATIONS, len(present) // _BOXES))
+    groups = Groups.of_neighbours(places, max(OBSERVATIONS, len(present) // BOXES))
     return present[groups.rows], groups, Boxes.around(places, variances, groups)
 
 
@@ -182,13 +175,8 @@ def boxes_that_matter(
             kept,
         )
 
-    in_parallel(fill, num_queries, _BOUNDS * num_queries * num_observations)
+    in_parallel(fill, num_queries, BOUNDS * num_queries * num_observations)
     return kept
-
-
-_BOUNDS = 50  # what it costs to bound a pair of boxes, in multiplications
-
-_PARALLEL_FROM = 4_000_000  # multiplications; below, threads take longer to wake than to work
 
 
 def in_parallel(
@@ -210,7 +198,7 @@ def in_parallel(
         How much there is to do; with little, threads would take longer to wake than to work.
     most_threads : int, optional
     """
-    threads = torch.get_num_threads() if multiplications >= _PARALLEL_FROM else 1
+    threads = torch.get_num_threads() if multiplications >= PARALLEL_FROM else 1
     threads = max(1, min(threads, number, most_threads or threads))
     pool = _pool(os.getpid())
     others = [pool.submit(work, first, threads) for first in range(1, threads)]
@@ -247,41 +235,32 @@ def _fill_what_matters(
     with_nearest: bool,
     kept: np.ndarray,
 ) -> None:
-    num_boxes, dim = low.shape
-    uppers, gaps = np.empty(num_boxes), np.empty(num_boxes)
+    num_boxes = len(low)
+    uppers, lowers = np.empty(num_boxes), np.empty(num_boxes)
+    gaps, reaches = np.empty(num_boxes), np.empty(num_boxes)
     for query in range(first, len(query_low), stride):
+        bound_affinities(
+            query_low[query],
+            query_high[query],
+            query_least[query],
+            query_greatest[query],
+            low,
+            high,
+            least,
+            greatest,
+            threshold_squared,
+            uppers,
+            lowers,
+            gaps,
+            reaches,
+        )
         best, floor, nearest_reach = -np.inf, 0.0, np.inf
         for box in range(num_boxes):
-            gap, reach = 0.0, 0.0
-            near_exponent, far_exponent = 0.0, 0.0
-            least_volume, least_log = 1.0, 0.0
-            greatest_volume, greatest_log = 1.0, 0.0
-            for axis in range(dim):
-                between = max(
-                    query_low[query, axis] - high[box, axis],
-                    low[box, axis] - query_high[query, axis],
-                    0.0,
-                )
-                across = max(
-                    query_high[query, axis] - low[box, axis],
-                    high[box, axis] - query_low[query, axis],
-                )
-                smallest = query_least[query, axis] + least[box, axis]
-                largest = query_greatest[query, axis] + greatest[box, axis]
-                gap += between * between
-                reach += across * across
-                near_exponent += between * between / largest
-                far_exponent += across * across / smallest
-                least_volume, least_log = times(least_volume, least_log, smallest)
-                greatest_volume, greatest_log = times(greatest_volume, greatest_log, largest)
-            gaps[box] = gap
-            uppers[box] = -np.inf
-            if gap > threshold_squared:
+            if gaps[box] > threshold_squared:
                 continue
-            uppers[box] = -0.5 * (near_exponent + math.log(least_volume) + least_log)
-            nearest_reach = min(nearest_reach, reach)
-            if reach <= threshold_squared:  # only what surely counts holds the floor up
-                lower = -0.5 * (far_exponent + math.log(greatest_volume) + greatest_log)
+            nearest_reach = min(nearest_reach, reaches[box])
+            lower = lowers[box]
+            if lower > -np.inf:  # only what surely counts holds the floor up
                 if lower > best:
                     floor *= math.exp(best - lower)
                     best = lower
@@ -292,80 +271,3 @@ def _fill_what_matters(
                 uppers[box] >= least_that_matters or (with_nearest and gaps[box] <= nearest_reach)
             ):
                 kept[query, box] = True
-
-
-def greatest_exponent(
-    queries: torch.Tensor, sds: torch.Tensor, locations: torch.Tensor, location_sds: torch.Tensor
-) -> float:
-    """Bound half the squared distance of any pair, in units of the deviations.
-
-    Parameters
-    ----------
-    queries, sds : torch.Tensor of shape (n_queries, dim)
-        In metres; one row of deviations serves all queries.
-    locations, location_sds : torch.Tensor of shape (n_observations, dim)
-        In metres.
-
-    Returns
-    -------
-    float
-    """
-    if len(locations) == 0:
-        return 0.0
-    (low, high), (other_low, other_high) = (
-        [bound.cpu().numpy().astype(np.float64) for bound in places.detach().aminmax(dim=0)]
-        for places in (queries, locations)
-    )
-    across = np.maximum(high - other_low, other_high - low)
-    least = np.hypot(
-        *(
-            each.detach().amin(dim=0).cpu().numpy().astype(np.float64)
-            for each in (sds, location_sds)
-        )
-    )
-    return float(0.5 * np.sum(np.square(across / least)))
-
-
-def exponent_of_rounding(
-    queries: torch.Tensor, sds: torch.Tensor, locations: torch.Tensor, location_sds: torch.Tensor
-) -> float:
-    r"""Bound what the rounding of features around the centre of the queries does to a read.
-
-    In units of the deviations let A be half the squared distance of the farthest query from their
-    centre c, and e that of the pair of a query and an observation. Features round off at most
-    :math:`5 \varepsilon (2 \sqrt A + \sqrt e)^2 \le 10 \varepsilon (4 A + e)` of log k. Pairs
-    with a large e weigh little: weighted by the softmax, e is on average at most that of the best
-    pair, which is no worse than that with the observation next to c, and log n. So the weighted
-    rounding is at most :math:`10 \varepsilon` times what is returned.
-
-    Parameters
-    ----------
-    queries, sds, locations, location_sds : torch.Tensor
-        As for `greatest_exponent`.
-
-    Returns
-    -------
-    float
-    """
-    if len(locations) == 0:
-        return 0.0
-    places, deviations = queries.detach().double(), sds.detach().double()
-    centre = places.mean(dim=0)
-    least = torch.hypot(location_sds.detach().amin(dim=0).double(), deviations.amin(dim=0))
-    greatest, nearest = torch.zeros_like(least), math.inf
-    # In blocks, as copies of a million places would exceed the memory that a read may take.
-    for others, own in zip(
-        locations.detach().split(_AT_A_TIME), location_sds.detach().split(_AT_A_TIME), strict=True
-    ):
-        absent = torch.isinf(own).any(dim=-1)
-        squares = ((others.double() - centre) / least).square().sum(-1)
-        nearest = min(nearest, float(squares.masked_fill_(absent, torch.inf).amin()))
-        present = own.masked_fill(absent.unsqueeze(-1), 0.0)
-        greatest = torch.maximum(greatest, present.amax(dim=0).double())
-    if math.isinf(nearest):
-        return 0.0  # nothing is there
-    greatest = torch.hypot(greatest, deviations.amax(dim=0))
-    radius = 0.5 * float(((places - centre) / least).square().sum(dim=-1).amax())
-    best = (math.sqrt(radius) + math.sqrt(nearest / 2)) ** 2
-    best += float((greatest / least).log().sum())  # as the nearest need not be the best
-    return 4 * radius + best + math.log(len(locations))
