@@ -76,6 +76,7 @@ def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]
     query, write = "one query in a million", "one write into a million"
     here, here_small = "draw here of 1,000,000", "draw here of 10,000"
     anywhere = "draw anywhere of 1,000,000"
+    life, life_with_smell = "steps of a life", "steps of a life with smell"
     many, noisy = "pruning 100,000", "pruning 100,000, all dimensions"
     beyond = median(query) - info(query, "gather_seconds")
     gathered = info(query, "gather_bytes") / info(query, "gather_seconds")
@@ -121,6 +122,25 @@ def summary(runs: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]
         (many, "worst error, as a share of the tolerance", info(many, "worst_error"), 1),
         (noisy, "seconds", median(noisy), 60),
         (noisy, "MB above the data", info(noisy, "peak_megabytes"), 1000),
+        (
+            life,
+            "times as fast as the plain loop",
+            median(life, "compared with") / median(life),
+            10,
+        ),
+        (
+            life_with_smell,
+            "times as fast as the plain loop, by a model in Python",
+            median(life_with_smell, "compared with")
+            / median(life_with_smell, "ours, a model in Python"),
+            4,
+        ),
+        (
+            life_with_smell,
+            "a second, in 1000 worlds on 2 threads",
+            1000 / median(life_with_smell, "ours, 1000 worlds on 2 threads"),
+            200_000,
+        ),
         (write, "ms, mean", 1e3 * writes["mean"], 1),
         (write, "ms, worst", 1e3 * writes["max"], 20),
     ]
