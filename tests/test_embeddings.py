@@ -315,3 +315,15 @@ def test_vectors_outlive_the_mode_in_which_they_were_made(tmp_path):
         again = embed_text_sentence_transformers("apple", cache_dir=tmp_path)
     assert not vector.is_inference()
     assert not again.is_inference()
+
+
+def test_words_are_not_kept_in_half_precision(tmp_path, monkeypatch):
+    def encode(texts, model_name):
+        product = torch.tensor([[1.0, 0.001]]) @ torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        return torch.nn.functional.normalize(product, dim=-1).float().expand(len(texts), 2)
+
+    monkeypatch.setattr(embeddings, "_encode", encode)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        embeddings.embed_text_sentence_transformers("quince", cache_dir=tmp_path)
+    kept = embeddings.embed_text_sentence_transformers("quince", cache_dir=tmp_path)
+    assert kept[1].item() == pytest.approx(0.001, rel=1e-5)

@@ -44,7 +44,6 @@ REACHED = {
     "tests/models/test_shared.py: _rows": 2,
     "tests/models/test_ways_of_reading.py: _rows": 2,
     "tests/models/test_ways_of_reading.py: _searches": 1,
-    "tests/test_precision.py: _encode": 1,
 }
 
 # The room whose insides a test looks at, where it has not the name of a module or a folder.

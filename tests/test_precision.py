@@ -5,7 +5,6 @@ import copy
 import pytest
 import torch
 
-from tree_world import embeddings
 from tree_world.models.drives import DriveClassifier, DriveEstimator, fit_drives
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.forget.consolidation import consolidate
@@ -102,15 +101,3 @@ def test_autocast_changes_nothing(case):
         found = CASES[case]()
         assert torch.is_autocast_enabled("cpu"), "whoever switched it on finds it on"
     torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
-
-
-def test_words_are_not_kept_in_half_precision(tmp_path, monkeypatch):
-    def encode(texts, model_name):
-        product = torch.tensor([[1.0, 0.001]]) @ torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-        return torch.nn.functional.normalize(product, dim=-1).float().expand(len(texts), 2)
-
-    monkeypatch.setattr(embeddings, "_encode", encode)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        embeddings.embed_text_sentence_transformers("quince", cache_dir=tmp_path)
-    kept = embeddings.embed_text_sentence_transformers("quince", cache_dir=tmp_path)
-    assert kept[1].item() == pytest.approx(0.001, rel=1e-5)

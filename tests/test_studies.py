@@ -6,8 +6,17 @@ import subprocess
 import numpy as np
 import pytest
 
-from benchmarks import origins, studies, study_day, study_forgetting, study_rivals, study_scale
+from benchmarks import (
+    origins,
+    studies,
+    study_crossings,
+    study_day,
+    study_forgetting,
+    study_rivals,
+    study_scale,
+)
 from benchmarks.studies import FleetingParts, Missing, Same, Study, Within, run_studies
+from tree_world.models.memory.recall import plan
 
 
 @pytest.fixture
@@ -225,6 +234,31 @@ def test_each_check_of_a_study_refuses_other_numbers(module, name):
     for check in module.STUDIES[name].agrees:
         assert check(stored, stored) == []
         assert check(stored, other(stored)) != [], check
+
+
+@pytest.mark.parametrize(
+    ("seconds", "at"),
+    [
+        ([(1, 4), (1, 2), (2, 1), (4, 1)], 4.0),
+        ([(1, 2), (2, 1), (1, 2), (2, 1)], 16.0),  # the last of many
+        ([(1, 2), (1, 1), (2, 1), (2, 1)], 2.0),
+        ([(2, 1)] * 4, None),
+        ([(1, 2)] * 4, None),
+        ([(2, 1), (2, 1), (2, 1), (1, 2)], None),
+    ],
+)
+def test_two_ways_meet_where_they_take_as_long(seconds, at):
+    assert study_crossings.meeting_point([1, 2, 8, 32], seconds) == at
+
+
+@pytest.mark.parametrize("crossing", study_crossings.CROSSINGS, ids=lambda one: one.name)
+def test_a_crossing_of_the_plan_is_tried_on_both_sides(crossing):
+    at = crossing.of_size(getattr(plan, crossing.name))  # its own inverse
+    assert crossing.sizes[0] < at < crossing.sizes[-1]
+    assert list(crossing.sizes) == sorted(crossing.sizes)
+    before = getattr(plan, crossing.name)
+    assert len(study_crossings.seconds_of(crossing, 64, rounds=1)) == 2
+    assert getattr(plan, crossing.name) == before
 
 
 def test_a_study_without_a_check_is_refused():
