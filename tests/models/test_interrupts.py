@@ -328,6 +328,7 @@ def test_errors_in_the_middle_of_a_change_tear_nothing(monkeypatch):
         return original(self, rows, places)
 
     memory = made(None)
+    memory.sample(None, None, torch.ones(SENSORY), method="cells")  # from then on there is an index
     before = state_of(memory)
     with monkeypatch.context() as patch:
         patch.setattr(GridIndex, "add", failing)

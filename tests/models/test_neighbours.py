@@ -1,12 +1,19 @@
 """The index finds what a look at everything finds."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.index import cells as neighbours
 from tree_world.models.memory.index.cells import BUCKET, CHILD, COUNT, FULL, GridIndex
+from tree_world.models.memory.store import arrays
+from tree_world.models.memory.store.slots import Store
 
 
 @settings(max_examples=60)
@@ -160,3 +167,70 @@ def test_the_size_of_cells_is_that_of_their_arrays(monkeypatch):
     assert len(index.near_box(np.zeros(2), np.zeros(2), 100.0)) == 2000
     index.remove(np.arange(300), places)
     assert len(index.near_box(np.zeros(2), np.zeros(2), 100.0)) == 1700
+
+
+def points(number, seed):
+    return 50 * torch.randn(number, 2, generator=torch.Generator().manual_seed(seed))
+
+
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 10_000), number=st.sampled_from([60, 2500]), radius=st.floats(0.0, 200.0)
+)
+def test_neighbours_are_those_within_the_radius(seed, number, radius):
+    cpu, single = torch.device("cpu"), torch.float32
+    store = Store(2, 3, 5000, 25.0, cpu, single, single)
+    ids = store.append(points(number, seed), torch.full((number, 2), 5.0), torch.ones(number, 3))
+    store.delete(ids[:: number // 50])
+    place = np.random.default_rng(seed).normal(scale=50.0, size=2)
+    places = store.locations[: store.used].double().numpy()
+    near = np.square(places - place).sum(axis=1) <= radius * radius
+    expected = np.flatnonzero(near & (store.written_at[: store.used] >= 0))
+    assert store.neighbours(place, radius).tolist() == expected.tolist()
+    at = places[expected[0]] if len(expected) else place  # on the rim, to the last digit
+    assert np.isin(expected[:1], store.neighbours(at, 0.0)).all()
+
+
+def test_merges_are_the_same_with_the_index_and_without(monkeypatch):
+    """Which way is taken depends on sizes alone, and both find the same, ties among it."""
+    merged = []
+    for few in (arrays.FEW, 0):
+        monkeypatch.setattr(arrays, "FEW", few)
+        memory = SpatialMemory(2, 3)
+        memory.write(points(300, 1), 5.0, torch.ones(300, 3))
+        memory.delete(memory.ids[0, ::7])
+        generator = torch.Generator().manual_seed(3)
+        places = torch.cat([memory.memory_locations[0, :40]] * 2)  # each is there twice
+        memory.write(places[:40], 5.0, torch.ones(40, 3))
+        ids = [
+            memory.write(places, 5.0, 1 + 0.02 * torch.randn(80, 3, generator=generator), True)
+            for _ in range(2)
+        ]
+        merged.append((torch.cat(ids), memory.memory_locations, memory.memory_senses))
+    for one, other in zip(*merged, strict=True):
+        assert torch.equal(one, other)
+
+
+COLD = """
+import torch
+from tree_world.models.memory import SpatialMemory
+from tree_world.models.memory.index import cells
+generator = torch.Generator().manual_seed(0)
+memory = SpatialMemory(2, 3, max_memory_size=2000)
+senses = torch.randn(2000, 3, generator=generator)
+memory.write(torch.randn(2000, 2, generator=generator), 1.0, senses)
+memory.write(torch.zeros(9, 2), 1.0, torch.zeros(9, 3), update=True)
+memory.sample([0.0, 0.0], 5.0, [1.0, 0.0, 0.0], 5)
+memory.read_location([1.0, 0.0, 0.0], [0.0, 0.0], 5.0)
+memory.delete(memory.ids[0, -3:])
+everything = [f for f in vars(cells).values() if hasattr(f, "signatures")]
+print(len(everything), sum(len(f.signatures) for f in everything))
+"""
+
+
+def test_little_is_written_merged_and_drawn_without_compiling():
+    result = subprocess.run([sys.executable, "-c", COLD], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+    number, compiled = map(int, result.stdout.split())
+    assert number > 5
+    assert compiled == 0

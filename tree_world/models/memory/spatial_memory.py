@@ -469,7 +469,7 @@ class SpatialMemory:
     def _new_row(self, file: SensesFile | None = None) -> Store:
         return Store(
             self.location_dim, self.embed_dim, self.max_memory_size, self.cell_size, self.device,
-            self.dtype, self.storage_dtype, self._folder, file,
+            self.dtype, self.storage_dtype, folder=self._folder, file=file,
         )  # fmt: skip
 
     @_locked

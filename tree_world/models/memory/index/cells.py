@@ -165,6 +165,14 @@ class GridIndex:
         return near_box(self.tree, low, high, distance * (1 + 1e-6))
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the cells that are in use."""
+        nodes, buckets = int(self.tree.used[_NODES]), int(self.tree.used[_BUCKETS])
+        by_node = (self.tree.links, self.tree.splits, self.tree.changed)
+        by_bucket = (self.tree.rows, self.tree.places)
+        return sum(a[:nodes].nbytes for a in by_node) + sum(a[:buckets].nbytes for a in by_bucket)
+
+    @property
     def _least_side(self) -> float:
         return self.cell_size / _FINEST
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from tree_world.models.memory.store.arrays import FEW
 from tree_world.models.memory.store.slots import Store
 from tree_world.models.memory.types import Observations, Witnesses
 
@@ -105,10 +106,8 @@ class Snapshot:
         def begun() -> tuple[Any, ...]:
             slots = store.slots_by_age()
             slots = slots[store.written_at[slots] < until]
-            return (
-                slots, store.ids[slots], store.written_at[slots], store.witnesses, store.clock,
-                store.generation, store.num_deletions,
-            )  # fmt: skip
+            counters = store.clock, store.generation, store.num_deletions
+            return slots, store.ids[slots], store.written_at[slots], store.witnesses, *counters
 
         slots, ids, written_at, witnesses, clock, generation, num_deletions = in_turn(
             lock, mend, begun
@@ -185,6 +184,8 @@ def prepared(snapshot: Snapshot, replacement: Replacement, new_store: Store) -> 
     origins = replacement.origins
     new_store.fill(replacement.observations, snapshot.ids[origins], snapshot.written_at[origins])
     new_store.witnesses = replacement.witnesses
+    if new_store.used > FEW:  # before the swap, so that nobody waits for it
+        _ = new_store.index
     return new_store
 
 
