@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from tree_world.models.memory.forget.neighbours import FEW
 from tree_world.models.memory.forget.removal import Removal
 from tree_world.models.memory.recall.reading import read
 from tree_world.models.memory.store.task import stop_if_asked
@@ -110,7 +111,11 @@ def put_back_spoilt(
         gone = np.flatnonzero(~removal.left)
         if len(gone) == 0:
             return np.empty(0)
-        errors = errors_at(gone, everything, without(gone, everything), match_threshold)
+        if match_threshold is not None and removal.is_whole and len(everything) <= FEW:
+            errors = removal.errors(gone, everything.senses)
+        else:
+            rest = without(gone, everything)
+            errors = errors_at(gone, everything, rest, match_threshold)
         spoilt = gone[errors > limits[gone]]
         # A witness that is out of tolerance with all its neighbours there is so by rounding.
         if len(spoilt) == 0 or not removal.put_back(spoilt):

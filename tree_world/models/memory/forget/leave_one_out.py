@@ -12,8 +12,6 @@ from tree_world.checks import whole_number
 from tree_world.models.memory.forget.neighbours import PRUNING_LIMIT, Neighbours, Places
 from tree_world.models.memory.types import Observations, ReadOptions
 
-_TOGETHER = 2**18  # pairs, or those of one row, whose weights are computed together
-
 
 @dataclass(frozen=True)
 class LeaveOneOut:
@@ -88,10 +86,7 @@ def leave_one_out(
     match_threshold = ReadOptions(match_threshold).match_threshold  # which checks it
     memory_limit = whole_number("memory_limit", memory_limit)
     neighbours = Neighbours.of(Places.of(observations), match_threshold, memory_limit)
-    number = len(observations)
-    shape = (number, number)
-    arrays = (_weights(neighbours), neighbours.rows, neighbours.edges)
-    dependencies = scipy.sparse.csr_array(arrays, shape=shape, copy=False)
+    dependencies = neighbours.weights()
     senses = observations.senses.detach().cpu()
     # Summed in double precision: thousands that are alike would lose digits.
     value = torch.from_numpy(dependencies @ senses.double().numpy()).to(senses.dtype)
@@ -100,21 +95,3 @@ def leave_one_out(
     error = error.masked_fill(alone, torch.inf)
     device = observations.senses.device
     return LeaveOneOut(value.to(device), error.to(device), dependencies)
-
-
-def _weights(neighbours: Neighbours) -> np.ndarray:
-    """Turn the log-affinities of each row into weights that sum to one."""
-    edges = np.unique(neighbours.edges)  # of rows that have neighbours
-    weights = np.empty(len(neighbours.rows), dtype=np.float32)
-    first = 0
-    while first < len(edges) - 1:
-        last = int(np.searchsorted(edges, edges[first] + _TOGETHER, side="right")) - 1
-        last = max(last, first + 1)
-        start, end = edges[first], edges[last]
-        begins, numbers = edges[first:last] - start, np.diff(edges[first : last + 1])
-        logarithm = neighbours.log_affinity[start:end].astype(np.float64)
-        logarithm -= np.repeat(np.maximum.reduceat(logarithm, begins), numbers)
-        share = np.exp(logarithm)
-        weights[start:end] = share / np.repeat(np.add.reduceat(share, begins), numbers)
-        first = last
-    return weights

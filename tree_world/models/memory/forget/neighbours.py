@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse
+import scipy.spatial
 import torch
 
 from tree_world.compiling import compiled, times
@@ -16,11 +18,18 @@ from tree_world.models.memory.types import Observations, ReadOptions
 PRUNING_LIMIT = 2**30
 """Default bound, in bytes, on the lists of neighbours that pruning keeps."""
 
+FEW = 1024
+"""Observations up to which pairs in reach go through NumPy, which takes no time to compile.
+
+Without a threshold it is half as many: there are more pairs then, and compiled functions quicker.
+"""
+
 _NEGLIGIBLE = 40.0  # without a threshold, what weighs less than the best by e to this is left out
 # Number, log-affinity in single or double precision, and a share of the copies of both.
 _PAIR_BYTES = {np.dtype(np.float32): 12, np.dtype(np.float64): 18}
 _SINGLE = 256.0  # up to here, a log-affinity in single precision is right to 8e-6
 _LEAST_VARIANCE = 1e-300  # of which there is still an inverse
+_TOGETHER = 2**18  # pairs, or those of one row, whose weights are computed together
 _SOME = 64  # rows from which it is estimated whether there are far too many pairs
 
 
@@ -100,6 +109,53 @@ class Neighbours:
         """Take the neighbours of one row."""
         return self.rows[self.edges[row] : self.edges[row + 1]]
 
+    def among(self, which: np.ndarray, kept: np.ndarray) -> Neighbours:
+        """Take some rows, and of their neighbours those that are left.
+
+        Parameters
+        ----------
+        which : numpy.ndarray of int, of shape (m,)
+        kept : numpy.ndarray of bool, of shape (n,)
+
+        Returns
+        -------
+        Neighbours
+            Of m rows.
+        """
+        numbers = np.diff(self.edges)[which]
+        ends = np.cumsum(numbers)
+        at = np.repeat(self.edges[which] - ends + numbers, numbers) + np.arange(numbers.sum())
+        is_left = kept[self.rows[at]]
+        row = np.repeat(np.arange(len(which)), numbers)[is_left]
+        edges = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(which)))])
+        at = at[is_left]
+        return Neighbours(edges, self.rows[at], self.log_affinity[at], self.own_log_affinity)
+
+    def weights(self) -> scipy.sparse.csr_array:
+        """Weigh the neighbours of each row, so that their weights sum to one.
+
+        Returns
+        -------
+        scipy.sparse.csr_array of shape (n_rows, n)
+            Entry (r, t) is the weight of t in the read at r from all others. A row without
+            neighbours has no entries.
+        """
+        edges = np.unique(self.edges)  # of rows that have neighbours
+        weights = np.empty(len(self.rows), dtype=np.float32)
+        first = 0
+        while first < len(edges) - 1:
+            last = int(np.searchsorted(edges, edges[first] + _TOGETHER, side="right")) - 1
+            last = max(last, first + 1)
+            start, end = edges[first], edges[last]
+            begins, numbers = edges[first:last] - start, np.diff(edges[first : last + 1])
+            logarithm = self.log_affinity[start:end].astype(np.float64)
+            logarithm -= np.repeat(np.maximum.reduceat(logarithm, begins), numbers)
+            share = np.exp(logarithm)
+            weights[start:end] = share / np.repeat(np.add.reduceat(share, begins), numbers)
+            first = last
+        shape = (len(self.edges) - 1, len(self.own_log_affinity))
+        return scipy.sparse.csr_array((weights, self.rows, self.edges), shape=shape, copy=False)
+
     @classmethod
     def of(
         cls,
@@ -130,6 +186,51 @@ class Neighbours:
         TooManyPairs
             If the lists do not fit the limit.
         """
+        if len(places) <= (FEW // 2 if match_threshold is None else FEW):
+            return cls._of_few(places, match_threshold, memory_limit, gone)
+        return cls._of_many(places, match_threshold, memory_limit, gone)
+
+    @classmethod
+    def _of_few(
+        cls,
+        places: Places,
+        match_threshold: float | None,
+        memory_limit: int,
+        gone: np.ndarray | None,
+    ) -> Neighbours:
+        limit, least = places.limit(match_threshold), np.full(len(places), -np.inf)
+        one, other, log_affinity = _pairs(places, limit)
+        counts = log_affinity > -np.inf
+        if match_threshold is None:
+            for rows in (one, other):
+                np.maximum.at(least, rows, log_affinity)
+            least -= _NEGLIGIBLE
+            counts &= log_affinity >= np.minimum(least[one], least[other])
+        if gone is not None:
+            counts &= ~(gone[one] & gone[other])
+        is_wide = _greatest_log_affinity(places, limit, least) > _SINGLE
+        dtype = np.dtype(np.float64 if is_wide else np.float32)
+        most = memory_limit // _PAIR_BYTES[dtype]
+        one, other, log_affinity = one[counts], other[counts], log_affinity[counts]
+        if 2 * len(one) > most:
+            raise _too_many(len(places), most, memory_limit)
+        # Each pair by its number, which is not zero, at both its places.
+        shape, numbers = (len(places), len(places)), np.arange(1, len(one) + 1)
+        upper = scipy.sparse.csr_array((numbers, (one, other)), shape=shape)
+        both = upper + upper.T.tocsr()
+        both.sort_indices()
+        edges, rows = both.indptr.astype(np.int64), both.indices.astype(np.int32)
+        found = log_affinity[both.data - 1].astype(dtype)
+        return cls(edges, rows, found, _own_log_affinity(places))
+
+    @classmethod
+    def _of_many(
+        cls,
+        places: Places,
+        match_threshold: float | None,
+        memory_limit: int,
+        gone: np.ndarray | None,
+    ) -> Neighbours:
         order, strips = places.in_strips(match_threshold)
         ordered, limit = places.take(order), places.limit(match_threshold)
         arrays = (ordered.places, ordered.variances, order, strips, limit)
@@ -161,8 +262,31 @@ class Neighbours:
         ends = edges[:-1].copy()
         for ours, others in ((left, everyone), (away, left)):
             _find_neighbours(*arrays, least, ours, others, True, most, ends, rows, log_affinity)
-        own = -0.5 * np.log(2 * places.variances).sum(axis=-1)
-        return cls(edges, rows, log_affinity, own)
+        return cls(edges, rows, log_affinity, _own_log_affinity(places))
+
+
+def _own_log_affinity(places: Places) -> np.ndarray:
+    own: np.ndarray = -0.5 * np.log(2 * places.variances).sum(axis=-1)
+    return own
+
+
+def _pairs(places: Places, limit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """List all pairs once, or those in reach, with their log-affinities, which may be -infinity."""
+    if math.isinf(limit):
+        one, other = np.triu_indices(len(places), 1)
+    else:
+        tree = scipy.spatial.cKDTree(places.places)
+        reach = math.sqrt(limit) * (1 + 1e-9)  # who counts is decided below
+        one, other = np.ascontiguousarray(tree.query_pairs(reach, output_type="ndarray").T)
+    distance, log_affinity = np.zeros(len(one)), np.zeros(len(one))
+    for where, variances in zip(places.places.T, places.variances.T, strict=True):
+        square = np.square(where[one] - where[other])
+        variance = variances[one] + variances[other]
+        distance += square
+        with np.errstate(over="ignore"):
+            log_affinity -= 0.5 * (square / variance + np.log(variance))
+    log_affinity[distance > limit] = -np.inf
+    return one, other, log_affinity
 
 
 def find_best(places: Places) -> np.ndarray:

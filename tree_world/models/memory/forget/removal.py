@@ -73,12 +73,15 @@ class Removal:
     order : numpy.ndarray of int, of shape (n_everything,)
         Number of the observation in each row.
     neighbours : Neighbours
-        Of rows.
+        Of rows, without pairs of which both had gone at the start.
+    is_whole : bool
+        Whether only witnesses had gone at the start, so that no pair is missed that may count.
     """
 
     number: int
     order: np.ndarray
     neighbours: Neighbours
+    is_whole: bool
     _told: _Told
 
     @classmethod
@@ -146,6 +149,7 @@ class Removal:
         TooManyPairs
             If the lists of neighbours do not fit the limit.
         """
+        is_whole = bool(kept[:number].all())
         order = places.in_strips(match_threshold)[0]
         kept, gone = kept[order], None if kept.all() else ~kept[order]
         near = Neighbours.of(places.take(order), match_threshold, memory_limit, gone)
@@ -155,7 +159,7 @@ class Removal:
         state["own"] = near.own_log_affinity
         sums = np.zeros_like(senses)
         told = _Told(near.edges, near.rows, near.log_affinity, senses, sums, state)
-        return cls(number, order, near, told)
+        return cls(number, order, near, is_whole, told)
 
     @property
     def kept(self) -> np.ndarray:
@@ -184,6 +188,29 @@ class Removal:
         costs, reasons = np.empty_like(of_rows), np.empty_like(why)
         costs[self.order], reasons[self.order] = of_rows, why
         return costs, reasons
+
+    def errors(self, which: np.ndarray, senses: torch.Tensor) -> np.ndarray:
+        """Read some places from the others that are left, in double precision.
+
+        Parameters
+        ----------
+        which : numpy.ndarray of int, of shape (n,)
+            Numbers of observations.
+        senses : torch.Tensor of shape (n_everything, sensory_dim)
+            What was sensed, in any axes.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n,)
+            How far it is from what is read; infinite where nothing is.
+        """
+        values = senses.detach().cpu().double().numpy()
+        near = self.neighbours.among(np.argsort(self.order)[which], self.kept)
+        error: np.ndarray = np.linalg.norm(
+            near.weights() @ values[self.order] - values[which], axis=1
+        )
+        error[np.diff(near.edges) == 0] = np.inf
+        return error
 
     def remove_greedily(self, max_passes: int, target_size: int, stop: np.ndarray) -> None:
         """Remove what may go, the least important first.
