@@ -44,7 +44,7 @@ RANGE = 200.0  # metres, standard deviation of where the agent is, in the long r
 SPEED = 1.0  # metres a second, standard deviation on each axis
 TURNING = 0.05  # a second; after 20 s little is left of the direction
 
-POLICY = ForgettingPolicy(20_000, 10_000, max_error_to_prune=0.15)
+POLICY = ForgettingPolicy(20_000, 10_000, 0.15, 25.0)
 
 
 def remembering(part: Part, **smaller: Any) -> dict[str, Any]:

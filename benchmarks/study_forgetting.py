@@ -40,7 +40,7 @@ LIVES = range(5)
 STEPS = 100_000
 RANGE = 150.0  # metres, standard deviation of where the agent is, in the long run
 STRIDE = 7.0  # metres in a step and along an axis, standard deviation
-POLICY = ForgettingPolicy(2000, 1000, max_error_to_prune=0.15, in_background=False)
+POLICY = ForgettingPolicy(2000, 1000, 0.15, THRESHOLD, in_background=False)
 RIVAL_SIZES = (2000, 5000)  # what the policy keeps at most; and that with its witnesses
 LOOK_EVERY, SIZE_EVERY = 2000, 130  # steps; prunings fall on whole thousands
 

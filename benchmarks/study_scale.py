@@ -84,8 +84,8 @@ def _overhead(size: int, spread: float) -> dict[str, Any]:
     memory = _filled(size, spread, storage_dtype=torch.float16)
     for key in _keys():
         memory.sample([0.0, 0.0], SD, key, NUMBER, temperature=1.0)
-    store = memory._rows[0]
-    tree, searches = store.index.tree, [one.sums(1.0) for one in memory._searches.values()]
+    store = memory[0].store
+    tree, searches = store.index.tree, [one.sums(1.0) for one in memory.common.searches.values()]
     nodes, buckets = int(tree.used[0]), int(tree.used[2])
     arrays = [
         *(store.ids, store.written_at),
@@ -116,7 +116,7 @@ def _batch(name: str) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(2)
     number = QUERIES if name == "wide" else QUERIES // 50
     queries = spread * torch.randn(number, 2, generator=generator)
-    store = memory._rows[0]
+    store = memory[0].store
     few = queries[:500].numpy()
     neighbours = np.mean([len(store.index.near_box(place, place, THRESHOLD)) for place in few])
     seconds = []
@@ -151,7 +151,7 @@ def _half(
     halved = _filled(SIZES[1], spread, storage_dtype=torch.float16)
     # Near the middle, where thousands are within the threshold.
     places = 10.0 * torch.randn(queries, 2, generator=torch.Generator().manual_seed(2))
-    near = len(single._rows[0].index.near_box(*2 * (places[0].numpy(),), threshold or np.inf))
+    near = len(single[0].store.index.near_box(*2 * (places[0].numpy(),), threshold or np.inf))
 
     def seconds_of(memory: SpatialMemory) -> float:
         seconds = []
@@ -203,12 +203,12 @@ def _points(rounds: int) -> list[dict[str, Any]]:
     place = torch.zeros(2)
     for spread in (SPREAD, SPREAD * math.sqrt(MANY / SIZES[0])):
         memory = _filled(MANY, spread)
-        near = len(memory._rows[0].index.near_box(place.numpy(), place.numpy(), THRESHOLD))
+        near = len(memory[0].store.index.near_box(place.numpy(), place.numpy(), THRESHOLD))
         seconds = _median(partial(memory.read, place, SD, THRESHOLD), rounds)
         add(f"one read of {near:,}", seconds, near, near * row)
     generator = torch.Generator().manual_seed(2)
     queries = spread * torch.randn(QUERIES, 2, generator=generator)
-    index = memory._rows[0].index
+    index = memory[0].store.index
     found = [len(index.near_box(place, place, THRESHOLD)) for place in queries[:1000].numpy()]
     pairs = QUERIES * float(np.mean(found))
     seconds = _median(lambda: memory.read(queries, SD, THRESHOLD), few)
@@ -344,7 +344,7 @@ def _life(memory: SpatialMemory, spread: float, steps: int = STEPS) -> dict[str,
     columns = zip(("write", "read", "sample"), np.median(parts, axis=0).tolist(), strict=True)
     return {
         "spread": spread,
-        "neighbours": len(memory._rows[0].index.near_box(place.numpy(), place.numpy(), THRESHOLD)),
+        "neighbours": len(memory[0].store.index.near_box(place.numpy(), place.numpy(), THRESHOLD)),
         "steps": len(latencies),
         "median": float(np.median(latencies)),
         "p99": float(np.quantile(latencies, 0.99)),

@@ -116,8 +116,8 @@ def large() -> SpatialMemory:
 def test_one_query_in_a_million(benchmark: Any, large: SpatialMemory) -> None:
     """Read the middle, where observations are densest."""
     place = torch.zeros(2)
-    rows = large._rows[0].index.near_box(place.numpy(), place.numpy(), THRESHOLD)
-    senses, where = large._rows[0].senses, torch.from_numpy(rows)
+    rows = large[0].store.index.near_box(place.numpy(), place.numpy(), THRESHOLD)
+    senses, where = large[0].store.senses, torch.from_numpy(rows)
     gathers = []
     for _ in range(30):
         started = time.perf_counter()

@@ -52,13 +52,13 @@ OF_A_MEMORY = {
     "support": lambda memory: memory.read_with_support(PLACES[:9], 5.0, order="linear").spread,
     "exact": lambda memory: memory.sample([0.0, 0.0], 5.0, KEY, 9, method="exact"),
     "cells": lambda memory: memory.sample([0.0, 0.0], 5.0, KEY, 9, method="cells"),
-    "search": lambda memory: memory.search(KEY, 3).match,
+    "search": lambda memory: memory.search(KEY, 3, match_threshold=25.0).match,
     "read_location": lambda memory: memory.read_location(KEY, [0.0, 0.0], 30.0)[0],
     "localise": lambda memory: Localiser(memory, match_threshold=50.0).locate(KEY).probabilities,
     "write": lambda memory: changed(memory, lambda m: m.write(PLACES + 1, 5.0, SENSES)),
     "merge": lambda memory: changed(memory, lambda m: m.write(PLACES[:9], 5.0, SENSES[:9], True)),
-    "prune": lambda memory: changed(memory, lambda m: m.prune(0.5)),
-    "consolidate": lambda memory: changed(memory, lambda m: m.consolidate(60, num_steps=3)),
+    "prune": lambda memory: changed(memory, lambda m: m.prune(0.5, 25.0)),
+    "consolidate": lambda memory: changed(memory, lambda m: m.consolidate(60, 25.0, num_steps=3)),
     "copy": lambda memory: changed(memory, lambda m: m.to(dtype=torch.float64)),
 }
 OTHERS = {

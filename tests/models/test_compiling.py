@@ -217,7 +217,12 @@ while not done:
         done = True
     except KeyboardInterrupt:
         interrupts += 1
-signal.signal(signal.SIGINT, signal.SIG_IGN)
+while done:
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        break
+    except KeyboardInterrupt:
+        pass
 thread.join()
 assert torch.equal(before, draw())
 print(interrupts)

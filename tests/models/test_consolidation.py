@@ -127,14 +127,14 @@ def test_a_memory_takes_its_consolidated_self_over():
     memory = SpatialMemory(2, 4, max_memory_size=400)
     memory.write(everything.locations, everything.location_sds, everything.senses)
     ages = memory.ages[0].tolist()
-    report = memory.consolidate(60, num_steps=60)
+    report = memory.consolidate(60, 25.0, num_steps=60)
     assert len(memory) == report.num_after == 60
     assert memory.ids[0].tolist() == list(range(400, 460))
     assert set(memory.ages[0].tolist()) <= set(ages)
     assert (memory.ages[0].diff() < 0).all()
     assert memory.write([[0.0, 0.0]], 5.0, torch.zeros(1, 4)).tolist() == [460]
     assert len(memory) == 61
-    memory.prune(0.05)
+    memory.prune(0.05, 25.0)
 
 
 def test_rows_of_a_batch_and_projections_are_served():
@@ -143,7 +143,7 @@ def test_rows_of_a_batch_and_projections_are_served():
     memory.fit_projection(parts[0].senses)
     names = ("locations", "location_sds", "senses")
     memory.write(*(torch.stack([getattr(part, n) for part in parts]) for n in names))
-    report = memory.consolidate(40, num_steps=40)
+    report = memory.consolidate(40, 25.0, num_steps=40)
     assert [row.num_after for row in report.rows] == [40, 40]
     assert (report.num_before, report.num_after) == (400, 80)
     assert memory.memory_senses.shape == (2, 40, 3)
@@ -189,7 +189,7 @@ def test_an_empty_memory_cannot_be_consolidated():
 def test_one_observation_stays_what_it_is():
     memory = SpatialMemory(2, 4)
     memory.write([[3.0, 4.0]], 5.0, torch.ones(1, 4))
-    memory.consolidate(5, num_steps=20)
+    memory.consolidate(5, 25.0, num_steps=20)
     assert len(memory) == 1
     assert math.isclose(float(memory.read([3.0, 4.0], 5.0)[0]), 1.0, abs_tol=0.05)
 

@@ -44,7 +44,7 @@ def live(memory, forgetter, steps, *, spread, noise=0.0, seed=0, patience=math.i
 @pytest.mark.parametrize("in_background", [False, True])
 def test_a_memory_stays_small_without_ever_losing_the_oldest(in_background):
     memory = SpatialMemory(2, DIM, max_memory_size=400)
-    policy = ForgettingPolicy(150, 60, max_error_to_prune=0.3, in_background=in_background)
+    policy = ForgettingPolicy(150, 60, 0.3, 25.0, in_background=in_background)
     forgetter = Forgetter(memory, policy)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -60,7 +60,9 @@ def test_a_memory_stays_small_without_ever_losing_the_oldest(in_background):
 
 def test_consolidation_by_policy():
     memory = SpatialMemory(2, DIM, max_memory_size=300)
-    policy = ForgettingPolicy(200, 80, method="consolidate", in_background=False)
+    policy = ForgettingPolicy(
+        200, 80, match_threshold=25.0, method="consolidate", in_background=False
+    )
     reports, most = live(memory, Forgetter(memory, policy), 330, spread=60.0)
     assert [report.num_after for report in reports] == [80, 80]
     assert most == 200
@@ -68,7 +70,7 @@ def test_consolidation_by_policy():
 
 def test_the_least_important_go_where_nothing_may_go():
     memory = SpatialMemory(2, DIM, max_memory_size=200)
-    policy = ForgettingPolicy(100, 50, max_error_to_prune=0.001, in_background=False)
+    policy = ForgettingPolicy(100, 50, 0.001, 25.0, in_background=False)
     with pytest.warns(NothingMayGo, match="least important went all the same, down to 50") as told:
         live(memory, Forgetter(memory, policy), 120, spread=30.0, noise=1.0)
     assert len(told) == 1
@@ -79,9 +81,7 @@ def test_the_least_important_go_where_nothing_may_go():
 
 def test_the_oldest_go_where_nothing_may_go():
     memory = SpatialMemory(2, DIM, max_memory_size=200)
-    policy = ForgettingPolicy(
-        100, 50, max_error_to_prune=0.001, last_resort="oldest", in_background=False
-    )
+    policy = ForgettingPolicy(100, 50, 0.001, 25.0, last_resort="oldest", in_background=False)
     with pytest.warns(NothingMayGo, match="the oldest went"):
         live(memory, Forgetter(memory, policy), 100, spread=30.0, noise=1.0)
     assert memory.ids[0].tolist() == list(range(50, 100))
@@ -89,9 +89,7 @@ def test_the_oldest_go_where_nothing_may_go():
 
 def test_everything_is_kept_where_nothing_may_go_and_tried_again_in_time():
     memory = SpatialMemory(2, DIM, max_memory_size=150)
-    policy = ForgettingPolicy(
-        100, 50, max_error_to_prune=0.001, last_resort="keep", in_background=False
-    )
+    policy = ForgettingPolicy(100, 50, 0.001, 25.0, last_resort="keep", in_background=False)
     with pytest.warns(NothingMayGo, match="another try in 50 writes") as told:
         reports, _ = live(memory, Forgetter(memory, policy), 260, spread=30.0, noise=1.0)
     assert len(reports) == len(told) == 4  # at 100, 150, 200 and 250 writes
@@ -100,7 +98,7 @@ def test_everything_is_kept_where_nothing_may_go_and_tried_again_in_time():
 
 def test_isolated_observations_stay_even_then():
     memory = SpatialMemory(2, DIM, max_memory_size=200)
-    policy = ForgettingPolicy(100, 50, max_error_to_prune=0.001, in_background=False)
+    policy = ForgettingPolicy(100, 50, 0.001, 25.0, in_background=False)
     with pytest.warns(NothingMayGo, match="down to 100"):
         live(memory, Forgetter(memory, policy), 100, spread=1e6)
     assert len(memory) == 100
@@ -108,7 +106,7 @@ def test_isolated_observations_stay_even_then():
 
 def test_a_memory_that_was_reset_meanwhile_is_taken_as_it_is():
     memory = SpatialMemory(2, DIM, max_memory_size=5000)
-    forgetter = Forgetter(memory, ForgettingPolicy(2000, 40, max_error_to_prune=0.5))
+    forgetter = Forgetter(memory, ForgettingPolicy(2000, 40, 0.5, 25.0))
     memory.write(torch.rand(2000, 2) * 100, 5.0, torch.ones(2000, DIM))
     forgetter.step()
     assert forgetter.busy
@@ -124,7 +122,7 @@ def test_a_memory_that_was_reset_meanwhile_is_taken_as_it_is():
 
 def test_who_rests_forgets_that_it_rests():
     memory = SpatialMemory(2, DIM, max_memory_size=12_000)
-    forgetter = Forgetter(memory, ForgettingPolicy(11_000, 10, max_error_to_prune=0.1))
+    forgetter = Forgetter(memory, ForgettingPolicy(11_000, 10, 0.1, 25.0))
     memory.write(torch.zeros(11_000, 2), 5.0, torch.ones(11_000, DIM))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -148,7 +146,9 @@ def fails_with(monkeypatch, error):
 @pytest.mark.parametrize("in_background", [False, True])
 def test_life_goes_on_where_there_is_no_room_to_forget(monkeypatch, in_background):
     memory = SpatialMemory(2, DIM, max_memory_size=100)
-    forgetter = Forgetter(memory, ForgettingPolicy(50, 20, in_background=in_background))
+    forgetter = Forgetter(
+        memory, ForgettingPolicy(50, 20, match_threshold=25.0, in_background=in_background)
+    )
     memory.write(torch.rand(50, 2), 5.0, torch.ones(50, DIM))
     fails_with(monkeypatch, MemoryError("too much"))
     with pytest.warns(ForgettingFailed, match=r"\(too much\).*again in 30 writes") as told:
@@ -166,7 +166,9 @@ def test_life_goes_on_where_there_is_no_room_to_forget(monkeypatch, in_backgroun
 @pytest.mark.parametrize("in_background", [False, True])
 def test_other_errors_say_where_they_come_from(monkeypatch, in_background):
     memory = SpatialMemory(2, DIM, max_memory_size=100)
-    forgetter = Forgetter(memory, ForgettingPolicy(50, 20, in_background=in_background))
+    forgetter = Forgetter(
+        memory, ForgettingPolicy(50, 20, match_threshold=25.0, in_background=in_background)
+    )
     memory.write(torch.rand(50, 2), 5.0, torch.ones(50, DIM))
     fails_with(monkeypatch, OSError("no disk"))
     with pytest.raises(OSError, match="no disk") as told:
@@ -178,7 +180,7 @@ def test_other_errors_say_where_they_come_from(monkeypatch, in_background):
 
 def test_who_is_interrupted_while_waiting_may_wait_again(monkeypatch):
     memory = SpatialMemory(2, DIM, max_memory_size=100)
-    forgetter = Forgetter(memory, ForgettingPolicy(50, 20))
+    forgetter = Forgetter(memory, ForgettingPolicy(50, 20, match_threshold=25.0))
     memory.write(torch.rand(50, 2), 5.0, torch.ones(50, DIM))
     go_on = threading.Event()
 
@@ -223,4 +225,4 @@ def test_a_policy_that_makes_no_sense_is_refused(choices, message):
 def test_a_memory_too_small_for_its_policy_is_refused():
     memory = SpatialMemory(2, DIM, max_memory_size=50)
     with pytest.raises(ValueError, match="at most 50: give a smaller start_at"):
-        Forgetter(memory, ForgettingPolicy(100, 20))
+        Forgetter(memory, ForgettingPolicy(100, 20, match_threshold=25.0))

@@ -123,13 +123,13 @@ def test_the_rest_of_a_memory_works_as_with_single_precision(tmp_path):
     assert torch.equal(loaded.memory_senses, half.memory_senses)
     merged = half.write(places[:1], sds[:1], senses[:1], update=True)
     assert merged.tolist() == [0]
-    kept = [memory.prune(5.0).num_kept for memory in (loaded, single)]
+    kept = [memory.prune(5.0, 25.0).num_kept for memory in (loaded, single)]
     assert kept[0] == kept[1] < 200
-    assert loaded.storage_dtype == loaded._rows[0].senses.dtype == torch.float16
-    loaded.consolidate(20, num_steps=5)
-    assert loaded._rows[0].senses.dtype == torch.float16
+    assert loaded.storage_dtype == loaded[0].store.senses.dtype == torch.float16
+    loaded.consolidate(20, 25.0, num_steps=5)
+    assert loaded[0].store.senses.dtype == torch.float16
     moved = half.to(dtype=torch.float64)
-    assert moved._rows[0].senses.dtype == torch.float16
+    assert moved[0].store.senses.dtype == torch.float16
     assert moved.read([0.0, 0.0], 3.0).dtype == torch.float64
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tree_world.models.memory import SpatialMemory
-from tree_world.models.memory import spatial_memory as memory_module
+from tree_world.models.memory import Consolidate, Prune, SpatialMemory, forgetting
+from tree_world.models.memory.forgetting import work_of
 from tree_world.models.memory.store import exchange as hot_swap
 from tree_world.models.memory.store.exchange import Superseded
 from tree_world.models.memory.store.task import Cancelled, Task
@@ -30,7 +30,7 @@ class Gate:
 
     def __init__(self, monkeypatch, name):
         self.reached, self.opened = threading.Event(), threading.Event()
-        original = getattr(memory_module, name)
+        original = getattr(forgetting, name)
 
         def waiting(*args, **kwargs):
             result = original(*args, **kwargs)
@@ -38,7 +38,7 @@ class Gate:
             assert self.opened.wait(30)
             return result
 
-        monkeypatch.setattr(memory_module, name, waiting)
+        monkeypatch.setattr(forgetting, name, waiting)
 
 
 @pytest.fixture(params=["prune", "consolidate"])
@@ -50,7 +50,7 @@ def under_way(request, monkeypatch):
     if request.param == "prune":
         task = memory.prune_in_background(0.3, 25.0)
     else:
-        task = memory.consolidate_in_background(40, num_steps=20)
+        task = memory.consolidate_in_background(40, 25.0, num_steps=20)
     assert gate.reached.wait(30)
     assert not task.done()
     assert memory.ids[0].tolist() == before
@@ -136,7 +136,7 @@ def test_a_full_memory_goes_on_forgetting_the_oldest(monkeypatch):
 def test_virtual_observations_make_room_in_a_full_memory(monkeypatch):
     memory = filled(200, max_memory_size=200)
     gate = Gate(monkeypatch, "consolidate")
-    task = memory.consolidate_in_background(100, num_steps=20)
+    task = memory.consolidate_in_background(100, 25.0, num_steps=20)
     assert gate.reached.wait(30)
     memory.write(500 + torch.rand(180, 2), 5.0, torch.ones(180, DIM))
     gate.opened.set()
@@ -207,7 +207,7 @@ def test_cancelled_work_leaves_the_memory_as_it_was(under_way):
 
 def test_long_work_stops_soon_after_it_is_cancelled():
     memory = filled(5000, max_memory_size=5000)
-    task = memory.consolidate_in_background(1000, num_steps=100_000)
+    task = memory.consolidate_in_background(1000, 25.0, num_steps=100_000)
     time.sleep(0.2)
     task.cancel()
     with pytest.raises(Cancelled):
@@ -217,7 +217,7 @@ def test_long_work_stops_soon_after_it_is_cancelled():
 
 def test_greedy_removal_looks_at_the_flag():
     memory = filled(2000, max_memory_size=2000)
-    work = memory._pruning(math.inf, 25.0, 10, 0, None, 2**30)
+    work = work_of(memory, Prune(math.inf, 25.0))
     with pytest.raises(Cancelled):
         work(np.ones(1, dtype=np.bool_))
     assert len(memory) == 2000
@@ -232,7 +232,7 @@ def test_an_exception_leaves_the_memory_as_it_was(monkeypatch):
 
     for name in ("prune", "bring_up_to_date"):
         with monkeypatch.context() as patch:
-            patch.setattr(memory_module, name, fail)
+            patch.setattr(forgetting, name, fail)
             task = memory.prune_in_background(0.3, 25.0)
             with pytest.raises(RuntimeError, match="out of order"):
                 task.result(30)
@@ -264,9 +264,9 @@ def test_only_what_is_there_when_it_is_asked_for_is_worked_on(name):
     """Work that begins late leaves alone what was written in between."""
     memory = filled()
     if name == "prune":
-        work = memory._pruning(math.inf, None, 1, 0, None, 2**30)
+        work = work_of(memory, Prune(math.inf, None, 1))
     else:
-        work = memory._consolidation(1, None, 5, None, 0, False, 2**30)
+        work = work_of(memory, Consolidate(1, None, 5))
     ids = memory.write(torch.zeros(50, 2), 5.0, torch.zeros(50, DIM)).tolist()
     report = work(np.zeros(1, dtype=np.bool_))
     assert report.num_before == 200
@@ -302,7 +302,7 @@ def test_changes_while_the_copy_is_made(monkeypatch):
     """Rows that change between two portions of the copy count as written later."""
     monkeypatch.setattr(hot_swap, "_TOGETHER", 16)
     memory = filled(160, max_memory_size=160)
-    row = memory._rows[0]
+    row = memory[0].store
     turns = iter(range(100))
 
     class Meddling:
@@ -354,7 +354,7 @@ def test_hundreds_of_swaps_under_writing_reading_and_deleting(deleting):
     def look():
         try:
             while not ended.is_set():
-                with memory._lock:  # two looks at the same moment agree
+                with memory.common.lock:  # two looks at the same moment agree
                     ids, senses = memory.ids[0].tolist(), memory.memory_senses[0]
                 assert len(ids) == len(set(ids)) == len(senses)
                 assert ids == sorted(ids)

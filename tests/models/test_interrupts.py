@@ -68,7 +68,7 @@ def state_of(memory):
         *(memory.ids, memory.ages, memory.memory_locations, memory.memory_location_sds),
         *(memory.memory_senses, torch.tensor(memory.num_writes), str(memory.dtype)),
         torch.zeros(0) if projection is None else projection.matrix,
-        len(memory._rows[0].witnesses),
+        len(memory[0].store.witnesses),
     ]
 
 
@@ -81,7 +81,7 @@ def same(one, other):
 
 def assert_sound(memory):
     """All that the memory keeps agrees, and another thread can use it."""
-    for row in memory._rows:
+    for row in memory.common.rows:
         slots = row.slots_by_age()
         places = row.locations[torch.from_numpy(slots)].numpy()
         indexed = row.index.near_box(np.full(2, -1e6), np.full(2, 1e6), 1.0)
@@ -93,7 +93,7 @@ def assert_sound(memory):
         assert row.location_sds[gone].isinf().all()
         assert row.location_sds[slots].isfinite().all()
         assert len(row) == len(slots) <= memory.max_memory_size
-    assert not memory._lock._is_owned()  # so that another thread can use it
+    assert not memory.common.lock._is_owned()  # so that another thread can use it
 
 
 def goes_on(memory):
@@ -225,7 +225,7 @@ def test_on_disk_an_interrupt_and_then_a_kill_leave_a_folder_that_loads(verb, tm
         assert same(now, before) or same(now, after), f"torn at line {line}"
         assert_sound(memory)
         assert not list(folder.glob("*.tmp"))
-        named = {row.file.name for row in memory._rows}
+        named = {row.file.name for row in memory.common.rows}
         assert {path.name for path in folder.glob("senses-*")} <= {"senses-1.bin", *named}
         goes_on(memory)  # which must not write to what the checkpoint names
         del memory  # as a kill does
@@ -294,7 +294,7 @@ def test_what_pytorch_does_not_count_is_taken_over_after_an_interrupt(verb):
         ended = Interrupts(line).run(lambda memory=memory: verb(memory))
         assert bool((memory.memory_locations[0, :-1] > 200.0).all())
         assert_sound(memory)
-        assert memory._rows[0].greatest_sd == 15.0
+        assert memory[0].store.greatest_sd == 15.0
 
 
 def test_a_search_that_was_interrupted_is_begun_anew():
@@ -312,7 +312,7 @@ def test_a_search_that_was_interrupted_is_begun_anew():
         memory.write(*observations(3, seed=line))
         ended = Interrupts(line).run(search)
         expected = SpatialMemory(2, SENSORY, max_memory_size=400)
-        expected._rows = memory._rows
+        expected.common.rows = memory.common.rows
         assert torch.equal(search(), expected.sample([0.0, 0.0], 9.0, key, 5, method="cells"))
     assert line > 10
 
@@ -341,7 +341,7 @@ def test_errors_in_the_middle_of_a_change_tear_nothing(monkeypatch):
 def test_a_handler_that_comes_between_is_told_so():
     memory, told = made(None), []
     monitored = made(None)
-    original = monitored._rows[0].reserve
+    original = monitored[0].store.reserve
 
     def reserve(number):  # as a signal would come
         try:
@@ -350,11 +350,11 @@ def test_a_handler_that_comes_between_is_told_so():
             told.append(str(error))
         original(number)
 
-    monitored._rows[0].reserve = reserve
+    monitored[0].store.reserve = reserve
     try:
         write_many(monitored)
     finally:
-        del monitored._rows[0].reserve
+        del monitored[0].store.reserve
     write_many(memory)
     assert told
     assert "is being changed" in told[0]

@@ -246,7 +246,7 @@ def test_rows_of_a_batch_are_memories_of_their_own():
     memory = SpatialMemory(2, SENSORY)
     ids = memory.write(places, sds, values)
     assert ids.tolist() == [list(range(9))] * 2
-    memory.delete([0, 4], row=1)
+    memory[1].delete([0, 4])
     assert memory.memory_locations.shape == (2, 9, 2)
     assert memory.memory_location_sds[1, -2:].isinf().all()
     assert memory.ids[1].tolist() == [1, 2, 3, 5, 6, 7, 8, -1, -1]
@@ -410,15 +410,18 @@ def test_a_batch_wants_to_know_which_row_is_meant():
         "Localiser": lambda **row: Localiser(memory, **row),
     }
     for ask in asked.values():
-        with pytest.raises(ValueError, match="batch of 2: say which one is meant, from row=0 to"):
+        with pytest.raises(
+            ValueError, match=r"batch of 2: say which one is meant, .*memory\[0\] to"
+        ):
             ask()
-        for row in (2, -1, 5):
-            with pytest.raises(IndexError, match=f"there is no row {row}: .* from row=0 to row=1"):
-                ask(row=row)
-        for row in (True, 0.0, "0"):
-            with pytest.raises(ValueError, match="row must be a whole number"):
-                ask(row=row)
-        ask(row=np.int8(1))
+        with pytest.warns(DeprecationWarning, match=r"call the method of memory\[1\]"):
+            ask(row=np.int8(1))
+    for row in (2, -1, 5):
+        with pytest.raises(IndexError, match=rf"no memory\[{row}\]: .* from memory\[0\] to"):
+            memory[row]
+    for row in (True, 0.0, "0"):
+        with pytest.raises(ValueError, match="row must be a whole number"):
+            memory[row]
     assert memory.ids[:, -1].tolist() == [58, -1]
     with pytest.raises(ValueError, match="batch of 2, but a batch of 3 was given"):
         memory.get_location_affinity(torch.zeros(3, 4, 2), 5.0)
@@ -803,14 +806,14 @@ def test_what_another_precision_cannot_hold_is_refused_before_anything_moves(
     memory.write([[places, 0.0]], sds, [[values]])
     memory.delete([0])
     if witness:
-        gone = memory._rows[0].observations()
-        slots = torch.from_numpy(memory._rows[0].slots_by_age())
-        memory._rows[0].witnesses = Witnesses(gone.take(slots), np.ones(1))
+        gone = memory[0].store.observations()
+        slots = torch.from_numpy(memory[0].store.slots_by_age())
+        memory[0].store.witnesses = Witnesses(gone.take(slots), np.ones(1))
         memory.delete([1])
     with pytest.raises(ValueError, match=f"one of the .*{name} is .* nothing was moved"):
         memory.to(torch.device("cpu"), torch.float32)
     assert memory.dtype == memory.storage_dtype == torch.float64
-    assert memory._rows[0].locations.dtype == torch.float64
+    assert memory[0].store.locations.dtype == torch.float64
     assert len(memory) == 1 - witness
 
 
@@ -864,7 +867,7 @@ def same(one, other):
 def test_a_saved_memory_comes_back_whole(tmp_path):
     memory = SpatialMemory(2, SENSORY, embed_dim=2, max_memory_size=10, merge_distance=2.0)
     memory.write(*observations(14, batch=(2,)))
-    memory.delete([7, 9], row=1)
+    memory[1].delete([7, 9])
     memory.save(tmp_path / "memory.safetensors")
     loaded = SpatialMemory.load(tmp_path / "memory.safetensors")
     same(memory, loaded)

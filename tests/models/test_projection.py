@@ -77,8 +77,8 @@ def test_what_was_stored_in_full_is_expressed_anew_when_a_projection_is_fitted(
     if deleted:
         memory.delete(memory.ids[0, :2])
     before = memory.read(memory.memory_locations[0], 1.0)
-    gone = memory._rows[0].witnesses.observations.senses
+    gone = memory[0].store.witnesses.observations.senses
     assert memory.fit_projection(senses(20, 4, seed=1) + 3.0) == pytest.approx(1.0, abs=1e-5)
     torch.testing.assert_close(memory.read(memory.memory_locations[0], 1.0), before)
-    anew = memory.projection.decode(memory._rows[0].witnesses.observations.senses)
+    anew = memory.projection.decode(memory[0].store.witnesses.observations.senses)
     torch.testing.assert_close(anew, gone)

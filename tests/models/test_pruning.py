@@ -270,22 +270,22 @@ def test_witnesses_are_bounded_saved_and_expressed_anew(tmp_path):
     left = set(memory.ids[0].tolist())
     latest = [identity for identity in range(100) if identity not in left][-7:]
     assert torch.equal(
-        memory._rows[0].witnesses.observations.locations, everything.locations[latest]
+        memory[0].store.witnesses.observations.locations, everything.locations[latest]
     )
     memory.save(tmp_path / "memory")
     again = SpatialMemory.load(tmp_path / "memory")
     for one in (memory, again):
         assert one.prune(0.3, 25.0).num_witnesses == 7
-    gone = memory._rows[0].witnesses.observations
+    gone = memory[0].store.witnesses.observations
     decoded = memory.projection.decode(gone.senses)
     memory.fit_projection(torch.randn(50, 5, generator=torch.Generator().manual_seed(0)))
-    assert not torch.allclose(memory._rows[0].witnesses.observations.senses, gone.senses)
-    decoded_anew = memory.projection.decode(memory._rows[0].witnesses.observations.senses)
+    assert not torch.allclose(memory[0].store.witnesses.observations.senses, gone.senses)
+    decoded_anew = memory.projection.decode(memory[0].store.witnesses.observations.senses)
     kept = memory.projection.matrix.mT @ memory.projection.matrix
     expected = (decoded - memory.projection.mean) @ kept + memory.projection.mean
     torch.testing.assert_close(decoded_anew, expected, atol=1e-4, rtol=0)
     memory.to(dtype=torch.float64)
-    assert memory._rows[0].witnesses.observations.senses.dtype == torch.float64
+    assert memory[0].store.witnesses.observations.senses.dtype == torch.float64
     memory.prune(0.3, 25.0)
 
 

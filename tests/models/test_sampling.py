@@ -185,7 +185,7 @@ def test_no_cell_weighs_more_than_its_bound(
 ):
     memory = filled(80, seed=seed, sds=sds, cell_size=40.0)
     key = torch.randn(5, generator=torch.Generator().manual_seed(seed)).numpy()
-    store = memory._rows[0]
+    store = memory[0].store
     query = Query(key, 0.8, np.array([3.0, -8.0]), np.full(2, location_sd), location_temperature,
                   threshold)  # fmt: skip
     sums, tree, target = CellSearch(store, key).sums(0.8), store.index.tree, target_of(query, store)
@@ -407,7 +407,7 @@ def test_the_temperature_is_no_part_of_what_is_kept_for_a_key():
 
 def test_with_few_chances_at_first_the_draw_is_the_same():
     memory = filled(3000, sds=(5.0, 5.0))
-    store, key = memory._rows[0], np.ones(5, dtype=np.float32)
+    store, key = memory[0].store, np.ones(5, dtype=np.float32)
     query = Query(key, 1.0, np.zeros(2), np.full(2, 5.0))
     drawn = []
     for each in (0.0, 32.0):

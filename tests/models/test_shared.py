@@ -76,14 +76,14 @@ def test_a_copy_is_the_same_memory_and_one_of_its_own(name):
     memory = SpatialMemory(2, SENSORY, 3, max_memory_size=40, merge_distance=2.0)
     memory.write(*numbered(0, 30)[:2], torch.randn(30, SENSORY))
     memory.delete([3, 4])
-    memory.prune(0.1)
+    memory.prune(0.1, 25.0)
     other = COPIES[name](memory)
     for attribute in ("ids", "ages", "memory_locations", "memory_location_sds", "memory_senses"):
         assert torch.equal(getattr(memory, attribute), getattr(other, attribute))
     key = torch.ones(SENSORY)
     draws = [one.sample([0.0, 0.0], 9.0, key, 5, method="cells") for one in (memory, other)]
     assert torch.equal(*draws)
-    assert len(other._rows[0].witnesses) == len(memory._rows[0].witnesses)
+    assert len(other[0].store.witnesses) == len(memory[0].store.witnesses)
     number = len(memory)
     other.write(*numbered(30, 20)[:2], torch.randn(20, SENSORY))
     other.delete(other.ids[0, :1])
@@ -198,7 +198,7 @@ def made_in_inference_mode(how, tmp_path):
         elif how == "read":
             memory.read(places, 3.0)
             memory.sample(None, None, senses[0], 3, method="cells")
-            memory.search(senses[0])
+            memory.search(senses[0], match_threshold=25.0)
     return memory
 
 

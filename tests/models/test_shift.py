@@ -96,7 +96,7 @@ def sample(method):
 
 
 def search(memory, shift):
-    found = memory.search(KEY, 8, QUERIES[0] + shift)
+    found = memory.search(KEY, 8, QUERIES[0] + shift, match_threshold=25.0)
     return [found.ids, found.match, found.distance, found.support], [found.places]
 
 
@@ -128,7 +128,7 @@ def prune_near(memory, shift):
 
 
 def consolidate(memory, shift):
-    report = memory.consolidate(60, num_steps=5)
+    report = memory.consolidate(60, 25.0, num_steps=5)
     assert report.error < 0.5
     # Adam turns a difference of rounding into one of its step.
     return [torch.tensor([report.error_at_start])], []

@@ -79,7 +79,7 @@ class DiskMachine(RuleBasedStateMachine):
 
     @rule()
     def prune(self):
-        reports = [memory.prune(1.5).num_kept for memory in self.both]
+        reports = [memory.prune(1.5, 25.0).num_kept for memory in self.both]
         assert reports[0] == reports[1]
 
     @rule()
@@ -132,8 +132,8 @@ def test_draws_reads_and_searches_are_those_of_a_memory_in_memory(tmp_path):
     for method in ("dense", "chunked", "sparse", "attention"):
         one, two = (m.read([[3.0, 1.0]], 4.0, method=method) for m in (disk, plain))
         torch.testing.assert_close(one, two)
-    report = disk.prune_in_background(1.0).result(60)
-    assert len(disk) == report.num_kept == plain.prune(1.0).num_kept
+    report = disk.prune_in_background(1.0, 25.0).result(60)
+    assert len(disk) == report.num_kept == plain.prune(1.0, 25.0).num_kept
     disk.checkpoint()
     del disk
     assert_same(SpatialMemory.load(tmp_path / "m"), plain)
@@ -162,7 +162,7 @@ def test_senses_stay_out_of_the_memory_of_the_process(tmp_path):
     assert file.stat().st_blocks == 0
     memory.write(*observations(1000))
     assert 0 < file.stat().st_blocks * 512 <= 64 * 2**20 + 2**16
-    store = memory._rows[0]
+    store = memory[0].store
     assert store.senses.data_ptr() == store.file._map.ctypes.data
 
 
@@ -172,7 +172,7 @@ ONCE = """
 from tree_world.models.memory import SpatialMemory
 memory = SpatialMemory(2, 64)
 memory.write(torch.zeros(9, 2), 5.0, torch.zeros(9, 64))
-memory.prune()  # what is compiled is loaded
+memory.prune(0.05, 25.0)  # what is compiled is loaded
 """
 LIFE = """
 memory, number = SpatialMemory(2, 64, max_memory_size=300, storage=argument), 0
@@ -185,7 +185,7 @@ def write(some):
 for turn in range(10**9):
     write(7)
     if turn % 5 == 0:
-        memory.prune(0.0)  # which changes the file
+        memory.prune(0.0, 25.0)  # which changes the file
     write(40)
     memory.checkpoint()
     print(number, flush=True)
@@ -428,7 +428,7 @@ def test_a_file_may_change_once_it_is_loaded(tmp_path, how):
             file.write(b"\xff" * size)
     assert_same(loaded, memory)
     torch.testing.assert_close(loaded.read([[0.0, 0.0]], 5.0), memory.read([[0.0, 0.0]], 5.0))
-    one, other = (m._rows[0].witnesses.observations.senses for m in (loaded, memory))
+    one, other = (m[0].store.witnesses.observations.senses for m in (loaded, memory))
     assert torch.equal(one, other)
     assert loaded.prune(2.5, 40.0).num_kept == memory.prune(2.5, 40.0).num_kept
 

@@ -232,7 +232,7 @@ def test_one_emptied_row_of_a_batch_is_zero_and_the_others_as_before():
     memory.write(torch.randn(2, 600, 2), 1.0, torch.randn(2, 600, 3))
     places = torch.randn(500, 2)
     before = memory.read(places, 1.0)
-    memory._rows[1].delete(memory._rows[1].ids[:600].copy())
+    memory[1].store.delete(memory[1].store.ids[:600].copy())
     after = memory.read_with_support(places, 1.0)
     torch.testing.assert_close(after.mean[0], before[0])
     assert after.mean[1].eq(0).all()
@@ -324,7 +324,7 @@ def test_automatic_casts_change_nothing(method):
         return memory.sample([0.0, 0.0], 10.0, torch.ones(4), 20, seed=0, method=way)
 
     drawn = [draw(way) for way in ("exact", "cells")]
-    memory._searches.clear()
+    memory.common.searches.clear()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         ours = read(*arguments).mean
         again = [draw(way) for way in ("exact", "cells")]

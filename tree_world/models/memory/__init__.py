@@ -3,7 +3,12 @@
 Whoever uses a memory needs `SpatialMemory` alone. What it does is done in rooms, each of which uses
 only those below it::
 
-    spatial_memory   the face: batches, one thread at a time, whole or not at all
+    spatial_memory   the face: batches, and the signatures of old (`readable_batch`, `stored_batch`)
+      memory         one memory: (N, dim), and what the rooms below do with it
+      forgetting     pruning and consolidating under way; `drawing`: keys that are kept ready
+      saving         files and folders; `tensors`: gradients, devices, bytes
+      changes        one thread at a time, whole or not at all; `assignment`: other tensors
+      common         what the memories of a batch have in common; `options`, `given`: what is asked
       search         draws and searches: the scores of a key, by cells or all of them
       forget         leave one out, prune, consolidate
       store          slots, ids and ages; folders on disk; the exchange under way
@@ -15,7 +20,19 @@ only those below it::
 `policy` stands beside the face: when to forget, and how much.
 """
 
+from tree_world.models.memory.memory import Contents, Memory
+from tree_world.models.memory.options import Consolidate, DrawOptions, Prune
 from tree_world.models.memory.spatial_memory import SpatialMemory
 from tree_world.models.memory.types import Observations, Read, ReadOptions
 
-__all__ = ["Observations", "Read", "ReadOptions", "SpatialMemory"]
+__all__ = [
+    "Consolidate",
+    "Contents",
+    "DrawOptions",
+    "Memory",
+    "Observations",
+    "Prune",
+    "Read",
+    "ReadOptions",
+    "SpatialMemory",
+]

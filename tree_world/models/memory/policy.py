@@ -44,7 +44,7 @@ class ForgettingPolicy:
         for what has gone, as far as there is room to remember it: beside what is in store the
         memory keeps witnesses, up to its own size less what pruning leaves.
     match_threshold : float, optional
-        Of the reads, in metres; 25 by default.
+        Of the reads, in metres; none by default.
     method : {"prune", "consolidate"}, default="prune"
         Whether to choose among the observations, or to fit virtual ones.
     last_resort : {"least important", "oldest", "keep"}, default="least important"
@@ -63,7 +63,7 @@ class ForgettingPolicy:
     start_at: int
     target_size: int
     max_error_to_prune: float = 0.05
-    match_threshold: float | None = 25.0
+    match_threshold: float | None = None
     method: str = "prune"
     last_resort: str = "least important"
     in_background: bool = True
@@ -227,10 +227,9 @@ class Forgetter:
                 f"errors of up to {further.worst_error:.3g}"
             )
         elif policy.last_resort == "oldest":
-            for row in range(memory.batch_size):
-                ids = memory.ids[row]
-                ids = ids[ids >= 0]
-                memory.delete(ids[: max(0, len(ids) - policy.target_size)], row)
+            for one in memory:
+                ids = one.observations().ids
+                one.delete(ids[: max(0, len(ids) - policy.target_size)])
             told += "; the oldest went"
         else:
             told += f"; all were kept, and there will be another try in {pause} writes"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,10 +18,7 @@ from tree_world.checks import (
     checked_numbers,
     make_generator,
 )
-
-if TYPE_CHECKING:
-    from tree_world.models.memory import SpatialMemory
-
+from tree_world.models.memory import Memory, SpatialMemory
 
 _KINDS = {
     "spacing": "distance",
@@ -138,7 +134,7 @@ class Localiser:
 
     def __init__(
         self,
-        memory: SpatialMemory,
+        memory: SpatialMemory | Memory,
         *,
         spacing: float = 10.0,
         match_threshold: float | None = None,
@@ -149,7 +145,8 @@ class Localiser:
         seed: SeedLike = 0,
         row: int | None = None,
     ) -> None:
-        everything = memory._remembered(row)
+        one = memory if isinstance(memory, Memory) else memory.one(row)
+        everything = one.observations(as_sensed=True)
         locations, sds, senses = everything.locations, everything.location_sds, everything.senses
         if len(locations) < 50:
             raise ValueError(
@@ -178,7 +175,7 @@ class Localiser:
         grid = _grid_around(locations, self.spacing, match_threshold or 0.0)
 
         def read(which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            source = type(memory)(
+            source = SpatialMemory(
                 dim,
                 memory.sensory_dim,
                 max_memory_size=len(which),

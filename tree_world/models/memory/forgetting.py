@@ -1,0 +1,213 @@
+"""Forgetting under way: work on copies of stores, and an exchange in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from tree_world.checks import make_generator
+from tree_world.models.memory.changes import HasCommon, changing, mend, reading
+from tree_world.models.memory.common import Common, outside_inference_mode
+from tree_world.models.memory.forget.consolidation import ConsolidationReport, consolidate
+from tree_world.models.memory.forget.pruning import prune
+from tree_world.models.memory.forget.report import PruneReport
+from tree_world.models.memory.options import Consolidate, Prune
+from tree_world.models.memory.search.cells import CellSearch
+from tree_world.models.memory.store.exchange import (
+    Replacement,
+    Snapshot,
+    bring_up_to_date,
+    in_turn,
+    prepared,
+)
+from tree_world.models.memory.store.slots import Store
+from tree_world.models.memory.store.task import stop_if_asked
+from tree_world.models.memory.types import Witnesses
+
+R = TypeVar("R")
+
+Report = PruneReport | ConsolidationReport
+Work = Callable[[np.ndarray], Report]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Stores as they are when forgetting begins.
+
+    Attributes
+    ----------
+    rows : dict of int to (Store, int)
+        Those to work on, by their places in the batch, each with its time, up to which it is to be
+        worked on.
+    number : int
+        How many there are in the batch.
+    """
+
+    rows: dict[int, tuple[Store, int]]
+    number: int
+
+
+def work_of(memory: HasCommon, how: Prune | Consolidate, which: list[int] | None = None) -> Work:
+    """Make what forgets, to be called here or in a thread of its own.
+
+    Parameters
+    ----------
+    memory : SpatialMemory or Memory
+    how : Prune or Consolidate
+    which : list of int, optional
+        Which memories of the batch; all by default.
+
+    Returns
+    -------
+    callable
+        Takes an array of one bool, which becomes true when it should stop; returns a report.
+
+    Raises
+    ------
+    ValueError
+        If gradients flow to the memory, or it is empty and there is nothing to consolidate.
+    """
+    memory.common.refuse_gradients()
+    begun = _begin(memory, which)
+    if isinstance(how, Prune):
+        pruning = _pruning(memory.common, how)
+        return lambda stop: PruneReport.joined(_exchange(memory, pruning, begun, stop))
+    if all(len(row) == 0 for row, _ in begun.rows.values()):
+        raise ValueError("an empty memory cannot be consolidated: write observations first.")
+    consolidating = _consolidation(how)
+    return lambda stop: ConsolidationReport.joined(_exchange(memory, consolidating, begun, stop))
+
+
+def _pruning(
+    common: Common, how: Prune
+) -> Callable[[Snapshot, np.ndarray], tuple[Replacement, PruneReport]]:
+    def work(snapshot: Snapshot, stop: np.ndarray) -> tuple[Replacement, PruneReport]:
+        observations, witnesses = snapshot.observations, snapshot.witnesses
+        pruned = prune(
+            observations,
+            how.max_error_to_prune,
+            how.match_threshold,
+            how.max_prune_steps,
+            target_size=how.target_size,
+            witnesses=witnesses,
+            memory_limit=how.memory_limit,
+            stop=stop,
+        )
+        origins, gone = np.flatnonzero(pruned.kept), np.flatnonzero(~pruned.kept)
+        still = witnesses.take(np.flatnonzero(pruned.witnesses_kept))
+        limits = np.full(len(pruned.kept), how.max_error_to_prune)
+        new = Witnesses(observations, limits).take(gone)
+        everyone = Witnesses(
+            still.observations.followed_by(new.observations),
+            np.concatenate([still.limits, new.limits]),
+        )
+        most = how.max_witnesses
+        most = common.max_memory_size - len(origins) if most is None else most
+        latest = np.arange(max(0, len(everyone) - most), len(everyone))
+        where = torch.from_numpy(origins).to(observations.senses.device)
+        kept = observations.take(where)
+        return Replacement(kept, origins, everyone.take(latest), False), pruned.report
+
+    return work
+
+
+def _consolidation(
+    how: Consolidate,
+) -> Callable[[Snapshot, np.ndarray], tuple[Replacement, ConsolidationReport]]:
+    generator = make_generator(how.seed)
+
+    def work(snapshot: Snapshot, stop: np.ndarray) -> tuple[Replacement, ConsolidationReport]:
+        found = consolidate(
+            snapshot.observations,
+            how.target_size,
+            how.match_threshold,
+            num_steps=how.num_steps,
+            batch_size=how.batch_size,
+            seed=generator,
+            progress=how.progress,
+            memory_limit=how.memory_limit,
+            stop=stop,
+        )
+        nobody = snapshot.witnesses.take(np.empty(0, dtype=np.int64))
+        return Replacement(found.observations, found.origins, nobody, True), found.report
+
+    return work
+
+
+@reading
+def _begin(memory: HasCommon, which: list[int] | None) -> Begun:
+    rows = memory.common.rows
+    return Begun(
+        {i: (rows[i], rows[i].clock) for i in (range(len(rows)) if which is None else which)},
+        len(rows),
+    )
+
+
+def _exchange(
+    memory: HasCommon,
+    work: Callable[[Snapshot, np.ndarray], tuple[Replacement, R]],
+    begun: Begun,
+    stop: np.ndarray,
+) -> list[R]:
+    """Work on copies of stores, and exchange the stores for the results in one step."""
+    return outside_inference_mode(_exchange_outside, memory, work, begun, stop)
+
+
+def _exchange_outside(
+    memory: HasCommon,
+    work: Callable[[Snapshot, np.ndarray], tuple[Replacement, R]],
+    begun: Begun,
+    stop: np.ndarray,
+) -> list[R]:
+    common = memory.common
+    undone = partial(mend, common)
+    changes: dict[int, tuple[Snapshot, Replacement, Store]] = {}
+    reports = []
+    try:
+        for index, (row, clock) in begun.rows.items():
+            snapshot = Snapshot.of(row, clock, common.lock, undone)
+            with torch.enable_grad():  # which fits ask for
+                replacement, report = work(snapshot, stop)
+            changes[index] = snapshot, replacement, common.new_row()
+            reports.append(report)
+        replaced = {id(change[0].store): prepared(*change) for change in changes.values()}
+        searches = in_turn(common.lock, undone, lambda: list(common.searches.items()))
+        moved = {
+            (id(replaced[name[0]]), name[1]): search.moved_to(replaced[name[0]])
+            for name, search in searches
+            if name[0] in replaced
+        }
+        _swap(memory, changes, begun.number, moved, stop)
+    except BaseException:
+        for _, _, new in changes.values():
+            if common.folder is not None and new.file is not None and new not in common.rows:
+                common.folder.remove(new.file)
+        raise
+    return reports
+
+
+@changing
+def _swap(
+    memory: HasCommon,
+    changes: dict[int, tuple[Snapshot, Replacement, Store]],
+    number: int,
+    searches: dict[tuple[int, bytes], CellSearch],
+    stop: np.ndarray,
+) -> None:
+    common = memory.common
+    stop_if_asked(stop)
+    common.refuse_gradients()
+    common.settle()
+    rows = list(common.rows)
+    for index, (snapshot, replacement, new_row) in changes.items():
+        row = snapshot.checked(rows[index] if len(rows) == number else None)
+        bring_up_to_date(new_row, snapshot, replacement, row)
+        rows[index] = new_row
+    still = {id(row) for row in rows}
+    others = {name: search for name, search in common.searches.items() if name[0] in still}
+    common.rows, common.searches = rows, others | searches

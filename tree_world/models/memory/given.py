@@ -1,0 +1,173 @@
+"""What calls are given, checked, and made of one kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from tree_world.checks import PointsLike, SeedLike, WrongKind, make_generator, whole_number
+from tree_world.models.memory.common import Common
+from tree_world.models.memory.options import DrawOptions
+
+
+def checked_observations(
+    common: Common, locations: PointsLike, location_sds: PointsLike | float, senses: Any
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Check what is to be written.
+
+    Parameters
+    ----------
+    common : Common
+    locations, location_sds, senses
+        As for `SpatialMemory.write`.
+
+    Returns
+    -------
+    places, sds, senses : torch.Tensor of shape (N, dim) or (batch, N, dim)
+    """
+    places = common.places(locations, "locations")
+    if places.ndim == 1:
+        places = places[None]
+    sds = common.deviations(location_sds, places)
+    values = common.senses(senses).detach()
+    if values.ndim == 1:
+        values = values[None]
+    if values.shape[:-1] != places.shape[:-1]:
+        raise ValueError(
+            "locations and senses must hold equally many observations, but have shapes "
+            f"{tuple(places.shape)} and {tuple(values.shape)}."
+        )
+    return places.detach(), sds.detach(), values
+
+
+def checked_search(
+    common: Common,
+    location: PointsLike | None,
+    location_sd: PointsLike | float | None,
+    search_key: PointsLike,
+    how: DrawOptions,
+) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    """Check from where and what for is drawn, and express the key as senses are stored.
+
+    Parameters
+    ----------
+    common : Common
+    location, location_sd, search_key
+        As for `SpatialMemory.sample`.
+    how : DrawOptions
+
+    Returns
+    -------
+    keys, places, sds : torch.Tensor of shape (dim,) or (batch, dim), or None
+    """
+    if how.match_threshold is not None and location is None:
+        raise ValueError("match_threshold is a distance from location, but none was given.")
+    keys = encoded_key(common, common.senses(search_key, "search_key"))
+    if location is None:
+        return keys, None, None
+    places = common.places(location, "location")
+    if location_sd is None or places.ndim > 2:
+        raise ValueError(
+            f"location must be one place or one for each row of the batch, with its "
+            f"location_sd in metres, but has shape {tuple(places.shape)} and "
+            f"location_sd is {location_sd!r}."
+        )
+    return keys, places, common.deviations(location_sd, places, "location_sd")
+
+
+def encoded_key(common: Common, keys: torch.Tensor) -> torch.Tensor:
+    """Express a direction of senses as one of what is stored.
+
+    Parameters
+    ----------
+    common : Common
+    keys : torch.Tensor of shape (sensory_dim,) or (batch, sensory_dim)
+
+    Returns
+    -------
+    torch.Tensor of shape (embed_dim,) or (batch, embed_dim)
+    """
+    if keys.ndim > 2:
+        raise ValueError(
+            f"search_key must have shape ({common.sensory_dim},) or (batch, {common.sensory_dim}), "
+            f"but one of shape {tuple(keys.shape)} was given."
+        )
+    # Products with what is decoded are, up to a constant, products with what is stored.
+    return keys if common.projection is None else keys @ common.projection.inverse.mT
+
+
+def numpy_generator(seed: SeedLike) -> np.random.Generator:
+    """Make a generator of NumPy's from a seed, or from one number of a generator of PyTorch's.
+
+    Parameters
+    ----------
+    seed : int or torch.Generator
+
+    Returns
+    -------
+    numpy.random.Generator
+    """
+    drawn = torch.randint(2**63 - 1, (1,), generator=make_generator(seed), dtype=torch.int64)
+    return np.random.default_rng(int(drawn))
+
+
+def refuse_batches(name: str, tensor: torch.Tensor, axes: int = 2) -> None:
+    """Raise ValueError if a tensor has one axis more than one memory takes.
+
+    Parameters
+    ----------
+    name : str
+    tensor : torch.Tensor
+    axes : int, default=2
+        How many there may be.
+    """
+    if tensor.ndim > axes:
+        raise ValueError(
+            f"{name} has a batch, of shape {tuple(tensor.shape)}, but this is one memory: give it "
+            "without, or use a SpatialMemory."
+        )
+
+
+def whole_numbers(name: str, values: Any) -> np.ndarray:
+    """Take whole numbers, of whatever width and shape, and no others.
+
+    Parameters
+    ----------
+    name : str
+    values : array_like of int
+
+    Returns
+    -------
+    numpy.ndarray of int64, of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If they are anything else, such as a mask.
+    """
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        whole = not (
+            values.is_floating_point() or values.is_complex() or values.dtype == torch.bool
+        )
+        array = values.numpy() if whole else None
+    else:
+        if isinstance(values, (list, tuple)) and not _is_nested(values):
+            values = [whole_number(name, value) for value in values]
+            # No id is so large: it is not in store, as −1 is not.
+            values = np.array([v if -1 <= v < 2**63 else -1 for v in values], dtype=np.int64)
+        array = np.asarray(values)
+        array = array if array.dtype.kind in "iu" else None
+    if array is None or np.ma.is_masked(values):
+        kind = getattr(values, "dtype", type(values).__name__)
+        raise WrongKind(
+            f"{name} must be whole numbers, but {kind} was given. To choose by a mask, give "
+            "memory.ids[0][mask]."
+        )
+    return np.asarray(array, dtype=np.int64).reshape(-1)
+
+
+def _is_nested(values: list[Any] | tuple[Any, ...]) -> bool:
+    return any(isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) for value in values)
