@@ -116,11 +116,11 @@ def test_numbers_come_in_any_precision_and_mean_the_same():
     places = around()
     memory = taught(places, torch.cat([(places / 50).sin(), (places / 50).cos()], dim=-1))
     names = ("spacing", "match_threshold", "location_sd", "largest_area")
-    expected = Localiser(memory, **dict.fromkeys(names, 25.0), credibility=0.5, row=0)
+    expected = Localiser(memory, **dict.fromkeys(names, 25.0), credibility=0.5)
     sense, guess = [0.1, 0.2, 0.9, 0.9], [10.0, 20.0]
     told = expected.locate(sense, guess, [25.0, 25.0])
     for number in (np.int8(25), np.float16(25), torch.tensor(25.0), Fraction(25), Decimal(25)):
-        half = {"credibility": Fraction(1, 2), "row": np.int8(0)}
+        half = {"credibility": Fraction(1, 2)}
         found = Localiser(memory, **dict.fromkeys(names, number), **half)
         assert torch.equal(found.places, expected.places)
         assert (found.width, found.largest_area) == (expected.width, expected.largest_area)
@@ -243,22 +243,22 @@ def test_of_a_batch_one_row_is_meant():
     places, others = around(), around(seed=1) + 1000.0
     senses = torch.cat([(places / 50).sin(), (places / 50).cos()], dim=-1)
     batch = taught(torch.stack([places, others]), torch.stack([senses, senses]))
-    batch.delete(batch.ids[1][200:], row=1)
+    batch[1].delete(batch.ids[1][200:])
     for row, alone in enumerate(
         (taught(places, senses), taught(others[:200], senses[:200])),
     ):
         expected, found = (
             Localiser(alone, match_threshold=50.0),
-            Localiser(batch, row=row, match_threshold=50.0),
+            Localiser(batch[row], match_threshold=50.0),
         )
         torch.testing.assert_close(found.places, expected.places)
         assert found.width == expected.width
         torch.testing.assert_close(
             found.locate(senses[3]).probabilities, expected.locate(senses[3]).probabilities
         )
-    batch.delete(batch.ids[1][40:200], row=1)
+    batch[1].delete(batch.ids[1][40:200])
     with pytest.raises(ValueError, match="but there are 40"):
-        Localiser(batch, row=1)
+        Localiser(batch[1])
 
 
 def test_wrong_input_is_refused(localiser):
