@@ -140,7 +140,7 @@ def fails_with(monkeypatch, error):
     def work(*_, **__):
         raise error
 
-    monkeypatch.setattr("tree_world.models.memory.prune", work)
+    monkeypatch.setattr("tree_world.models.memory.forgetting.prune", work)
 
 
 @pytest.mark.parametrize("in_background", [False, True])
