@@ -35,16 +35,13 @@ from tree_world.models.memory.given import (
 from tree_world.models.memory.kernel.affinity import limit_squared, log_affinity, squared_distances
 from tree_world.models.memory.options import Consolidate, DrawOptions, Prune
 from tree_world.models.memory.recall.location import read_location
+from tree_world.models.memory.recall.plan import asks_the_index
 from tree_world.models.memory.recall.reading import read
 from tree_world.models.memory.search.places import FoundPlaces, best_distinct_slots
 from tree_world.models.memory.search.samples import Samples
 from tree_world.models.memory.store.slots import Store
 from tree_world.models.memory.store.task import Task
 from tree_world.models.memory.types import Observations, Read, ReadOptions
-
-_FEW_TO_READ = 2000  # observations, up to which a read without a threshold takes all of them
-_SMALL = 100_000  # observations, up to which to group them takes less time than to search
-_FOR_EACH_PLACE = 100  # observations that are put in order anew in the time of one index search
 
 DEFAULT_READ = ReadOptions()
 DEFAULT_DRAW = DrawOptions()
@@ -342,13 +339,8 @@ class Memory:
                 observations = Observations(*store.parameters(True))
         nearby = None
         if len(places) and len(store) and not exact:
-            few = len(places) <= max(64, len(observations) // _FOR_EACH_PLACE)
-            # If the threshold leaves out more than the tail may, it says what matters.
-            deviations = math.sqrt(-2 * math.log(how.tail))
-            reach = deviations * math.hypot(float(sds.max()), store.greatest_sd)
-            threshold = how.match_threshold
-            sharp = threshold is not None and threshold < reach and len(observations) > _SMALL
-            if (few and (threshold is not None or len(observations) > _FEW_TO_READ)) or sharp:
+            greatest_sd = math.hypot(float(sds.max()), store.greatest_sd)
+            if asks_the_index(len(places), len(observations), greatest_sd, how):
                 nearby = store.nearby
         found = read(places, sds, observations, how, nearby)
         if common.projection is None:
