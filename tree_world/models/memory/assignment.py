@@ -20,6 +20,7 @@ def assign(common: Common, name: str, value: Any) -> None:
 
     Parameters
     ----------
+    common : Common
     name : {"locations", "location_sds", "senses"}
     value : array_like of shape (n, dim) or (batch, n, dim)
 
@@ -61,6 +62,10 @@ def assign(common: Common, name: str, value: Any) -> None:
 
 def follow_assigned(common: Common) -> None:
     """Take over what an optimiser did to tensors that were assigned.
+
+    Parameters
+    ----------
+    common : Common
 
     Raises
     ------

@@ -75,7 +75,17 @@ def whole(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> R:
-    """Call a method on a memory that no change has left half made; the lock is held."""
+    """Call a method on a memory that no change has left half made; the lock is held.
+
+    Parameters
+    ----------
+    common : Common
+    method : callable
+    who : SpatialMemory or Memory
+        Whose method it is.
+    args, kwargs
+        What it is given.
+    """
     mend(common)
     follow_assigned(common)
     for row in common.rows:
@@ -99,6 +109,17 @@ def whole_or_not_at_all(
 
     Whatever is raised meanwhile, everything is as it was. If that comes while it is made so, it
     is made so before anybody uses the memory again.
+
+    Parameters
+    ----------
+    common : Common
+    method : callable
+    who : SpatialMemory or Memory
+        Whose method it is.
+    args, kwargs
+        What it is given.
+    assigning : bool, default=False
+        Whether tensors that were assigned may wait for others meanwhile.
     """
     mend(common)
     if not assigning:

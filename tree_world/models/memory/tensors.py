@@ -79,6 +79,10 @@ def move(common: Common, device: torch.device | str | None, dtype: torch.dtype |
 def usage(common: Common) -> dict[str, int]:
     """Bytes that are in use, by what they are used for.
 
+    Parameters
+    ----------
+    common : Common
+
     Returns
     -------
     dict of str to int
