@@ -9,6 +9,7 @@ import torch
 from tree_world.models.memory.kernel.affinity import beyond, dot_product_features
 from tree_world.models.memory.kernel.bounds import exponent_of_rounding, greatest_exponent
 from tree_world.models.memory.recall.blocks import read_dense
+from tree_world.models.memory.recall.partial import finite
 from tree_world.models.memory.recall.plan import (
     FEATURES,
     QUERIES,
@@ -62,7 +63,9 @@ def read_by_attention(
     return _attend(places, sds, around, middle, options)
 
 
-def _log_sums(queries: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+def _log_sums(
+    queries: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor | None, dtype: torch.dtype
+) -> torch.Tensor:
     """Logarithms of the sums of which attention tells the shares alone."""
     sums = []
     for start in range(0, len(queries), RUN):
@@ -70,7 +73,10 @@ def _log_sums(queries: torch.Tensor, keys: torch.Tensor, mask: torch.Tensor | No
         scores = queries[rows] @ keys.mT
         if mask is not None:
             scores = scores.masked_fill(~mask[rows], -torch.inf)
-        sums.append(scores.logsumexp(dim=-1))
+        # The greatest fixes the scale; what is relative to it single precision holds.
+        greatest = finite(scores.detach().amax(dim=-1, keepdim=True))
+        weights = (scores - greatest).to(dtype).exp()
+        sums.append(weights.sum(dim=-1).double().log() + greatest.squeeze(-1))
     return torch.cat(sums)
 
 
@@ -130,7 +136,7 @@ def _attend(
         scale=1.0,
         attn_mask=None if mask is None else mask[None],
     )
-    log_weight = _log_sums(queries, keys, mask) - unit.log().sum()
+    log_weight = _log_sums(queries, keys, mask, dtype) - unit.log().sum()
     log_weight = torch.where(known, log_weight, -torch.inf)
     mean = around[0] + middle
     mean = torch.where(known.unsqueeze(-1), mean, torch.zeros_like(mean))
