@@ -34,8 +34,8 @@ from tree_world.models.memory.given import (
 )
 from tree_world.models.memory.kernel.affinity import limit_squared, log_affinity, squared_distances
 from tree_world.models.memory.options import Consolidate, DrawOptions, Prune
-from tree_world.models.memory.recall.location import read_location
-from tree_world.models.memory.recall.plan import asks_the_index
+from tree_world.models.memory.recall.location import Sensed, location_near, location_of
+from tree_world.models.memory.recall.plan import FEW_TO_SENSE, asks_the_index
 from tree_world.models.memory.recall.reading import read
 from tree_world.models.memory.search.places import FoundPlaces, best_distinct_slots
 from tree_world.models.memory.search.samples import Samples
@@ -152,15 +152,20 @@ class Memory:
         -------
         Contents
         """
-        store, projection = self.store, self.common.projection
+        store = self.store
         slots = store.slots_by_age()
-        own = store.observations().take(torch.from_numpy(slots).to(self.device))
-        senses = own.senses.detach().to(self.dtype)
-        if as_sensed and projection is not None:
-            senses = projection.decode(senses)
+        own = self._taken(slots, as_sensed)
         ages = store.clock - 1 - store.written_at[slots]
         names = (torch.from_numpy(array) for array in (store.ids[slots], ages))
-        return Contents(own.locations.detach(), own.location_sds.detach(), senses, *names)
+        return Contents(own.locations, own.location_sds, own.senses, *names)
+
+    def _taken(self, slots: np.ndarray, as_sensed: bool = True) -> Observations:
+        """Copy what is in some slots; the lock is held."""
+        own = self.store.observations().take(torch.from_numpy(slots).to(self.device))
+        senses, projection = own.senses.detach().to(self.dtype), self.common.projection
+        if as_sensed and projection is not None:
+            senses = projection.decode(senses)
+        return Observations(own.locations.detach(), own.location_sds.detach(), senses)
 
     @reading
     def neighbours(self, location: PointsLike, radius: float) -> torch.Tensor:
@@ -494,10 +499,13 @@ class Memory:
         place = self.common.place(guess, "guess")
         sd = self.common.deviations(guess_sd, place, "guess_sd")
         sense_sd = positive_number("sense_sd", sense_sd, "distance between senses")
-        own = self.observations(as_sensed=True)
-        return read_location(
-            own.locations, own.location_sds, own.senses, value.reshape(-1), place, sd, sense_sd
-        )
+        sensed, store = Sensed(value.reshape(-1), place, sd, sense_sd), self.store
+        found = None
+        # Parameters may have moved since they were indexed.
+        indexed = self.device.type == "cpu" and not self.common.requires_grad
+        if indexed and len(store) > FEW_TO_SENSE:
+            found = location_near(self._taken, len(store), store.nearby, sensed)
+        return found or location_of(self._taken, store.slots_by_age(), sensed)
 
     # --- forgetting ------------------------------------------------------------------------------
 

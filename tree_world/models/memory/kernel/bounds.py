@@ -43,6 +43,29 @@ def level_and_range(sds: torch.Tensor, location_sds: torch.Tensor) -> tuple[floa
     return float(level), float((most / least).log().sum())
 
 
+def greatest_level(sds: np.ndarray, least_sd: float) -> float:
+    """Bound the log-affinities of a place to anything, however near.
+
+    Parameters
+    ----------
+    sds : numpy.ndarray of shape (dim,)
+        Deviations of the place, in metres.
+    least_sd : float
+        Of all observations, on any axis, in metres.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(greatest_level(np.ones(2), 1.0), 4)  # −log(2π · 2)
+    -2.531
+    """
+    together = np.hypot(sds, least_sd)
+    return float(-np.log(together).sum() - 0.5 * len(together) * math.log(2 * math.pi))
+
+
 def greatest_exponent(
     queries: torch.Tensor, sds: torch.Tensor, locations: torch.Tensor, location_sds: torch.Tensor
 ) -> float:

@@ -32,6 +32,11 @@ SEARCH_ALONE = 64  # queries, up to which each is a group of its own, that searc
 SEARCH, FETCH = 8000, 8  # observations that are compared with a query in the time of one index
 # search, and in the time in which one is fetched from memory
 
+FEW_TO_SENSE = 2000  # observations, up to which all are compared with a sense before the index says
+# which of them are near enough to a guess to matter
+SHARE_TO_SENSE = 0.5  # share of all that may matter, from which on to look at the rest costs less
+# than to look for what does
+
 # How queries and observations are gathered.
 RUN = 512
 """Neighbouring queries that share each block of a read that looks at everything."""
