@@ -140,10 +140,35 @@ def test_neighbours_are_all_that_are_so_near(device_of_grad):
         memory.neighbours([0.0, 0.0], -1.0)
 
 
+@pytest.mark.parametrize("number", [60, 2500])
+def test_neighbours_of_few_need_no_index_and_get_what_many_get(number):
+    memory = SpatialMemory(2, DIM, max_memory_size=number)
+    memory.write(*observations(number))
+    memory.delete(memory.ids[0, ::7])
+    memory.write(*observations(9, seed=4))  # into slots that were free: the youngest come last
+    held = memory.observations()
+    assert memory.usage()["index"] == 0 or number > 60
+    away = np.linalg.norm(held.locations.double().numpy(), axis=1)
+    assert memory.neighbours([0.0, 0.0], 25.0).tolist() == held.ids[away <= 25.0].tolist()
+    assert (memory.usage()["index"] > 0) == (number > 60)
+
+
+def test_neighbours_are_where_an_optimiser_has_moved_them():
+    memory = SpatialMemory(2, DIM, max_memory_size=2500)
+    memory.write(*observations(2500))
+    memory.requires_grad_()
+    memory.neighbours([0.0, 0.0], 25.0)
+    with torch.no_grad():
+        memory.parameters()[0][9] = 9e5
+    assert memory.neighbours([9e5, 9e5], 1.0).tolist() == [9]
+
+
 def test_what_lies_at_the_very_radius_is_a_neighbour():
     memory = SpatialMemory(2, DIM)
     memory.write([[15.0, 20.0], [15.0, 20.01]], 1.0, torch.ones(2, DIM))
     assert memory.neighbours([0.0, 0.0], 25.0).tolist() == [0]
+    memory.write([[0.0, 0.1]], 1.0, torch.ones(1, DIM))  # 0.1 is more than this in single precision
+    assert memory.neighbours([0.0, 0.0], 0.1).tolist() == [2]
 
 
 def test_usage_says_what_room_is_taken(tmp_path):
@@ -153,6 +178,7 @@ def test_usage_says_what_room_is_taken(tmp_path):
     assert usage["locations"] == usage["location_sds"] == 60 * 2 * 4
     assert usage["senses"] == 60 * DIM * 2
     assert usage["disk"] == usage["witnesses"] == 0
+    assert usage["names and ages"] == 60 * 2 * 8
     memory.prune(10.0, 50.0)
     assert memory.usage()["witnesses"] > 0
     disk = SpatialMemory(2, DIM, storage=tmp_path / "disk")

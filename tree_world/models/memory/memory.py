@@ -32,7 +32,7 @@ from tree_world.models.memory.given import (
     refuse_batches,
     whole_numbers,
 )
-from tree_world.models.memory.kernel.affinity import limit_squared, log_affinity, squared_distances
+from tree_world.models.memory.kernel.affinity import limit_squared, log_affinity
 from tree_world.models.memory.options import Consolidate, DrawOptions, Prune
 from tree_world.models.memory.recall.location import Sensed, location_near, location_of
 from tree_world.models.memory.recall.plan import FEW_TO_SENSE, asks_the_index
@@ -185,17 +185,12 @@ class Memory:
         """
         place = self.common.place(location, "location")
         radius = positive_distance("radius", radius)
-        store = self.store
-        if self.common.requires_grad:
-            slots = store.slots_by_age()
-        else:
-            centre = place.detach().cpu().numpy()
-            slots = store.index.near_box(centre, centre, radius)
-            slots = slots[np.argsort(store.written_at[slots], kind="stable")]
-        where = torch.from_numpy(slots).to(self.device)
-        squares = squared_distances(place[None], store.locations[where])[0]
-        near = squares <= limit_squared(radius, self.dtype)
-        return torch.from_numpy(store.ids[slots])[near.cpu()]
+        store, centre = self.store, place.detach().cpu().double().numpy()
+        # As far as reads go, which round distances to the precision of places.
+        reach = math.sqrt(limit_squared(radius, self.dtype))
+        # Parameters may have moved since they were indexed.
+        slots = store.neighbours(centre, reach, by_index=not self.common.requires_grad)
+        return torch.from_numpy(store.ids[slots[np.argsort(store.written_at[slots])]])
 
     # --- changing --------------------------------------------------------------------------------
 

@@ -270,7 +270,8 @@ class StoredBatch:
         Returns
         -------
         dict of str to int
-            Of places, deviations, senses, names and ages, witnesses, and of senses on disk.
+            Of places, deviations, senses, names and ages, witnesses, of senses on disk, and of the
+            index, which there is as soon as it is asked for.
         """
         return tensors.usage(self.common)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from tree_world.models.memory.common import TENSORS, Common, checked_precision
 from tree_world.models.memory.types import Observations, Witnesses
+
+_CALLED = {"ids": "names and ages"}  # what a store calls otherwise
 
 
 def set_requires_grad(common: Common, requires_grad: bool) -> None:
@@ -87,15 +87,11 @@ def usage(common: Common) -> dict[str, int]:
     -------
     dict of str to int
     """
-    used = dict.fromkeys((*TENSORS, "names and ages", "witnesses", "disk"), 0)
+    used = dict.fromkeys((*TENSORS, "names and ages", "witnesses", "disk", "index"), 0)
     for row in common.rows:
-        for name in TENSORS:
-            own = getattr(row, name)
-            at = "disk" if name == "senses" and row.file is not None else name
-            used[at] += row.used * math.prod(own.shape[1:]) * own.element_size()
-        used["names and ages"] += row.used * (row.ids.itemsize + row.written_at.itemsize)
-        for name in TENSORS:
-            used["witnesses"] += getattr(row.witnesses.observations, name).nbytes
+        for name, held in row.usage().items():
+            on_disk = name == "senses" and row.file is not None
+            used["disk" if on_disk else _CALLED.get(name, name)] += held
     return used
 
 

@@ -111,7 +111,7 @@ class Arrays:
 
     def slots_by_age(self) -> np.ndarray:
         """Slots in use, the oldest first."""
-        slots = np.flatnonzero(self.written_at[: self.used] >= 0)
+        slots = self._present()
         return slots[np.argsort(self.written_at[slots], kind="stable")]
 
     def observations(self) -> Observations:
@@ -124,13 +124,15 @@ class Arrays:
         """Where things are; made anew where there is none yet, and kept up from then on."""
         if self._index is None:
             index = GridIndex(self.cell_size)
-            slots = np.flatnonzero(self.written_at[: self.used] >= 0)
+            slots = self._present()
             where = torch.from_numpy(slots).to(self.locations.device)
             index.add(slots, self.locations[where].detach().cpu().numpy())
             self._index = index
         return self._index
 
-    def neighbours(self, location: np.ndarray, radius: float) -> np.ndarray:
+    def neighbours(
+        self, location: np.ndarray, radius: float, *, by_index: bool = True
+    ) -> np.ndarray:
         """Slots within a distance of a place.
 
         Parameters
@@ -139,6 +141,8 @@ class Arrays:
             In metres.
         radius : float
             In metres.
+        by_index : bool, default=True
+            Whether the index may be asked, which does not know of places that have moved since.
 
         Returns
         -------
@@ -146,15 +150,19 @@ class Arrays:
             In increasing order.
         """
         here = np.asarray(location, dtype=np.float64)
-        slots = self._around(here, radius)
+        slots = self._around(here, radius) if by_index else self._present()
         places = self.locations.detach()[torch.from_numpy(slots).to(self.locations.device)]
         squares = np.square(places.cpu().double().numpy() - here).sum(axis=1)
         return np.asarray(slots[squares <= radius * radius])
 
+    def _present(self) -> np.ndarray:
+        """Slots in use, in increasing order."""
+        return np.flatnonzero(self.written_at[: self.used] >= 0)
+
     def _around(self, place: np.ndarray, reach: float) -> np.ndarray:
         """Slots in use, in increasing order: those within reach of a place at least."""
         if self.used <= FEW:
-            return np.flatnonzero(self.written_at[: self.used] >= 0)
+            return self._present()
         return np.sort(self.index.near_box(place, place, reach))
 
     def usage(self) -> dict[str, int]:
