@@ -73,15 +73,32 @@ def _compiled(function: Callable[P, R], *, fastmath: set[str] | bool) -> Callabl
     folder = cache_folder()
     # A module that is loaded anew would put what it has become where what it was is looked for.
     if folder is None or _digest() != _DIGEST:
-        return cast(Callable[P, R], njit(**options)(function))
+        return _of_all_numbers(njit(**options)(function))
     theirs = _config.CACHE_DIR
     _config.CACHE_DIR = str(folder)  # looked at here and not when compiling
     try:
-        return cast(Callable[P, R], njit(cache=True, **options)(function))
+        return _of_all_numbers(njit(cache=True, **options)(function))
     except RuntimeError:  # a function without a file
-        return cast(Callable[P, R], njit(**options)(function))
+        return _of_all_numbers(njit(**options)(function))
     finally:
         _config.CACHE_DIR = theirs
+
+
+def _of_all_numbers(dispatcher: Any) -> Callable[P, R]:
+    """Let a number that stands in the code, as the 0 of a counter, be any number to a function.
+
+    Numba would compile it twice, for that 0 and for all others.
+    """
+    if _config.DISABLE_JIT:
+        return cast(Callable[P, R], dispatcher)
+    theirs, unliteral = dispatcher.get_call_template, cast(Any, types.unliteral)
+
+    def get_call_template(given: Any, by_name: Any) -> Any:
+        of_any = tuple(unliteral(kind) for kind in given)
+        return theirs(of_any, {name: unliteral(kind) for name, kind in by_name.items()})
+
+    dispatcher.get_call_template = get_call_template
+    return cast(Callable[P, R], dispatcher)
 
 
 # --- where machine code is kept -------------------------------------------------------------------
@@ -265,6 +282,35 @@ def _fused_singles(context: Any, a: Any, b: Any, c: Any) -> Any:
         return builder.fma(*arguments)
 
     return types.float32(types.float32, types.float32, types.float32), generate
+
+
+# --- arrays that grow -----------------------------------------------------------------------------
+
+
+@compiled
+def twice_as_long(array: np.ndarray) -> np.ndarray:
+    """Copy an array into one with room for twice as many.
+
+    ``numpy.concatenate`` does so, too, and takes seconds to compile.
+
+    Parameters
+    ----------
+    array : numpy.ndarray of shape (n,)
+
+    Returns
+    -------
+    numpy.ndarray of shape (2 n,)
+        What lies beyond the first n means nothing.
+
+    Examples
+    --------
+    >>> twice_as_long(np.arange(3))[:3]
+    array([0, 1, 2])
+    """
+    longer = np.empty(2 * len(array), array.dtype)
+    for i in range(len(array)):
+        longer[i] = array[i]
+    return longer
 
 
 # --- products of variances, which leave the range of numbers in many dimensions -------------------

@@ -11,8 +11,13 @@ import scipy.sparse
 import scipy.spatial
 import torch
 
-from tree_world.compiling import compiled, times
-from tree_world.models.memory.kernel.affinity import limit_squared
+from tree_world.compiling import compiled
+from tree_world.models.memory.kernel.affinity import (
+    LEAST_VARIANCE,
+    limit_squared,
+    log_affinities_of_pairs,
+    log_affinity_of_rows,
+)
 from tree_world.models.memory.types import Observations, ReadOptions
 
 PRUNING_LIMIT = 2**30
@@ -28,7 +33,6 @@ _NEGLIGIBLE = 40.0  # without a threshold, what weighs less than the best by e t
 # Number, log-affinity in single or double precision, and a share of the copies of both.
 _PAIR_BYTES = {np.dtype(np.float32): 12, np.dtype(np.float64): 18}
 _SINGLE = 256.0  # up to here, a log-affinity in single precision is right to 8e-6
-_LEAST_VARIANCE = 1e-300  # of which there is still an inverse
 _TOGETHER = 2**18  # pairs, or those of one row, whose weights are computed together
 _SOME = 64  # rows from which it is estimated whether there are far too many pairs
 
@@ -61,7 +65,7 @@ class Places:
         """Take them from observations."""
         arrays = (observations.locations, observations.location_sds)
         places, sds = (array.detach().cpu().double().numpy() for array in arrays)
-        variances = np.maximum(np.square(sds), _LEAST_VARIANCE)
+        variances = np.maximum(np.square(sds), LEAST_VARIANCE)
         return cls(places, variances, observations.locations.dtype)
 
     def take(self, rows: np.ndarray) -> Places:
@@ -278,15 +282,11 @@ def _pairs(places: Places, limit: float) -> tuple[np.ndarray, np.ndarray, np.nda
         tree = scipy.spatial.cKDTree(places.places)
         reach = math.sqrt(limit) * (1 + 1e-9)  # who counts is decided below
         one, other = np.ascontiguousarray(tree.query_pairs(reach, output_type="ndarray").T)
-    distance, log_affinity = np.zeros(len(one)), np.zeros(len(one))
-    for where, variances in zip(places.places.T, places.variances.T, strict=True):
-        square = np.square(where[one] - where[other])
-        variance = variances[one] + variances[other]
-        distance += square
-        with np.errstate(over="ignore"):
-            log_affinity -= 0.5 * (square / variance + np.log(variance))
-    log_affinity[distance > limit] = -np.inf
-    return one, other, log_affinity
+    return (
+        one,
+        other,
+        log_affinities_of_pairs(places.places, places.variances, one, other, limit),
+    )
 
 
 def find_best(places: Places) -> np.ndarray:
@@ -330,9 +330,10 @@ def _pairs_of_some(places: Places) -> float:
         return 0.0
     counts = []
     for row in np.random.default_rng(0).integers(len(places.places), size=_SOME):
-        variances = places.variances + places.variances[row]
-        steps = places.places - places.places[row]
-        affinity = -0.5 * (np.square(steps) / variances + np.log(variances)).sum(axis=-1)
+        everyone, alone = np.arange(len(places.places)), np.full(len(places.places), row)
+        affinity = log_affinities_of_pairs(
+            places.places, places.variances, alone, everyone, math.inf
+        )
         best = np.delete(affinity, row).max()
         counts.append(int((affinity >= best - _NEGLIGIBLE).sum()) - 1)
     return float(np.mean(counts)) * len(places.places)
@@ -342,25 +343,10 @@ def _pairs_of_some(places: Places) -> float:
 
 
 @compiled
-def _affinity_within(
-    places: np.ndarray, variances: np.ndarray, a: int, b: int, limit: float
-) -> float:
-    """Log-affinity of two places but for a constant; minus infinity beyond the limit."""
-    square, exponent, volume, log_volume = 0.0, 0.0, 1.0, 0.0
-    for axis in range(places.shape[1]):
-        step = places[a, axis] - places[b, axis]
-        variance = variances[a, axis] + variances[b, axis]
-        square += step * step
-        exponent += 0.5 * step * step / variance
-        volume, log_volume = times(volume, log_volume, variance)
-    return -exponent - 0.5 * (math.log(volume) + log_volume) if square <= limit else -np.inf
-
-
-@compiled
 def _find_best(places: np.ndarray, variances: np.ndarray, best: np.ndarray) -> None:
     for a in range(len(places)):
         for b in range(a):
-            affinity = _affinity_within(places, variances, a, b, np.inf)
+            affinity = log_affinity_of_rows(places, variances, a, b, np.inf)
             best[a] = max(best[a], affinity)
             best[b] = max(best[b], affinity)
 
@@ -412,7 +398,7 @@ def _find_neighbours(
                 if step > 0.0 and step * step > limit:
                     break
                 other = order[b]
-                affinity = _affinity_within(places, variances, a, b, limit)
+                affinity = log_affinity_of_rows(places, variances, a, b, limit)
                 if a != b and affinity > -np.inf and affinity >= min(least[own], least[other]):
                     if fill:
                         rows[ends[own]] = other

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tree_world.checks import positive_distance
-from tree_world.compiling import compiled
+from tree_world.compiling import compiled, twice_as_long
 
 FULL = 64
 """Most rows in a cell. Compiled functions take it from the shape of `Tree.rows`."""
@@ -268,7 +268,8 @@ def _widen(tree: Tree, place: np.ndarray, change: int) -> None:
                 continue
             pair = _new_pair(tree, change)  # the root becomes one half of a new root
             old = pair + 1 if below else pair
-            links[old] = links[0]
+            for column in range(links.shape[1]):
+                links[old, column] = links[0, column]
             tree.splits[old] = tree.splits[0]
             links[0, CHILD], links[0, AXIS] = pair, axis
             tree.splits[0] = edge
@@ -408,7 +409,8 @@ def _remove(tree: Tree, row: int, place: np.ndarray, change: int) -> bool:
     if at > last:
         return False
     tree.rows[bucket, at] = tree.rows[bucket, last]
-    tree.places[bucket, at] = tree.places[bucket, last]
+    for axis in range(len(place)):
+        tree.places[bucket, at, axis] = tree.places[bucket, last, axis]
     node, joined = 0, -1
     while True:
         links[node, COUNT] -= 1
@@ -440,7 +442,7 @@ def _join(tree: Tree, node: int) -> None:
         for child in range(pair, pair + 2):
             if links[child, CHILD] >= 0:
                 if number == len(waiting):
-                    waiting = np.concatenate((waiting, waiting))
+                    waiting = twice_as_long(waiting)
                 waiting[number] = links[child, CHILD]
                 number += 1
             elif links[child, COUNT] > 0:
@@ -472,13 +474,13 @@ def near_box(tree: Tree, low: np.ndarray, high: np.ndarray, reach: float) -> np.
             child = links[node, CHILD]
             if first and second:
                 if left == len(waiting):
-                    waiting = np.concatenate((waiting, waiting))
+                    waiting = twice_as_long(waiting)
                 waiting[left] = child + 1
                 left += 1
             node = child if first else child + 1
         count, bucket = links[node, COUNT], links[node, BUCKET]
         if number + count > len(found):
-            found = np.concatenate((found, found))
+            found = twice_as_long(found)
         for i in range(count):
             square = 0.0
             for axis in range(dim):

@@ -252,10 +252,101 @@ def dot_product_features(
     return queries, observations
 
 
-# --- compiled: the same once more, for loops over pairs ------------------------------------------
+# --- arrays of few pairs, where a call to PyTorch takes longer than what it computes --------------
 
 LOG_TWO_PI = math.log(2 * math.pi)
 LEAST_VARIANCE = 1e-300  # of which there is still an inverse
+
+
+def log_affinities_of_all(
+    places: np.ndarray,
+    sds: np.ndarray,
+    others: np.ndarray,
+    other_sds: np.ndarray,
+    threshold_squared: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Log-affinities of all pairs, but for the constant of -dim/2 log 2π, and squared distances.
+
+    Parameters
+    ----------
+    places : numpy.ndarray of float64, of shape (n_queries, dim)
+        In metres.
+    sds : numpy.ndarray of float64, of shape (n_queries, dim) or (1, dim)
+        In metres.
+    others, other_sds : numpy.ndarray of float64, of shape (n_observations, dim)
+        In metres; an infinite deviation gives an affinity of zero.
+    threshold_squared : float
+        See `limit_squared`.
+
+    Returns
+    -------
+    log_affinities, squared_distances : numpy.ndarray of shape (n_queries, n_observations)
+        The former −∞ beyond the threshold.
+
+    Examples
+    --------
+    >>> here, one = np.zeros((1, 2)), np.ones((1, 2))
+    >>> log_affinities_of_all(here, one, here, one, math.inf)[0].round(4)
+    array([[-0.6931]])
+    """
+    squares = np.zeros((len(places), len(others)))
+    exponents = np.zeros_like(squares)
+    log_volumes = np.zeros((len(sds), len(others)))
+    with np.errstate(over="ignore", invalid="ignore"):  # far beyond any reach
+        for axis in range(places.shape[1]):
+            variances = np.square(sds[:, axis, None]) + np.square(other_sds[:, axis])
+            np.maximum(variances, LEAST_VARIANCE, out=variances)
+            steps = np.square(places[:, axis, None] - others[:, axis])
+            squares += steps
+            exponents += steps / variances
+            log_volumes += np.log(variances)
+        affinities = -0.5 * (exponents + log_volumes)
+    matching = (squares <= threshold_squared) & np.isfinite(affinities)
+    affinities[~matching] = -np.inf
+    return affinities, squares
+
+
+def log_affinities_of_pairs(
+    places: np.ndarray,
+    variances: np.ndarray,
+    one: np.ndarray,
+    other: np.ndarray,
+    threshold_squared: float,
+) -> np.ndarray:
+    """Log-affinities of pairs of rows, but for the constant of -dim/2 log 2π.
+
+    Parameters
+    ----------
+    places, variances : numpy.ndarray of shape (n, dim)
+        In metres and square metres.
+    one, other : numpy.ndarray of int, of shape (n_pairs,)
+        Their rows.
+    threshold_squared : float
+        See `limit_squared`.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n_pairs,)
+        −∞ beyond the threshold.
+
+    Examples
+    --------
+    >>> first, second = np.array([0]), np.array([1])
+    >>> log_affinities_of_pairs(np.zeros((2, 2)), np.ones((2, 2)), first, second, math.inf).round(4)
+    array([-0.6931])
+    """
+    distance, log_affinity = np.zeros(len(one)), np.zeros(len(one))
+    for where, each in zip(places.T, variances.T, strict=True):
+        square = np.square(where[one] - where[other])
+        variance = each[one] + each[other]
+        distance += square
+        with np.errstate(over="ignore"):
+            log_affinity -= 0.5 * (square / variance + np.log(variance))
+    log_affinity[distance > threshold_squared] = -np.inf
+    return log_affinity
+
+
+# --- compiled: the same once more, for loops over pairs ------------------------------------------
 
 
 @compiled

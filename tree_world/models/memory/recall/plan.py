@@ -21,6 +21,8 @@ from tree_world.models.memory.types import Observations, ReadOptions
 
 # Which method.
 FEW_PAIRS = 2**18  # up to here one block of all pairs is quickest: the rest costs calls to arrange
+VERY_FEW_PAIRS = 2000  # up to here, of locally constant means, arrays of all take less time than
+# to call the compiled loop, and nothing need be compiled
 NOT_WORTH_LEAVING_OUT = 512  # observations, up to which to find out what matters takes longer
 MANY = 0.7  # share of all pairs that can matter, from which on leaving out the rest does not pay
 
@@ -95,11 +97,14 @@ def best_method(
     Returns
     -------
     str
-        One of the methods, but "auto".
+        One of the methods, but "auto"; or "few", of all pairs as arrays.
     """
+    pairs = len(places) * len(observations)
+    if pairs <= VERY_FEW_PAIRS and not needs_gradient and can_read_pairs(observations, options):
+        return "few"
     if has_index and (options.match_threshold is not None or can_read_pairs(observations, options)):
         return "dense" if needs_gradient else "sparse"
-    if needs_gradient or len(places) * len(observations) <= FEW_PAIRS:
+    if needs_gradient or pairs <= FEW_PAIRS:
         return "dense"
     if len(observations) <= NOT_WORTH_LEAVING_OUT:
         return "chunked"
@@ -144,6 +149,8 @@ def asks_the_index(
     bool
     """
     threshold = options.match_threshold
+    if num_places * num_observations <= VERY_FEW_PAIRS and options.order == "constant":
+        return False
     few = num_places <= max(SEARCH_ALONE, num_observations // FOR_EACH_PLACE)
     if few and (threshold is not None or num_observations > FEW_TO_READ):
         return True

@@ -29,6 +29,7 @@ from tree_world.models.memory.recall.blocks import (
     read_groups,
     read_runs,
 )
+from tree_world.models.memory.recall.few import read_few
 from tree_world.models.memory.recall.pairs import Nearby, TooManyPairs, read_pairs
 from tree_world.models.memory.recall.plan import MANY, best_method, can_read_pairs
 from tree_world.models.memory.types import Observations, Read, ReadOptions, nothing
@@ -113,6 +114,8 @@ def _read(
         return nothing(query_locations, observations)
     if method == "attention":
         return read_by_attention(*task)
+    if method == "few":
+        return read_few(*task)
     if method == "dense":
         return read_dense(*task)
     if method == "sparse":

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from tree_world.compiling import compiled
+from tree_world.compiling import compiled, twice_as_long
 from tree_world.models.memory.index.cells import BUCKET, CHILD, COUNT, Tree
 from tree_world.models.memory.kernel.affinity import limit_squared, without_autocast
 from tree_world.models.memory.search.exact import all_finite, checked, scores_of
@@ -234,6 +234,29 @@ def _pick(weights: np.ndarray, log_sum: float, chance: float) -> int:
 
 
 @compiled
+def _greatest(bounds: np.ndarray, number: int) -> int:
+    """Which of the first so many is the greatest."""
+    at = 0
+    for other in range(1, number):
+        if bounds[other] > bounds[at]:
+            at = other
+    return at
+
+
+@compiled
+def _first_above(running: np.ndarray, number: int, chance: float) -> int:
+    """Which of some running sums is the first above a chance, or the first as great as the last."""
+    low, high = 0, number - 1
+    while low < high:
+        middle = (low + high) // 2
+        if running[middle] > chance or running[middle] == running[number - 1]:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+@compiled
 def _halve(
     tree: Tree,
     sums: Sums,
@@ -273,27 +296,30 @@ def _draw(
     nodes[0], bounds[0], number = 0, bound(sums, target, 0), 1
     # What is drawn by the bound of a wide cell is refused as a rule: halve the heaviest before.
     while target.here and number < _HALVED_BEFORE:
-        at = int(np.argmax(bounds[:number]))
+        at = _greatest(bounds, number)
         if links[nodes[at], CHILD] < 0 or bounds[at] == -np.inf:
             break
         _halve(tree, sums, target, nodes, bounds, at, number)
         number += 1
     weights, num_opened = np.empty((8, tree.rows.shape[1])), 0
     places, scores = np.empty(dim), np.empty(tree.rows.shape[1])
+    running = np.empty(256)
     done = 0
     while done < len(slots):
-        greatest = bounds[:number].max()
+        greatest, total = bounds[_greatest(bounds, number)], 0.0
         if greatest == -np.inf:
             return done, used
-        running = np.cumsum(np.exp(bounds[:number] - greatest))
+        if number > len(running):
+            running = np.empty(len(nodes))
+        for at in range(number):
+            total += math.exp(bounds[at] - greatest)
+            running[at] = total
         # Without replacement every draw changes the weights of the next.
         for _ in range(len(slots) - done if replacement else 1):
             if used > last:
                 return done, used + 1
-            chance = chances[used] * running[-1]
+            at = _first_above(running, number, chances[used] * total)
             used += 1
-            at = int(np.searchsorted(running, chance, side="right"))
-            at = min(at, int(np.searchsorted(running, running[-1])))
             if opened[at] >= 0:
                 own, bucket = weights[opened[at]], links[nodes[at], BUCKET]
                 i = _pick(own[: links[nodes[at], COUNT]], bounds[at], chances[min(used, last)])
@@ -340,9 +366,9 @@ def _draw(
                 num_opened += 1
                 continue
             if number == len(nodes):
-                nodes, bounds = np.concatenate((nodes, nodes)), np.concatenate((bounds, bounds))
-                opened = np.concatenate((opened, np.full(number, -1)))
-                refused = np.concatenate((refused, np.zeros(number, np.bool_)))
+                nodes, bounds = twice_as_long(nodes), twice_as_long(bounds)
+                opened, refused = twice_as_long(opened), twice_as_long(refused)
+                opened[number:], refused[number:] = -1, False
             _halve(tree, sums, target, nodes, bounds, at, number)
             number += 1
     return done, used
@@ -368,7 +394,7 @@ def _log_total(tree: Tree, sums: Sums, sds: np.ndarray, target: Target) -> float
             total = np.logaddexp(total, weigh(tree, sums, sds, target, node, weights))
             continue
         if left + 2 > len(waiting):
-            waiting = np.concatenate((waiting, waiting))
+            waiting = twice_as_long(waiting)
         # The greater half first: the other may then be negligible.
         second = 1 if bound(sums, target, child) < bound(sums, target, child + 1) else 0
         waiting[left], waiting[left + 1] = child + 1 - second, child + second

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tree_world.compiling import compiled
+from tree_world.compiling import compiled, twice_as_long
 from tree_world.models.memory.index.cells import BUCKET, CHILD, COUNT, Tree
-
-_LEAST_VARIANCE = 1e-300  # of which there is still an inverse
+from tree_world.models.memory.kernel.affinity import log_affinity_of
+from tree_world.models.memory.kernel.bounds import greatest_log_affinity
 
 
 class Sums(NamedTuple):
@@ -65,7 +65,7 @@ def changed_nodes(tree: Tree, seen: int) -> np.ndarray:
         if child < 0:
             continue
         if number + 2 > len(found):
-            found = np.concatenate((found, found))
+            found = twice_as_long(found)
         for node in range(child, child + 2):
             if tree.changed[node] > seen:
                 found[number] = node
@@ -82,10 +82,8 @@ def rows_written_since(
     for node in nodes:
         if tree.links[node, CHILD] >= 0:
             continue
-        if number + tree.rows.shape[1] > len(found):
-            found = np.concatenate(
-                (found, np.empty_like(found), np.empty(tree.rows.shape[1], np.int64))
-            )
+        while number + tree.rows.shape[1] > len(found):
+            found = twice_as_long(found)
         for i in range(tree.links[node, COUNT]):
             row = tree.rows[tree.links[node, BUCKET], i]
             if written_at[row] >= clock:
@@ -153,14 +151,9 @@ def log_affinity(target: Target, place: np.ndarray, sd: np.ndarray) -> float:
     """Log-affinity of an observation over the temperature of the location; 0 without one."""
     if not target.here:
         return 0.0
-    squared, doubled = 0.0, 0.0
-    for axis in range(len(place)):
-        step = target.location[axis] - np.float64(place[axis])
-        variance = target.variance[axis] + np.float64(sd[axis]) * np.float64(sd[axis])
-        variance = max(variance, _LEAST_VARIANCE)
-        squared += step * step
-        doubled += step * step / variance + math.log(2.0 * math.pi * variance)
-    return -0.5 * doubled / target.temperature if squared <= target.threshold_squared else -np.inf
+    limit = target.threshold_squared
+    own = log_affinity_of(target.location, target.variance, place, sd, limit)
+    return own / target.temperature
 
 
 @compiled
@@ -168,16 +161,8 @@ def greatest_affinity(target: Target, box: np.ndarray) -> float:
     """Upper bound of the log-affinities of all observations in a box, over the temperature."""
     if not target.here:
         return 0.0
-    squared, doubled = 0.0, 0.0
-    for axis in range(box.shape[1]):
-        here = target.location[axis]
-        gap = max(box[0, axis] - here, here - box[1, axis], 0.0)
-        squared += gap * gap
-        doubled += gap * gap / max(target.variance[axis] + box[3, axis], _LEAST_VARIANCE)
-        least = max(target.variance[axis] + box[2, axis], _LEAST_VARIANCE)
-        doubled += math.log(2.0 * math.pi * least)
-    far = squared > target.threshold_squared * (1.0 + 1e-9)
-    return -np.inf if far else -0.5 * doubled / target.temperature
+    limit = target.threshold_squared
+    return greatest_log_affinity(target.location, target.variance, box, limit) / target.temperature
 
 
 @compiled
