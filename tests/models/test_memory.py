@@ -889,7 +889,7 @@ def test_a_damaged_file_is_refused(tmp_path, damage):
             "cut": content[: len(content) // 2],
             "other": b"not a memory at all, but some text",
             "empty": b"",
-            "version": content.replace(b"tree-world-memory-2", b"tree-world-memory-9"),
+            "version": content.replace(b"tree-world-memory-3", b"tree-world-memory-9"),
         }[damage]
     )
     with pytest.raises(ValueError, match=r"memory\.safetensors is not a spatial memory"):

@@ -102,7 +102,7 @@ def test_observations_are_copies_of_what_is_stored(storage_dtype):
     memory.write(*observations())
     memory.delete(memory.ids[0, [3, 7]])
     held = memory.observations()
-    names = ("memory_locations", "memory_location_sds", "memory_senses", "ids", "ages")
+    names = ("memory_locations", "memory_location_sds", "memory_senses", "ids", "ages", "times")
     for own, name in zip(held, names, strict=True):
         assert torch.equal(own, getattr(memory, name)[0])
     held.locations.fill_(0.0)
@@ -178,7 +178,7 @@ def test_usage_says_what_room_is_taken(tmp_path):
     assert usage["locations"] == usage["location_sds"] == 60 * 2 * 4
     assert usage["senses"] == 60 * DIM * 2
     assert usage["disk"] == usage["witnesses"] == 0
-    assert usage["names and ages"] == 60 * 2 * 8
+    assert usage["names and ages"] == 60 * 3 * 8  # and times
     memory.prune(10.0, 50.0)
     assert memory.usage()["witnesses"] > 0
     disk = SpatialMemory(2, DIM, storage=tmp_path / "disk")

@@ -105,12 +105,13 @@ def _exchange_for(common: Common, tensors: dict[str, torch.Tensor], same: bool) 
             else:
                 parts.append(own.detach() if own.ndim == 2 else own[index].detach())
         row, number = common.new_row(), len(parts[0])
-        ids, written_at = old.ids[slots], old.written_at[slots]
+        ids, written_at, times = old.ids[slots], old.written_at[slots], old.times[slots]
         if not same:
             ids, written_at = (
                 np.arange(first, first + number) for first in (old.next_id, old.clock)
             )
-        row.fill(Observations(*parts), ids, written_at)
+            times = written_at.astype(np.float64)  # as if written without one
+        row.fill(Observations(*parts), ids, written_at, times)
         row.next_id = old.next_id + (0 if same else number)
         row.clock = old.clock + (0 if same else number)
         rows.append(row)

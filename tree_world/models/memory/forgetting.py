@@ -8,12 +8,17 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
+import scipy.spatial
 import torch
 
 from tree_world.checks import make_generator
 from tree_world.models.memory.changes import HasCommon, changing, mend, reading
 from tree_world.models.memory.common import Common, outside_inference_mode
-from tree_world.models.memory.forget.consolidation import ConsolidationReport, consolidate
+from tree_world.models.memory.forget.consolidation import (
+    Consolidated,
+    ConsolidationReport,
+    consolidate,
+)
 from tree_world.models.memory.forget.pruning import prune
 from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.options import Consolidate, Prune
@@ -111,7 +116,8 @@ def _pruning(
         latest = np.arange(max(0, len(everyone) - most), len(everyone))
         where = torch.from_numpy(origins).to(observations.senses.device)
         kept = observations.take(where)
-        return Replacement(kept, origins, everyone.take(latest), False), pruned.report
+        times = snapshot.times[origins]
+        return Replacement(kept, origins, times, everyone.take(latest), False), pruned.report
 
     return work
 
@@ -134,9 +140,25 @@ def _consolidation(
             stop=stop,
         )
         nobody = snapshot.witnesses.take(np.empty(0, dtype=np.int64))
-        return Replacement(found.observations, found.origins, nobody, True), found.report
+        times = _newest_around(found, snapshot)
+        return Replacement(found.observations, found.origins, times, nobody, True), found.report
 
     return work
+
+
+def _newest_around(found: Consolidated, snapshot: Snapshot) -> np.ndarray:
+    """Find the newest time of those to which each virtual observation is the nearest.
+
+    For these it stands, and so it is not taken for older than any of them.
+    """
+    few, many = (
+        one.locations.detach().cpu().double().numpy()
+        for one in (found.observations, snapshot.observations)
+    )
+    _, nearest = scipy.spatial.cKDTree(few).query(many)
+    times = np.asarray(snapshot.times[found.origins])
+    np.maximum.at(times, nearest, snapshot.times)
+    return times
 
 
 @reading

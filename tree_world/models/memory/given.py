@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from tree_world.checks import PointsLike, SeedLike, WrongKind, make_generator, whole_number
+from tree_world.checks import (
+    PointsLike,
+    SeedLike,
+    WrongKind,
+    as_numbers,
+    make_generator,
+    whole_number,
+)
 from tree_world.models.memory.common import Common
 from tree_world.models.memory.options import DrawOptions
 
@@ -40,6 +47,43 @@ def checked_observations(
             f"{tuple(places.shape)} and {tuple(values.shape)}."
         )
     return places.detach(), sds.detach(), values
+
+
+def checked_times(times: PointsLike | float | None, places: torch.Tensor) -> np.ndarray | None:
+    """Check the times of what is to be written.
+
+    Parameters
+    ----------
+    times : float or array_like, or None
+        As for `SpatialMemory.write`.
+    places : torch.Tensor of shape (N, location_dim) or (batch, N, location_dim)
+
+    Returns
+    -------
+    numpy.ndarray of float64, of shape (N,) or (batch, N), or None
+
+    Raises
+    ------
+    ValueError
+        If one is not finite, or they do not broadcast to one for each observation.
+    """
+    if times is None:
+        return None
+    numbers = as_numbers(times, "times", torch.float64).detach()
+    wanted, shape = places.shape[:-1], tuple(numbers.shape)
+    wrong = ~torch.isfinite(numbers)
+    if bool(wrong.any()):
+        raise ValueError(
+            f"times must be finite, but {numbers[wrong][0].item()} is among them. Leave times out "
+            "to count observations instead."
+        )
+    try:
+        return numbers.expand(wanted).numpy()
+    except RuntimeError as error:
+        raise ValueError(
+            f"times must be one number, or broadcast to one for each observation, {tuple(wanted)}, "
+            f"but have shape {shape}."
+        ) from error
 
 
 def checked_search(

@@ -27,6 +27,7 @@ from tree_world.models.memory.forgetting import Report, work_of
 from tree_world.models.memory.given import (
     checked_observations,
     checked_search,
+    checked_times,
     encoded_key,
     numpy_generator,
     refuse_batches,
@@ -57,6 +58,8 @@ class Contents(NamedTuple):
     senses : torch.Tensor of shape (n, embed_dim), or (n, sensory_dim)
     ids, ages : torch.Tensor of int64, of shape (n,)
         Names of the observations, and how many were written since each.
+    times : torch.Tensor of float64, of shape (n,)
+        When each was sensed, as `write` was told; else how many were written or merged before.
     """
 
     locations: torch.Tensor
@@ -64,6 +67,7 @@ class Contents(NamedTuple):
     senses: torch.Tensor
     ids: torch.Tensor
     ages: torch.Tensor
+    times: torch.Tensor
 
 
 class Memory:
@@ -156,7 +160,7 @@ class Memory:
         slots = store.slots_by_age()
         own = self._taken(slots, as_sensed)
         ages = store.clock - 1 - store.written_at[slots]
-        names = (torch.from_numpy(array) for array in (store.ids[slots], ages))
+        names = map(torch.from_numpy, (store.ids[slots], ages, store.times[slots]))
         return Contents(own.locations, own.location_sds, own.senses, *names)
 
     def _taken(self, slots: np.ndarray, as_sensed: bool = True) -> Observations:
@@ -201,20 +205,28 @@ class Memory:
         location_sds: PointsLike | float,
         senses: Any,
         update: bool = False,
+        *,
+        times: PointsLike | float | None = None,
     ) -> torch.Tensor:
         """See `SpatialMemory.write`: here of shapes (N, dim) and (N,)."""
         common = self.common
         common.settle()
         places, sds, values = checked_observations(common, locations, location_sds, senses)
         refuse_batches("locations", places)
+        when = checked_times(times, places)
         embeddings = common.encoded(values)
         self.store.reserve(len(places))
-        ids = self.written(places, sds, embeddings, update)
+        ids = self.written(places, sds, embeddings, update, when)
         common.follow()
         return torch.from_numpy(ids)
 
     def written(
-        self, places: torch.Tensor, sds: torch.Tensor, embeddings: torch.Tensor, update: bool
+        self,
+        places: torch.Tensor,
+        sds: torch.Tensor,
+        embeddings: torch.Tensor,
+        update: bool,
+        times: np.ndarray | None = None,
     ) -> np.ndarray:
         """Write what has been checked and encoded; part of a change.
 
@@ -223,6 +235,8 @@ class Memory:
         places, sds : torch.Tensor of shape (N, location_dim)
         embeddings : torch.Tensor of shape (N, embed_dim)
         update : bool
+        times : numpy.ndarray of float64, of shape (N,), optional
+            The clock of the store by default.
 
         Returns
         -------
@@ -230,14 +244,16 @@ class Memory:
         """
         store, common = self.store, self.common
         if not update:
-            return store.append(places, sds, embeddings)
+            return store.append(places, sds, embeddings, times)
         ids = []
-        for place, sd, sense in zip(places, sds, embeddings, strict=True):
+        distances = common.merge_distance, common.merge_sense_distance
+        for i, (place, sd, sense) in enumerate(zip(places, sds, embeddings, strict=True)):
+            time = None if times is None else times[i : i + 1]
             merged = store.merge(
-                place, sd, sense, common.merge_distance, common.merge_sense_distance
+                place, sd, sense, *distances, None if time is None else float(time[0])
             )
             if merged is None:
-                merged = int(store.append(place[None], sd[None], sense[None])[0])
+                merged = int(store.append(place[None], sd[None], sense[None], time)[0])
             ids.append(merged)
         return np.array(ids, dtype=np.int64)
 
@@ -256,6 +272,7 @@ class Memory:
         location_sds: PointsLike | float,
         match_threshold: float | None = None,
         *,
+        not_since: float | None = None,
         how: ReadOptions = DEFAULT_READ,
     ) -> torch.Tensor:
         """Read what would be sensed at some places.
@@ -267,14 +284,16 @@ class Memory:
         location_sds : float or array_like, broadcast to the shape of `locations`
         match_threshold : float, optional
             Observations farther away than this, in metres, do not count. All count by default.
+        not_since : float, optional
+            Observations with this time or a later one are left out: see `SpatialMemory.read`.
         how : ReadOptions, optional
-            The rest of the choices.
+            The rest of the choices, or all. It may not say otherwise than they do.
 
         Returns
         -------
         torch.Tensor of shape (sensory_dim,) or (Q, sensory_dim)
         """
-        how = dataclasses.replace(how, match_threshold=match_threshold, support=False)
+        how = ReadOptions(match_threshold, not_since=not_since).together_with(how)
         return self._recall(locations, location_sds, how).mean
 
     def recall(
@@ -283,20 +302,22 @@ class Memory:
         location_sds: PointsLike | float,
         match_threshold: float | None = None,
         *,
+        not_since: float | None = None,
         how: ReadOptions = DEFAULT_READ,
     ) -> Read:
         """Read, and say how well it is supported.
 
         Parameters
         ----------
-        locations, location_sds, match_threshold, how
+        locations, location_sds, match_threshold, not_since, how
             As for `read`.
 
         Returns
         -------
         Read
         """
-        how = dataclasses.replace(how, match_threshold=match_threshold, support=True)
+        alone = ReadOptions(match_threshold, support=True, not_since=not_since)
+        how = alone.together_with(how)
         return self._recall(locations, location_sds, how)
 
     @reading
@@ -342,7 +363,8 @@ class Memory:
             greatest_sd = math.hypot(float(sds.max()), store.greatest_sd)
             if asks_the_index(len(places), len(observations), greatest_sd, how):
                 nearby = store.nearby
-        found = read(places, sds, observations, how, nearby)
+        times = None if how.not_since is None else store.times[: store.used]
+        found = read(places, sds, observations, how, nearby, times)
         if common.projection is None:
             return found
         mean = common.projection.decode(found.mean) * found.known.unsqueeze(-1)

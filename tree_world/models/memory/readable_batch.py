@@ -43,6 +43,8 @@ class ReadableBatch(StoredBatch):
         memory_limit: int = MEMORY_LIMIT,
         tail: float = TAIL,
         ridge: float = RIDGE,
+        not_since: float | None = None,
+        how: ReadOptions | None = None,
         detach_locations: bool | None = None,
         detach_senses: bool | None = None,
     ) -> torch.Tensor:
@@ -58,6 +60,14 @@ class ReadableBatch(StoredBatch):
             Observations farther away than this, in metres, do not count. All count by default.
         order, method, memory_limit, tail, ridge
             How to read: see `ReadOptions`.
+        not_since : float, optional
+            Observations with this time or a later one are left out, as if they were not in the
+            memory: so that nothing confirms itself. In the unit of the `times` of `write`; none are
+            left out by default. Where the index finds what is near, only that is looked at; else
+            times are, all of them, and deviations are copied, but never senses, unless gradients
+            are asked for: then all that is older is copied.
+        how : ReadOptions, optional
+            Any of these options together. It may not say otherwise than those given by themselves.
         detach_locations, detach_senses : bool, optional
             Whether gradients stay away from places, and from senses. By default they do unless
             `requires_grad_` was called.
@@ -72,9 +82,22 @@ class ReadableBatch(StoredBatch):
         Raises
         ------
         ValueError
-            If shapes do not fit, an entry is not finite, or an option is out of its range.
+            If shapes do not fit, an entry is not finite, an option is out of its range or at odds
+            with `how`.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from tree_world.models.memory import SpatialMemory
+        >>> memory = SpatialMemory(location_dim=2, sensory_dim=3)
+        >>> ids = memory.write(torch.zeros(2, 2), 5.0, torch.eye(3)[:2], times=[10.0, 20.0])
+        >>> memory.read([0.0, 0.0], 5.0, not_since=20.0)
+        tensor([1., 0., 0.])
         """
-        how = ReadOptions(match_threshold, order, method, memory_limit, tail, ridge)
+        alone = ReadOptions(
+            match_threshold, order, method, memory_limit, tail, ridge, False, not_since
+        )
+        how = alone.together_with(how)
         return self._read(locations, location_sds, how, detach_locations, detach_senses).mean
 
     def recall(
@@ -88,6 +111,8 @@ class ReadableBatch(StoredBatch):
         memory_limit: int = MEMORY_LIMIT,
         tail: float = TAIL,
         ridge: float = RIDGE,
+        not_since: float | None = None,
+        how: ReadOptions | None = None,
         detach_locations: bool | None = None,
         detach_senses: bool | None = None,
     ) -> Read:
@@ -97,7 +122,7 @@ class ReadableBatch(StoredBatch):
         ----------
         locations, location_sds, match_threshold, order, method, memory_limit, tail, ridge
             As for `read`.
-        detach_locations, detach_senses
+        not_since, how, detach_locations, detach_senses
             As for `read`.
 
         Returns
@@ -106,7 +131,10 @@ class ReadableBatch(StoredBatch):
             The mean, whether anything matches, the effective number of observations, their spread,
             the distance to the nearest, and the weight of all.
         """
-        how = ReadOptions(match_threshold, order, method, memory_limit, tail, ridge, support=True)
+        alone = ReadOptions(
+            match_threshold, order, method, memory_limit, tail, ridge, True, not_since
+        )
+        how = alone.together_with(how)
         return self._read(locations, location_sds, how, detach_locations, detach_senses)
 
     read_with_support = recall

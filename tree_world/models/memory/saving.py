@@ -19,8 +19,9 @@ from tree_world.models.memory.store.disk import Folder
 from tree_world.models.memory.store.slots import Store
 from tree_world.models.memory.types import Observations, Witnesses
 
-_FORMAT = "tree-world-memory-2"
-_OLD_FORMAT = "tree-world-memory-1"  # whose checksum is of the tensors only
+_FORMAT = "tree-world-memory-3"
+_WITHOUT_TIMES = "tree-world-memory-2"
+_OLD_FORMAT = "tree-world-memory-1"  # without times, and a checksum of the tensors only
 _DTYPES = {str(dtype): dtype for dtype in (torch.float16, torch.float32, torch.float64)}
 _CHOICES = (
     *("location_dim", "sensory_dim", "embed_dim", "max_memory_size"),
@@ -57,6 +58,7 @@ def write_state(common: Common, path: Path, with_senses: bool) -> None:
                 tensors[f"{index}.{name}"] = own.contiguous()
         tensors[f"{index}.ids"] = torch.from_numpy(row.ids[slots])
         tensors[f"{index}.written_at"] = torch.from_numpy(row.written_at[slots])
+        tensors[f"{index}.times"] = torch.from_numpy(row.times[slots])
         if not with_senses and row.file is not None:
             files.append(row.file.name)
             tensors[f"{index}.slots"] = where
@@ -138,7 +140,7 @@ def _load(file: Path, folder: Folder | None, device: torch.device | str) -> Comm
         # Copies, as these are the file itself, whoever changes that.
         names = content.keys()
         tensors = {name: content.get_tensor(name).clone() for name in names}
-    if metadata.get("format") not in (_FORMAT, _OLD_FORMAT):
+    if metadata.get("format") not in (_FORMAT, _WITHOUT_TIMES, _OLD_FORMAT):
         raise ValueError(f"its format is {metadata.get('format')!r}, not {_FORMAT!r}")
     covered = {name: text for name, text in metadata.items() if name != "checksum"}
     if metadata["format"] == _OLD_FORMAT:
@@ -151,6 +153,9 @@ def _load(file: Path, folder: Folder | None, device: torch.device | str) -> Comm
     if files and folder is None:
         raise ValueError("it is the checkpoint of a memory on disk: load its folder")
     choices, counters = json.loads(metadata["choices"]), json.loads(metadata["counters"])
+    if metadata["format"] != _FORMAT:  # as if all had been written without a time
+        for index in range(len(counters)):
+            tensors[f"{index}.times"] = tensors[f"{index}.written_at"].double()
     _check_contents(tensors, choices, counters, files)
     stored = tensors["0.locations"].dtype
     senses = _DTYPES[metadata["storage_dtype"]] if files else tensors["0.senses"].dtype
@@ -180,12 +185,12 @@ def _restore(
         )
     common.rows = []
     for index, (next_id, clock) in enumerate(counters):
-        ids, written_at = (tensors[f"{index}.{n}"].numpy() for n in ("ids", "written_at"))
+        names = (tensors[f"{index}.{n}"].numpy() for n in ("ids", "written_at", "times"))
         if files:
             row = _reopened(common, tensors, index, files[index])
         else:
             row = common.new_row()
-            row.fill(_observations_in(common, tensors, f"{index}."), ids, written_at)
+            row.fill(_observations_in(common, tensors, f"{index}."), *names)
         common.rows.append(row)
         row.next_id, row.clock = next_id, clock
         if f"{index}.witnesses.limits" in tensors:
@@ -197,8 +202,9 @@ def _restore(
 
 def _reopened(common: Common, tensors: dict[str, torch.Tensor], index: int, name: str) -> Store:
     assert common.folder is not None
-    slots, ids, written_at, checksums = (
-        tensors[f"{index}.{n}"].numpy() for n in ("slots", "ids", "written_at", "checksums")
+    slots, ids, written_at, times, checksums = (
+        tensors[f"{index}.{n}"].numpy()
+        for n in ("slots", "ids", "written_at", "times", "checksums")
     )
     room = 2 * common.max_memory_size
     file = common.folder.open_file(name, room, common.embed_dim, common.storage_dtype)
@@ -215,6 +221,7 @@ def _reopened(common: Common, tensors: dict[str, torch.Tensor], index: int, name
         tensors[f"{index}.location_sds"],
         ids,
         written_at,
+        times,
         checksums.view(np.uint32),
     )
     return row
@@ -260,8 +267,10 @@ def _check_contents(
         raise ValueError(f"its places are of kind {dtype}")
     for index, (next_id, clock) in enumerate(counters):
         number = len(tensors[f"{index}.ids"])
-        for name in ("ids", "written_at", *(("slots", "checksums") if files else ())):
+        for name in ("ids", "written_at", "times", *(("slots", "checksums") if files else ())):
             _check_shape(tensors, f"{index}.{name}", (number,))
+        if not bool(torch.isfinite(tensors[f"{index}.times"]).all()):
+            raise ValueError(f"not all of {index}.times are finite")
         prefixes = [(f"{index}.", number)]
         if f"{index}.witnesses.limits" in tensors:
             gone = len(tensors[f"{index}.witnesses.limits"])

@@ -295,7 +295,7 @@ class SpatialMemory(ReadableBatch):
         """Make what is in store now what `load` finds in the folder of a memory on disk.
 
         Whatever happens to the process at whatever moment, `load` finds the memory of the last
-        checkpoint that was completed. It writes what was sensed since the one before and 44 bytes,
+        checkpoint that was completed. It writes what was sensed since the one before and 52 bytes,
         in two dimensions, of every observation.
 
         Raises

@@ -15,7 +15,7 @@ from tree_world.models.memory import tensors
 from tree_world.models.memory.assignment import assign
 from tree_world.models.memory.changes import assigning, changing, reading
 from tree_world.models.memory.common import TENSORS, Common, Shared
-from tree_world.models.memory.given import checked_observations
+from tree_world.models.memory.given import checked_observations, checked_times
 from tree_world.models.memory.memory import Contents, Memory
 from tree_world.models.memory.projection import Projection
 from tree_world.models.memory.store.slots import Store
@@ -207,6 +207,15 @@ class StoredBatch:
         """Observations written since each one, of shape (batch, slots); −1 where there is none."""
         return self._stacked(lambda row: torch.from_numpy(row.clock - 1 - row.written_at), -1)
 
+    @property
+    @reading
+    def times(self) -> torch.Tensor:
+        """Time of each one, of double precision and shape (batch, slots): as `write` was given it.
+
+        Where it was given none, how many were written or merged before. NaN where a row has fewer.
+        """
+        return self._stacked(lambda row: torch.from_numpy(row.times), torch.nan)
+
     def _content(self, row: Store, name: str) -> torch.Tensor:
         """One of the arrays of a row; what gradients flow to, if they do."""
         if self.common.requires_grad:
@@ -242,7 +251,7 @@ class StoredBatch:
         Returns
         -------
         Contents
-            Places, deviations, senses, ids and ages, each of shape (n, ...).
+            Places, deviations, senses, ids, ages and times, each of shape (n, ...).
         """
         return self.one(None).observations(as_sensed=as_sensed)
 
@@ -270,8 +279,8 @@ class StoredBatch:
         Returns
         -------
         dict of str to int
-            Of places, deviations, senses, names and ages, witnesses, of senses on disk, and of the
-            index, which there is as soon as it is asked for.
+            Of places, deviations, senses, names and ages (with times), witnesses, of senses on
+            disk, and of the index, which there is as soon as it is asked for.
         """
         return tensors.usage(self.common)
 
@@ -284,6 +293,8 @@ class StoredBatch:
         location_sds: PointsLike | float,
         senses: Any,
         update: bool = False,
+        *,
+        times: PointsLike | float | None = None,
     ) -> torch.Tensor:
         """Store what was sensed.
 
@@ -299,6 +310,11 @@ class StoredBatch:
             Whether to merge each observation into the nearest one in store that agrees in place
             *and* in sense, by inverse variances. One that agrees with none is stored. What comes of
             merging lies between what was in store and what is written, however often that is.
+        times : float or array_like, broadcast to shape (N,) or (batch, N), optional
+            When, in whatever unit and from whatever beginning you count; kept in double precision.
+            By default the memory counts: `num_writes` before the observation, which is also what
+            its age is told from. Of two that are merged, the newer time stays. A read can leave
+            out what is not older than a time: see `not_since` of `read`.
 
         Returns
         -------
@@ -309,25 +325,27 @@ class StoredBatch:
         Raises
         ------
         ValueError
-            If shapes do not fit each other, an entry is not finite or too large for the precision
-            in which it is kept, or a deviation is not positive. Nothing is stored then.
+            If shapes do not fit each other, an entry or a time is not finite, an entry is too large
+            for the precision in which it is kept, or a deviation is not positive. Nothing is stored
+            then.
         OSError
             If senses are kept on a disk that is full. Nothing is stored then.
         """
         common = self.common
         common.settle()
         places, sds, values = checked_observations(common, locations, location_sds, senses)
+        when = checked_times(times, places)
         self._check_batch(places.shape[0] if places.ndim == 3 else 1, writing=True)
         embeddings = common.encoded(values)
         for row in common.rows:
             row.reserve(places.shape[-2])
         if places.ndim == 2:
-            ids = self[0].written(places, sds, embeddings, update)
+            ids = self[0].written(places, sds, embeddings, update, when)
         else:
-            every = zip(self, places, sds, embeddings, strict=True)
-            ids = np.stack(
-                [one.written(place, sd, sense, update) for one, place, sd, sense in every]
-            )
+            each = when if when is not None else (None,) * len(places)
+            rows = zip(places, sds, embeddings, strict=True)
+            every = zip(self, rows, each, strict=True)
+            ids = np.stack([one.written(*given, update, at) for one, given, at in every])
         common.follow()
         return torch.from_numpy(ids)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -10,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from tree_world.checks import real_number, whole_number
+from tree_world.checks import Number, checked_number, real_number, whole_number
 
 METHODS = ("auto", "dense", "chunked", "sparse", "attention")
 ORDERS = ("constant", "linear")
@@ -23,6 +24,9 @@ TAIL = 1e-6
 
 RIDGE = 0.1
 """Default ridge of locally linear reads, as a share of the kernel's variance."""
+
+
+_TIME = Number("be a finite time", math.isfinite, "To leave nothing out, give none.")
 
 
 @dataclass(frozen=True)
@@ -297,6 +301,14 @@ class ReadOptions:
         kernel's variance. Towards infinity the read becomes constant.
     support : bool, default=False
         Whether to compute more than the mean.
+    not_since : float, optional
+        Observations with this time or a later one are left out, as if they were not in the memory;
+        none are by default. Only reads of a memory know times.
+
+    Raises
+    ------
+    ValueError
+        If an option is out of its range.
     """
 
     match_threshold: float | None = None
@@ -306,12 +318,16 @@ class ReadOptions:
     tail: float = TAIL
     ridge: float = RIDGE
     support: bool = False
+    not_since: float | None = None
 
     def __post_init__(self) -> None:
         # Numbers come in any precision, and are those of Python from here on.
         for name in ("match_threshold", "tail", "ridge"):
             if getattr(self, name) is not None or name != "match_threshold":
                 object.__setattr__(self, name, real_number(name, getattr(self, name)))
+        if self.not_since is not None:
+            not_since = checked_number("not_since", self.not_since, _TIME)
+            object.__setattr__(self, "not_since", not_since)
         object.__setattr__(self, "memory_limit", whole_number("memory_limit", self.memory_limit))
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}, but {self.method!r} was given.")
@@ -334,6 +350,48 @@ class ReadOptions:
             raise ValueError(
                 "attention reads are constant: choose another method for order='linear'."
             )
+
+    def together_with(self, how: ReadOptions | None) -> ReadOptions:
+        """Take from others what is not chosen here; what is not the default counts as chosen.
+
+        But for support, which is not taken from others.
+
+        Parameters
+        ----------
+        how : ReadOptions, optional
+
+        Returns
+        -------
+        ReadOptions
+
+        Raises
+        ------
+        ValueError
+            If both choose, and not the same.
+
+        Examples
+        --------
+        >>> ReadOptions(25.0).together_with(ReadOptions(order="linear")).match_threshold
+        25.0
+        """
+        if how is None or how == _DEFAULT:
+            return self
+        chosen: dict[str, Any] = {}
+        for field in fields(self):
+            if field.name == "support":
+                continue
+            own, other = getattr(self, field.name), getattr(how, field.name)
+            if own == field.default:
+                chosen[field.name] = other
+            elif other not in (field.default, own):
+                raise ValueError(
+                    f"{field.name} is given twice: {own!r} by itself and {other!r} in how. Give "
+                    "one of them."
+                )
+        return replace(self, **chosen)
+
+
+_DEFAULT = ReadOptions()
 
 
 def nothing(places: torch.Tensor, observations: Observations) -> Read:

@@ -18,8 +18,9 @@ method         how
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from tree_world.models.memory.recall.attention import read_by_attention
@@ -36,6 +37,58 @@ from tree_world.models.memory.types import Observations, Read, ReadOptions, noth
 from tree_world.precision import without_autocast
 
 
+@dataclass(frozen=True)
+class _Older:
+    """What is older than a time: all that a read may look at.
+
+    Attributes
+    ----------
+    times : numpy.ndarray of float64, of shape (n_observations,)
+    not_since : float
+    """
+
+    times: np.ndarray
+    not_since: float
+
+    @classmethod
+    def than_asked(
+        cls, times: np.ndarray | None, options: ReadOptions, observations: Observations
+    ) -> _Older | None:
+        if options.not_since is None:
+            return None
+        if times is None or len(times) != len(observations):
+            given = "none were" if times is None else f"{len(times)} were"
+            raise ValueError(
+                f"not_since asks for times of the {len(observations)} observations, but {given} "
+                "given. Read from a memory, which knows them."
+            )
+        return cls(times, options.not_since)
+
+    def any(self) -> bool:
+        return bool((self.times < self.not_since).any())
+
+    def among(self, nearby: Nearby) -> Nearby:
+        """Find only what is older: what is found is looked at, and no more."""
+
+        def rows(low: np.ndarray, high: np.ndarray, distance: float) -> np.ndarray:
+            found = nearby.rows(low, high, distance)
+            return np.asarray(found[self.times[found] < self.not_since])
+
+        return replace(nearby, rows=rows)
+
+    def of(self, observations: Observations) -> Observations:
+        """Give what is newer infinite deviations, which every read passes over.
+
+        So of all arrays deviations alone are copied.
+        """
+        newer = torch.from_numpy(self.times >= self.not_since)
+        if not bool(newer.any()):
+            return observations
+        sds = observations.location_sds
+        masked = sds.masked_fill(newer.to(sds.device).unsqueeze(-1), torch.inf)
+        return replace(observations, location_sds=masked)
+
+
 @without_autocast
 def read(
     query_locations: torch.Tensor,
@@ -43,6 +96,7 @@ def read(
     observations: Observations,
     options: ReadOptions | None = None,
     nearby: Nearby | None = None,
+    times: np.ndarray | None = None,
 ) -> Read:
     r"""Read what would be sensed at some places.
 
@@ -64,11 +118,20 @@ def read(
     options : ReadOptions, optional
     nearby : Nearby, optional
         Finds observations near a box, so that a sparse read need not look at all.
+    times : numpy.ndarray of float64, of shape (n_observations,), optional
+        Of the observations; infinite for what is to be passed over. Needed for
+        ``options.not_since``. What the index finds is sifted by them. Where it is not asked, they
+        are looked at once, and deviations are copied; with gradients, all that is older is.
 
     Returns
     -------
     Read
         Everything but `mean` and `known` is NaN unless support is asked for.
+
+    Raises
+    ------
+    ValueError
+        If there are no times where they are needed.
 
     References
     ----------
@@ -78,12 +141,20 @@ def read(
     options = options or ReadOptions()
     arrays = (observations.locations, observations.location_sds, observations.senses)
     differentiable = needs_gradient(query_locations, query_sds, *arrays)
+    older = _Older.than_asked(times, options, observations)
+    if older is not None:
+        nearby = None if nearby is None else older.among(nearby)
+        if differentiable or not _by_index_alone(observations, options, nearby):
+            observations, older = older.of(observations), None
+        elif options.match_threshold is None and not older.any():
+            return nothing(query_locations, observations)  # a search for it would not end soon
     if differentiable:
         present = torch.isfinite(observations.location_sds.detach()).all(dim=-1)
         if not bool(present.all()):
             # An infinite deviation has no slope: what is absent is left out, and gets none.
             observations, nearby = observations.take(present.nonzero().squeeze(-1)), None
-    found = _read(query_locations, query_sds, observations, options, nearby, differentiable)
+    task = (query_locations, query_sds, observations, options)
+    found = _read(*task, nearby, older, differentiable)
     if differentiable and not found.mean.requires_grad:
         # Nothing matched: the gradient is zero then, and not an error.
         every = (query_locations, query_sds, *vars(observations).values())
@@ -98,6 +169,7 @@ def _read(
     observations: Observations,
     options: ReadOptions,
     nearby: Nearby | None,
+    older: _Older | None,
     differentiable: bool,
 ) -> Read:
     sds = query_sds
@@ -110,6 +182,8 @@ def _read(
     if method == "auto":
         has_index = nearby is not None
         method = best_method(*task, has_index=has_index, needs_gradient=differentiable)
+    if older is not None and method != "sparse":
+        task = (query_locations, sds, older.of(observations), options)
     if method in ("attention", "sparse") and nearby is None and not _any_present(observations):
         return nothing(query_locations, observations)
     if method == "attention":
@@ -125,10 +199,25 @@ def _read(
             found = None
             if can_read_pairs(observations, options) and not differentiable:
                 found = read_pairs(*task, nearby, most)
-            return read_groups(*task, nearby, most) if found is None else found
+            if found is not None:
+                return found
+            if older is not None and options.match_threshold is None:
+                task = (query_locations, sds, older.of(observations), options)
+            return read_groups(*task, nearby, most)
         except TooManyPairs:
             pass  # nearly everything matters, and then it is quicker to leave nothing out
+    if older is not None:
+        task = (query_locations, sds, older.of(observations), options)
     return read_runs(*task)
+
+
+def _by_index_alone(
+    observations: Observations, options: ReadOptions, nearby: Nearby | None
+) -> bool:
+    """Tell whether a read without gradients begins with what the index finds, and nothing else."""
+    if nearby is None or options.method not in ("auto", "sparse"):
+        return False
+    return options.match_threshold is not None or can_read_pairs(observations, options)
 
 
 def _any_present(observations: Observations) -> bool:

@@ -21,7 +21,7 @@ from tree_world.models.memory.types import Observations, Witnesses
 FEW = 2000
 """Slots, up to which a look at all of them takes no longer than to ask the index."""
 
-TENSORS, ARRAYS = ("locations", "location_sds", "senses"), ("ids", "written_at")
+TENSORS, ARRAYS = ("locations", "location_sds", "senses"), ("ids", "written_at", "times")
 """Names of what there is of each slot."""
 
 _REFILL = 4096  # the oldest slots are looked up for so many writes at a time
@@ -29,7 +29,7 @@ _NOT_COPIED = ("_saved", "_leaves", "_seen", "_indexed")
 
 
 class Arrays:
-    """Slots with ids and ages, and a capacity that holds.
+    """Slots with ids, ages and times, and a capacity that holds.
 
     Arrays have room for the whole capacity from the start, which costs no memory until it is used,
     so nothing is ever copied to make room. A slot whose observation was deleted has infinite
@@ -63,6 +63,7 @@ class Arrays:
                 self.location_sds = torch.empty((room, location_dim), device=device, dtype=dtype)
                 self.ids = np.empty(room, dtype=np.int64)
                 self.written_at = np.empty(room, dtype=np.int64)  # −1 where a slot is free
+                self.times = np.empty(room)  # infinite where a slot is free
                 if folder is None:
                     self.senses = torch.empty((room, embed_dim), device=device, dtype=storage_dtype)
             except (RuntimeError, MemoryError, OverflowError, ValueError) as error:
@@ -171,7 +172,7 @@ class Arrays:
         Returns
         -------
         dict
-            From ``"locations"``, ``"location_sds"``, ``"senses"``, ``"ids"`` (with ages),
+            From ``"locations"``, ``"location_sds"``, ``"senses"``, ``"ids"`` (with ages and times),
             ``"index"`` and ``"witnesses"``. Senses on disk are counted as those in memory are.
         """
         held = {name: getattr(self, name)[: self.used].nbytes for name in TENSORS}
@@ -214,7 +215,7 @@ class Arrays:
         for slots, contents in reversed(saved):
             where = torch.from_numpy(slots).to(self.locations.device)
             if contents is None:  # the slots were free
-                self.written_at[slots] = -1
+                self.written_at[slots], self.times[slots] = -1, np.inf
                 self.location_sds[where] = torch.inf
                 if self.file is None:
                     self.senses[where] = 0.0
@@ -253,6 +254,8 @@ class Arrays:
         if "index" in state:  # by version 0.1
             index = state.pop("index")
             state |= {"_index": index, "cell_size": index.cell_size}
+        if "times" not in state:  # of a memory from before there were any
+            state["times"] = state["written_at"].astype(np.float64)
         self.__dict__.update(state)
         for name in TENSORS:
             content = state[name]
@@ -261,7 +264,7 @@ class Arrays:
             roomy[: self.used] = content
             setattr(self, name, roomy)
         for name in ARRAYS:
-            roomy_array = np.empty(self.capacity, dtype=np.int64)
+            roomy_array = np.empty(self.capacity, dtype=state[name].dtype)
             roomy_array[: self.used] = state[name]
             setattr(self, name, roomy_array)
         self._saved, self._leaves, self._seen, self._indexed = None, None, (), ()
@@ -324,8 +327,10 @@ class Arrays:
         self.least_sd = min(self.least_sd, float(least))
         self.greatest_sd = max(self.greatest_sd, float(greatest))
 
-    def _touch(self, slots: np.ndarray) -> None:
-        self.written_at[slots] = np.arange(self.clock, self.clock + len(slots))
+    def _touch(self, slots: np.ndarray, times: np.ndarray | None) -> None:
+        now = np.arange(self.clock, self.clock + len(slots))
+        self.written_at[slots] = now
+        self.times[slots] = now if times is None else times
         self.clock += len(slots)
 
     def _take_slots(self, number: int) -> np.ndarray:
@@ -372,7 +377,7 @@ class Arrays:
         self.location_sds[where] = torch.inf
         if self.file is None:
             self.senses[where] = 0.0
-        self.written_at[slots] = -1
+        self.written_at[slots], self.times[slots] = -1, np.inf
         if self._named.size:
             held = self._named[slots]
             self._held += slots[held].tolist()

@@ -6,8 +6,8 @@ The folder holds
     What was sensed, one row after the other, in the precision in which it is kept, in the byte
     order of the machine. It is mapped into memory, so that the system keeps of it what is used.
 ``memory.safetensors``
-    The last checkpoint: places, deviations, ids, ages, the names of the files of senses, and in
-    which of their rows each observation stands, with a checksum of it.
+    The last checkpoint: places, deviations, ids, ages, times, the names of the files of senses, and
+    in which of their rows each observation stands, with a checksum of it.
 ``lock``
     Held by the process that has the memory open.
 

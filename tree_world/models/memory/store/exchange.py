@@ -62,6 +62,7 @@ class Snapshot:
     ----------
     store : Store
     slots, ids, written_at : numpy.ndarray of int, of shape (n_observations,)
+    times : numpy.ndarray of float64, of shape (n_observations,)
     observations : Observations
     witnesses : Witnesses
     clock, generation, num_deletions : int
@@ -72,6 +73,7 @@ class Snapshot:
     slots: np.ndarray
     ids: np.ndarray
     written_at: np.ndarray
+    times: np.ndarray
     observations: Observations
     witnesses: Witnesses
     clock: int
@@ -107,11 +109,11 @@ class Snapshot:
             slots = store.slots_by_age()
             slots = slots[store.written_at[slots] < until]
             counters = store.clock, store.generation, store.num_deletions
-            return slots, store.ids[slots], store.written_at[slots], store.witnesses, *counters
+            names = store.ids[slots], store.written_at[slots], store.times[slots]
+            return slots, names, store.witnesses, *counters
 
-        slots, ids, written_at, witnesses, clock, generation, num_deletions = in_turn(
-            lock, mend, begun
-        )
+        slots, names, witnesses, *counters = in_turn(lock, mend, begun)
+        ids, written_at, times = names
         parts = []
         for start in range(0, max(1, len(slots)), _TOGETHER):
             time.sleep(_PAUSE)
@@ -121,14 +123,14 @@ class Snapshot:
             )
             parts.append(in_turn(lock, mend, taken))
         same = in_turn(lock, mend, lambda: store.written_at[slots] == written_at)
-        names = ("locations", "location_sds", "senses")
-        copied = Observations(*(torch.cat([getattr(p, n) for p in parts]) for n in names))
+        tensors = ("locations", "location_sds", "senses")
+        copied = Observations(*(torch.cat([getattr(p, n) for p in parts]) for n in tensors))
         if not same.all():
             copied = copied.take(torch.from_numpy(np.flatnonzero(same)).to(copied.senses.device))
-            slots, ids, written_at = slots[same], ids[same], written_at[same]
-        return cls(
-            store, slots, ids, written_at, copied, witnesses, clock, generation, num_deletions
-        )
+            slots, ids, written_at, times = (
+                array[same] for array in (slots, ids, written_at, times)
+            )
+        return cls(store, slots, ids, written_at, times, copied, witnesses, *counters)
 
     def checked(self, store: Store | None) -> Store:
         """Raise `Superseded` unless a store is still the one that was copied."""
@@ -154,6 +156,7 @@ class Replacement:
     observations : Observations
     origins : numpy.ndarray of int
         From which observation of the snapshot each comes, in increasing order.
+    times : numpy.ndarray of float64
     witnesses : Witnesses
     virtual : bool
         Whether these are new observations, which get new ids, or some of the old.
@@ -161,6 +164,7 @@ class Replacement:
 
     observations: Observations
     origins: np.ndarray
+    times: np.ndarray
     witnesses: Witnesses
     virtual: bool
 
@@ -182,7 +186,8 @@ def prepared(snapshot: Snapshot, replacement: Replacement, new_store: Store) -> 
         The new one.
     """
     origins = replacement.origins
-    new_store.fill(replacement.observations, snapshot.ids[origins], snapshot.written_at[origins])
+    names = snapshot.ids[origins], snapshot.written_at[origins], replacement.times
+    new_store.fill(replacement.observations, *names)
     new_store.witnesses = replacement.witnesses
     if new_store.used > FEW:  # before the swap, so that nobody waits for it
         _ = new_store.index
@@ -231,7 +236,7 @@ def bring_up_to_date(
     excess = len(new_store) + len(slots) - new_store.capacity
     if excess > 0:  # of what virtual observations stand for, some has had to make room meanwhile
         new_store.discard(new_store.slots_by_age()[:excess])
-    new_store.fill(written, store.ids[slots], store.written_at[slots])
+    new_store.fill(written, store.ids[slots], store.written_at[slots], store.times[slots])
     new_store.next_id = store.next_id + (len(replacement.origins) if replacement.virtual else 0)
     new_store.clock = store.clock
     new_store.generation, new_store.num_deletions = store.generation, store.num_deletions

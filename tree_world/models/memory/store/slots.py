@@ -200,7 +200,11 @@ class Store(Arrays):
             self.file.reserve(self.used + min(number, self.capacity))
 
     def append(
-        self, locations: torch.Tensor, location_sds: torch.Tensor, senses: torch.Tensor
+        self,
+        locations: torch.Tensor,
+        location_sds: torch.Tensor,
+        senses: torch.Tensor,
+        times: np.ndarray | None = None,
     ) -> np.ndarray:
         """Store observations, in place of the oldest where there is no more room.
 
@@ -209,6 +213,8 @@ class Store(Arrays):
         locations, location_sds : torch.Tensor of shape (n, location_dim)
             In metres.
         senses : torch.Tensor of shape (n, embed_dim)
+        times : numpy.ndarray of float64, of shape (n,), optional
+            The clock by default: how many were written or merged before.
 
         Returns
         -------
@@ -224,7 +230,7 @@ class Store(Arrays):
         slots = self._take_slots(kept.stop - kept.start)
         self._put(slots, locations[kept], location_sds[kept], senses[kept])
         self.ids[slots] = ids[kept]
-        self._touch(slots)
+        self._touch(slots, None if times is None else times[kept])
         return ids
 
     def merge(
@@ -234,10 +240,12 @@ class Store(Arrays):
         sense: torch.Tensor,
         merge_distance: float,
         merge_sense_distance: float,
+        time: float | None = None,
     ) -> int | None:
         """Merge one observation into the nearest slot that agrees in place and in sense.
 
         Places are averaged by inverse variances, axis by axis; senses by their means over the axes.
+        The newer of the two times stays.
 
         Parameters
         ----------
@@ -248,6 +256,8 @@ class Store(Arrays):
             Greatest distance, in combined standard deviations.
         merge_sense_distance : float
             Greatest distance between the senses.
+        time : float, optional
+            The clock by default.
 
         Returns
         -------
@@ -281,11 +291,12 @@ class Store(Arrays):
         merged_sense = _step(old_sense, sense, own.sum() / precision.sum())
         merged_sd = location_sd * (old_sd / torch.hypot(location_sd, old_sd))
         where, identity = np.array([slot]), int(self.ids[slot])
+        newer = max(float(self.times[slot]), self.clock if time is None else time)
         self._release(where)
         where = self._take_slots(1)
         self._put(where, merged_place[None], merged_sd[None], merged_sense[None])
         self.ids[where] = identity
-        self._touch(where)
+        self._touch(where, np.array([newer]))
         return identity
 
     def delete(self, ids: np.ndarray) -> None:
@@ -304,21 +315,28 @@ class Store(Arrays):
         self._release(slots)
         self.num_deletions += 1
 
-    def fill(self, observations: Observations, ids: np.ndarray, written_at: np.ndarray) -> None:
-        """Store observations that have ids and ages already.
+    def fill(
+        self,
+        observations: Observations,
+        ids: np.ndarray,
+        written_at: np.ndarray,
+        times: np.ndarray,
+    ) -> None:
+        """Store observations that have ids, ages and times already.
 
         Parameters
         ----------
         observations : Observations
             No more than there is room for.
         ids, written_at : numpy.ndarray of int
+        times : numpy.ndarray of float64
         """
         self.reserve(len(ids))
         slots = self._take_slots(len(ids))
         arrays = (observations.locations, observations.location_sds, observations.senses)
         self._put(slots, *arrays)
         self.ids[slots] = ids
-        self.written_at[slots] = written_at
+        self.written_at[slots], self.times[slots] = written_at, times
 
     def discard(self, slots: np.ndarray) -> None:
         """Let slots go that were not deleted by name.
@@ -400,6 +418,7 @@ class Store(Arrays):
         location_sds: torch.Tensor,
         ids: np.ndarray,
         written_at: np.ndarray,
+        times: np.ndarray,
         checksums: np.ndarray,
     ) -> None:
         """Go on with the file from a checkpoint; the store must be empty.
@@ -411,14 +430,15 @@ class Store(Arrays):
         locations, location_sds : torch.Tensor of shape (n_observations, location_dim)
             In metres.
         ids, written_at, checksums : numpy.ndarray of int
+        times : numpy.ndarray of float64
         """
         self.used = int(slots.max(initial=-1)) + 1
         self.location_sds[: self.used] = torch.inf
         self.locations[: self.used] = 0.0
-        self.written_at[: self.used] = -1
+        self.written_at[: self.used], self.times[: self.used] = -1, np.inf
         where = torch.from_numpy(slots)
         self.locations[where], self.location_sds[where] = locations, location_sds
-        self.ids[slots], self.written_at[slots] = ids, written_at
+        self.ids[slots], self.written_at[slots], self.times[slots] = ids, written_at, times
         self._checksums[slots] = checksums
         self._index = None
         if len(slots):
