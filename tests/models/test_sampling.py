@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tests.models import oracle
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.index.cells import BUCKET, CHILD, COUNT
+from tree_world.models.memory.search import cells, exact
 from tree_world.models.memory.search.cells import CellSearch, target_of
-from tree_world.models.memory.search.exact import draw, exact_log_weights
+from tree_world.models.memory.search.exact import draw, exact_log_weights, scores_of
 from tree_world.models.memory.search.query import Query
 from tree_world.models.memory.search.sums import bound
 
@@ -446,3 +447,93 @@ def test_the_best_distinct_places_are_found():
     assert len(memory.search(key, 10_000, separation=40.0).places) < 60
     assert memory.search(key, 1).distance.isnan().all()
     assert len(SpatialMemory(2, 5).search(key).places) == 0
+
+
+def best_distinct(memory, key, number, separation):
+    """Ids of the best distinct places, by a plain loop; of those that match equally the oldest."""
+    held = memory.observations()
+    places, scores = held.locations.double().numpy(), (held.senses @ key).double().numpy()
+    found = []
+    while len(found) < number and scores.max(initial=-np.inf) > -np.inf:
+        best = int(np.flatnonzero(scores == scores.max())[0])
+        found.append(int(held.ids[best]))
+        scores[np.hypot(*(places - places[best]).T) <= separation] = -np.inf
+    return found
+
+
+def of_whole_numbers(number, seed, **choices):
+    """A memory in which many match a key equally, and many places are as far as can be told."""
+    generator = torch.Generator().manual_seed(seed)
+    memory = SpatialMemory(2, 3, max_memory_size=number + 100, **choices)
+    places = torch.randint(-40, 40, (number, 2), generator=generator).float()
+    memory.write(places, 5.0, torch.randint(-3, 4, (number, 3), generator=generator).float())
+    return memory
+
+
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 10_000),
+    number=st.sampled_from([1, 60, 2500]),
+    separation=st.sampled_from([0.5, 5.0, 20.0, 1e6]),
+)
+def test_places_are_the_same_however_they_are_found(seed, number, separation):
+    memory = of_whole_numbers(number, seed)
+    key = torch.randint(-3, 4, (3,), generator=torch.Generator().manual_seed(seed)).float()
+    for _ in range(2):  # the second time the key is ready
+        found = memory.search(key, 12, separation=separation).ids.tolist()
+        assert found == best_distinct(memory, key, 12, separation)
+    memory.delete(found)
+    assert memory.search(key, 12, separation=separation).ids.tolist() == best_distinct(
+        memory, key, 12, separation
+    )
+    memory.memory_senses = -memory.memory_senses
+    memory.memory_locations = memory.memory_locations.flip(-1) + 3.0
+    found = memory.search(key, 12, separation=separation).ids.tolist()
+    assert found == best_distinct(memory, key, 12, separation)
+
+
+@pytest.mark.parametrize("first", ["search", "sample"])
+def test_a_key_that_is_ready_is_not_compared_again(monkeypatch, first):
+    memory, key = of_whole_numbers(2500, 0), torch.tensor([1.0, 2.0, 0.0])
+    seen = []
+
+    def compared(senses, key):
+        seen.append(len(senses))
+        return scores_of(senses, key)
+
+    for module in (cells, exact):
+        monkeypatch.setattr(module, "scores_of", compared)
+    if first == "search":
+        memory.search(key)
+    else:
+        memory.sample(None, None, key, 5)
+    assert memory.search(key, 12).ids.tolist() == best_distinct(memory, key, 12, 50.0)
+    memory.sample(None, None, key, 5)
+    assert seen == [2500]
+    memory.write([[500.0, 0.0]], 1.0, [[9.0, 9.0, 9.0]])
+    assert memory.search(key, 1).ids.tolist() == [2500]
+    assert max(seen[1:]) < 200
+
+
+def test_a_key_whose_products_leave_the_range_of_numbers_is_told_every_time():
+    memory = of_whole_numbers(2500, 0)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="leave the range of float32"):
+            memory.search([3e38, 3e38, 3e38])
+    memory.sample(None, None, [1e30, 0.0, 0.0], 5, temperature=1e30)
+    memory.write([[0.0, 0.0]], 1.0, [[1e20, 0.0, 0.0]])
+    with pytest.raises(ValueError, match="leave the range of float32"):
+        memory.search([1e30, 0.0, 0.0])
+
+
+def test_places_that_an_optimiser_has_moved_are_struck_out_where_they_are():
+    memory = of_whole_numbers(2500, 0)
+    key = torch.tensor([1.0, 2.0, 0.0])
+    memory.search(key)
+    memory.requires_grad_()
+    memory.search(key)
+    with torch.no_grad():
+        memory.parameters()[0].mul_(7.0)
+        memory.parameters()[2].neg_()
+    found = memory.search(key, 12, separation=20.0).ids.tolist()
+    assert found == best_distinct(memory, key, 12, 20.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +16,8 @@ from tree_world.models.memory.search.exact import draw, exact_log_weights
 from tree_world.models.memory.search.query import Query
 from tree_world.models.memory.search.samples import Samples, scattered
 from tree_world.models.memory.store.slots import Store
+
+T = TypeVar("T")
 
 _FEW = 2000  # observations, up to which tables of cells are not worth keeping
 _SEARCHES = 8  # search keys that are kept ready
@@ -83,7 +87,7 @@ def _draw_slots(
     generator: np.random.Generator,
     with_total: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    by_cells = common.device.type == "cpu" and not common.requires_grad
+    by_cells = _by_cells(common)
     if how.method == "cells" and not by_cells:
         raise ValueError(
             "method='cells' needs a memory on the CPU without gradients: choose 'exact'."
@@ -95,14 +99,51 @@ def _draw_slots(
         # Relative to the greatest: beside large numbers the logarithm of how many is lost.
         log_weights = log_weights - log_weights.max()
         return slots, (log_weights - np.logaddexp.reduce(log_weights))[slots]
+    return _with_search(
+        common,
+        store,
+        query.search_key,
+        lambda search: search.draw(query, number, replacement, generator, with_total),
+    )
+
+
+def ready_scores(common: Common, store: Store, search_key: np.ndarray) -> np.ndarray | None:
+    """Scores of a search key that is kept ready, where draws would keep it so.
+
+    Parameters
+    ----------
+    common : Common
+    store : Store
+        One of its stores.
+    search_key : numpy.ndarray of shape (embed_dim,)
+
+    Returns
+    -------
+    numpy.ndarray of shape (slots,), or None
+        −∞ where a slot is free; a copy.
+    """
+    if not _by_cells(common) or len(store) <= _FEW:
+        return None
+    return _with_search(common, store, search_key, lambda search: search.scores())
+
+
+def _by_cells(common: Common) -> bool:
+    """Whether cells can serve: parameters may have moved since they were indexed."""
+    return common.device.type == "cpu" and not common.requires_grad
+
+
+def _with_search(
+    common: Common, store: Store, search_key: np.ndarray, work: Callable[[CellSearch], T]
+) -> T:
+    """Work with a search key, which is kept ready from then on."""
     searches = common.searches
-    name = (id(store), query.search_key.tobytes())
+    name = (id(store), search_key.tobytes())
     # Taken out while it is used: one that was broken off in the middle is not used again.
     search = searches.pop(name, None)
     if search is None:
-        search = CellSearch(store, query.search_key)
-    drawn = search.draw(query, number, replacement, generator, with_total)
+        search = CellSearch(store, search_key)
+    found = work(search)
     while len(searches) >= _SEARCHES:
         searches.pop(next(iter(searches)))  # the one that was used first
     searches[name] = search
-    return drawn
+    return found

@@ -19,7 +19,7 @@ from tree_world.checks import (
 )
 from tree_world.models.memory.changes import changing, reading
 from tree_world.models.memory.common import Common, Shared
-from tree_world.models.memory.drawing import drawn
+from tree_world.models.memory.drawing import drawn, ready_scores
 from tree_world.models.memory.forget.consolidation import ConsolidationReport
 from tree_world.models.memory.forget.leave_one_out import LeaveOneOut, leave_one_out
 from tree_world.models.memory.forget.report import PruneReport
@@ -481,7 +481,8 @@ class Memory:
             )
         store = self.store
         encoded = encoded_key(self.common, key).detach().cpu().numpy()
-        slots = best_distinct_slots(store, encoded, num_places, separation)
+        scores = ready_scores(self.common, store, encoded)
+        slots = best_distinct_slots(store, encoded, num_places, separation, scores)
         where = torch.from_numpy(slots).to(self.device)
         places = store.locations[where].detach()
         options = ReadOptions(match_threshold, support=True)

@@ -68,6 +68,7 @@ class CellSearch:
     def moved_to(self, store: Store) -> CellSearch:
         """Begin the same search in another store, so that the first draw there need not wait."""
         search = CellSearch(store, self._key.cpu().numpy())
+        search.scores()  # for a key that is searched for, and not drawn by
         for temperature in self._sums:
             search.sums(temperature)
         return search
@@ -96,6 +97,44 @@ class CellSearch:
         ValueError
             If a score over the temperature leaves the range of numbers.
         """
+        before, anew = self._refresh()
+        index = self._store.index
+        since, log_sums = self._sums.pop(temperature, (-1, np.empty(0)))
+        log_sums = _with_room(log_sums, len(index.tree.links))
+        rounded = float(torch.tensor(temperature, dtype=self._key.dtype))  # infinite, if too great
+        sums = Sums(self._scores, rounded, log_sums, self._boxes)
+        if since != index.changes:
+            nodes = changed_nodes(index.tree, since)
+            self._check(anew if since == before else slice(self._store.used), temperature)
+            sum_up(index.tree, nodes, sums)
+        while len(self._sums) >= _TEMPERATURES:
+            self._sums.pop(next(iter(self._sums)))  # the one that was used first
+        self._sums[temperature] = index.changes, log_sums
+        return sums
+
+    @without_autocast
+    def scores(self) -> np.ndarray:
+        """Bring the scores up to what is stored now.
+
+        Returns
+        -------
+        numpy.ndarray of shape (slots,)
+            −∞ where a slot is free.
+
+        Raises
+        ------
+        ValueError
+            If one leaves the range of numbers.
+        """
+        self._refresh()
+        used = slice(self._store.used)
+        self._check(used, 1.0)
+        free = self._store.written_at[used] < 0
+        scores: np.ndarray = np.where(free, self._scores.dtype.type(-np.inf), self._scores[used])
+        return scores
+
+    def _refresh(self) -> tuple[int, slice | np.ndarray]:
+        """Bring scores and boxes up to what is stored now; say since when, and which are new."""
         store, index = self._store, self._store.index
         if store.generation != self._generation:
             self._start()
@@ -112,18 +151,7 @@ class CellSearch:
             self._scores[anew] = scores_of(senses, self._key).numpy()
             box_up(index.tree, nodes, self._boxes, store.location_sds.detach().numpy())
             self._since = index.changes, store.clock
-        since, log_sums = self._sums.pop(temperature, (-1, np.empty(0)))
-        log_sums = _with_room(log_sums, len(index.tree.links))
-        rounded = float(torch.tensor(temperature, dtype=self._key.dtype))  # infinite, if too great
-        sums = Sums(self._scores, rounded, log_sums, self._boxes)
-        if since != index.changes:
-            nodes = changed_nodes(index.tree, since)
-            self._check(anew if since == before else slice(store.used), temperature)
-            sum_up(index.tree, nodes, sums)
-        while len(self._sums) >= _TEMPERATURES:
-            self._sums.pop(next(iter(self._sums)))  # the one that was used first
-        self._sums[temperature] = index.changes, log_sums
-        return sums
+        return before, anew
 
     def _check(self, slots: slice | np.ndarray, temperature: float) -> None:
         """Raise ValueError if a score over the temperature leaves the range of numbers."""

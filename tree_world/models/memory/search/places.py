@@ -39,11 +39,16 @@ class FoundPlaces:
 
 
 def best_distinct_slots(
-    store: Store, search_key: np.ndarray, number: int, separation: float
+    store: Store,
+    search_key: np.ndarray,
+    number: int,
+    separation: float,
+    scores: np.ndarray | None = None,
 ) -> np.ndarray:
     """Slots whose senses match a key best, no two of them near each other.
 
-    The best is taken, all within the separation of it are struck out, and so on.
+    The best is taken, all within the separation of it are struck out, and so on. Of slots that
+    match equally, the lowest is taken.
 
     Parameters
     ----------
@@ -53,19 +58,24 @@ def best_distinct_slots(
         How many at most; fewer if nothing is left.
     separation : float
         Least distance in metres.
+    scores : numpy.ndarray of shape (slots,), optional
+        Products of the key with all senses, −∞ where a slot is free, if they are at hand; they are
+        overwritten. The index must know where everything is then: it says what is struck out.
 
     Returns
     -------
     numpy.ndarray of int
     """
-    scores = exact_log_weights(store, Query(search_key, 1.0))
-    locations = store.locations[: store.used].detach().cpu().double().numpy()
+    by_index = scores is not None
+    if scores is None:
+        scores = exact_log_weights(store, Query(search_key, 1.0))
+    locations = store.locations.detach()
     found: list[int] = []
     while len(found) < min(number, len(scores)):
         best = int(scores.argmax())
         if scores[best] == -math.inf:
             break
         found.append(best)
-        near = np.square(locations - locations[best]).sum(axis=1) <= separation * separation
-        scores[near] = -math.inf
+        here = locations[best].cpu().double().numpy()
+        scores[store.neighbours(here, separation, by_index=by_index)] = -math.inf
     return np.array(found, dtype=np.int64)
