@@ -218,7 +218,8 @@ def _converts_half() -> bool:
     return "+f16c" in features.split(",")
 
 
-_CONVERTS_HALF = _converts_half()
+CONVERTS_HALF = _converts_half()
+"""Whether half precision is converted by an instruction, or by shifting bits."""
 
 
 def _single_by_bits(builder: Any, bits: Any) -> Any:
@@ -241,7 +242,7 @@ def _single_by_bits(builder: Any, bits: Any) -> Any:
 @intrinsic
 def _single_of_half(context: Any, number: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if _CONVERTS_HALF:
+        if CONVERTS_HALF:
             half = builder.bitcast(arguments[0], ir.HalfType())
             return builder.fpext(half, ir.FloatType())
         return _single_by_bits(builder, arguments[0])

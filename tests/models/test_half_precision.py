@@ -164,7 +164,7 @@ def test_what_half_precision_cannot_hold_is_refused():
 @pytest.mark.parametrize("converts", [True, False])
 def test_every_number_is_converted_exactly(monkeypatch, converts):
     # With the instruction of the processor, and by bits where it has none.
-    monkeypatch.setattr(compiling, "_CONVERTS_HALF", compiling._CONVERTS_HALF and converts)
+    monkeypatch.setattr(compiling, "CONVERTS_HALF", compiling.CONVERTS_HALF and converts)
 
     @numba.njit
     def all_of(bits, found):

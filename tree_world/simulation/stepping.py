@@ -389,8 +389,9 @@ def live(
             seen_distance = distances[seen] if seen != NONE else np.float32(-1.0)
             walk(words, doubles, position, heading, health, seen_distance, choices, step)
         row = min(lived, last)
-        positions[row] = position
-        headings[row] = heading
+        # Number by number: an array at once takes seconds to compile.
+        for axis in range(len(position)):
+            positions[row, axis], headings[row, axis] = position[axis], heading[axis]
         healths[row] = health[0]
     return len(meals)
 

@@ -132,7 +132,9 @@ class Memory:
     @property
     def store(self) -> Store:
         """Where its observations are."""
-        return self.common.rows[self.common.index_of(self.index)]
+        rows = self.common.rows
+        # The batch may have become smaller since.
+        return rows[self.index if self.index < len(rows) else self.common.index_of(self.index)]
 
     @reading
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ from tree_world.models.memory.drawing import drawn
 from tree_world.models.memory.forget.leave_one_out import LeaveOneOut
 from tree_world.models.memory.given import checked_search, numpy_generator
 from tree_world.models.memory.kernel.affinity import log_affinity
+from tree_world.models.memory.memory import Memory
 from tree_world.models.memory.options import DrawOptions
 from tree_world.models.memory.search.places import FoundPlaces
 from tree_world.models.memory.search.samples import Samples
@@ -150,6 +151,13 @@ class ReadableBatch(StoredBatch):
     ) -> Read:
         places = self.common.places(locations, "locations")
         sds = self.common.deviations(location_sds, places)
+        if self.batch_size == 1 and places.ndim < 3:
+            leaves = self._leaves(0, detach_locations, detach_senses)
+            memory = Memory.of(self.common, 0)
+            if places.ndim == 2:
+                return memory.recalled(places, sds, how, leaves)
+            found = memory.recalled(places[None], sds[None], how, leaves)
+            return found.mapped(lambda own: own.squeeze(0))
         missing = (None,) * (3 - places.ndim)
         queries, deviations = places[missing], sds[missing]
         self._check_batch(len(queries), writing=False)
@@ -158,15 +166,8 @@ class ReadableBatch(StoredBatch):
             own, which = index % self.batch_size, index % len(queries)
             leaves = self._leaves(own, detach_locations, detach_senses)
             parts.append(self[own].recalled(queries[which], deviations[which], how, leaves))
-
-        def arranged(whole: torch.Tensor) -> torch.Tensor:
-            if places.ndim == 1:
-                whole = whole.squeeze(1)
-            return whole.squeeze(0) if places.ndim < 3 and self.batch_size == 1 else whole
-
-        alone = len(parts) == 1
-        whole = parts[0].mapped(lambda own: own[None]) if alone else Read.stacked(parts)
-        return whole.mapped(arranged)
+        whole = Read.stacked(parts)
+        return whole.mapped(lambda own: own.squeeze(1)) if places.ndim == 1 else whole
 
     def _leaves(
         self, index: int, detach_locations: bool | None, detach_senses: bool | None
