@@ -154,7 +154,8 @@ class Removal:
         kept, gone = kept[order], None if kept.all() else ~kept[order]
         near = Neighbours.of(places.take(order), match_threshold, memory_limit, gone)
         senses = senses[order]
-        state = np.zeros(len(senses), dtype=_PLACE)
+        # Fields as attributes, in plain Python, too.
+        state = np.zeros(len(senses), dtype=_PLACE).view(np.recarray)
         state["kept"], state["limit"] = kept, limits[order] * (1 - _MARGIN)
         state["own"] = near.own_log_affinity
         sums = np.zeros_like(senses)
@@ -332,7 +333,7 @@ def _cost(row: int, s: _Told, scratch: np.ndarray) -> tuple[float, int]:
     after = own.square / (own.weight * own.weight)
     if after > own.limit * own.limit:
         return np.inf, OWN_ERROR
-    whole = own.weight + math.exp(own.own - own.shift)
+    whole = own.weight + np.exp(own.own - own.shift)
     cost = after - own.square / (whole * whole)
     for at in range(s.edges[row], s.edges[row + 1]):
         other = np.int64(s.rows[at])
@@ -346,7 +347,7 @@ def _cost(row: int, s: _Told, scratch: np.ndarray) -> tuple[float, int]:
         square = max(0.0, its.square - 2 * share * along + share * share * across)
         weight_before, weight = its.weight, its.weight - share
         if its.kept:
-            itself = math.exp(its.own - its.shift)
+            itself = np.exp(its.own - its.shift)
             weight_before += itself
             weight += itself
         else:

@@ -14,14 +14,15 @@ from tree_world.models.memory.kernel.affinity import (
 )
 from tree_world.models.memory.types import Observations, Read, ReadOptions
 
+_ROUNDED = float(np.finfo(np.float64).eps) / 4  # share of all weights that rounding hides
+
 
 def read_few(
     places: torch.Tensor, sds: torch.Tensor, observations: Observations, options: ReadOptions
 ) -> Read:
     """Read locally constant means on the CPU, where arrays of all pairs are small.
 
-    As `tree_world.models.memory.recall.pairs.read_pairs` it may leave out weights that together are
-    less than the tail.
+    What is left out is less than rounding is, whatever the tail may be.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def read_few(
     known = best[:, 0] > -np.inf
     best[~known] = 0.0
     weights = np.exp(log_weights - best)
-    weights[weights < options.tail / (2 * weights.shape[1])] = 0.0
+    weights[weights < _ROUNDED / weights.shape[1]] = 0.0
     total = weights.sum(axis=1)
     log_weight = np.full(len(queries), -np.inf)
     log_weight[known] = best[known, 0] + np.log(total[known]) - 0.5 * queries.shape[1] * LOG_TWO_PI
