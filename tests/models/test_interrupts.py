@@ -404,7 +404,8 @@ def lives_under_interrupts(memory, seconds=2.0):
     try:
         while time.monotonic() < ended:
             try:
-                signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.01 * rng.random())
+                # And again, as Python drops one that comes while it destroys an object.
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.01 * rng.random(), 0.5)
                 life()
             except KeyboardInterrupt:
                 caught += 1
