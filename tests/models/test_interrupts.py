@@ -1,5 +1,6 @@
 """Whatever breaks a change off, and wherever, the memory is as before it or as after it."""
 
+import math
 import signal
 import sys
 import time
@@ -388,8 +389,9 @@ def lives_under_interrupts(memory, seconds=2.0):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    def life():
-        while True:
+    def life(steps=math.inf):
+        while steps > 0:
+            steps -= 1
             some, first = int(rng.integers(1, 9)), memory.num_writes
             numbers = torch.arange(first, first + some, dtype=torch.float32)
             places = torch.stack([numbers % 97, numbers % 89], dim=-1)
@@ -399,6 +401,10 @@ def lives_under_interrupts(memory, seconds=2.0):
             if rng.random() < 0.05:
                 memory.checkpoint()
 
+    # What is compiled, as for the index, is loaded now: Numba itself does not stand interrupts.
+    for _ in range(2):
+        life(150)
+        assert_as_written(memory)
     before = signal.signal(signal.SIGALRM, interrupt)
     ended = time.monotonic() + seconds
     try:
