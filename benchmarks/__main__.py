@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import study_day, study_forgetting, study_rivals, study_scale
+from benchmarks import study_crossings, study_day, study_forgetting, study_rivals, study_scale
 from benchmarks.machine import machine
 from benchmarks.origins import NotCommitted, origin, speed_sources
 from benchmarks.studies import write_whole
@@ -26,6 +26,7 @@ STUDIES: list[Callable[[list[str]], int]] = [
     study_rivals.main,
     study_forgetting.main,
     study_scale.main,
+    study_crossings.main,
     study_day.main,
 ]
 

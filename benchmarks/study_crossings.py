@@ -95,7 +95,22 @@ def _of_memory(queries: int, number: int, threshold: float | None) -> Work:
     return lambda: memory.read(places, SD, threshold)
 
 
+def _of_a_sense(number: int) -> Work:
+    """Ask where something was sensed, from a guess."""
+    spread, senses = _spread(number), _senses(number)
+    memory = SpatialMemory(2, SENSORY, max_memory_size=number)
+    places = _places(number, spread, 0)
+    memory.write(places, SD, senses)
+    return lambda: memory.read_location(senses[0], places[0], SD)
+
+
 CROSSINGS = (
+    Crossing(
+        "VERY_FEW_PAIRS",
+        ("arrays of all pairs", "what the index finds, compiled"),
+        [125, 250, 500, 1000, 2000, 4000, 8000, 16_000],
+        lambda number: _of_memory(1, number, THRESHOLD),
+    ),
     Crossing(
         "FEW_PAIRS",
         ("all pairs at once", "what matters, or in blocks"),
@@ -113,6 +128,12 @@ CROSSINGS = (
         ("all observations", "what the index finds"),
         [500, 1000, 2000, 4000, 8000, 16_000],
         lambda number: _of_memory(1, number, None),
+    ),
+    Crossing(
+        "FEW_TO_SENSE",
+        ("all observations", "what the index finds"),
+        [500, 1000, 2000, 4000, 8000, 16_000],
+        _of_a_sense,
     ),
     Crossing(
         "FOR_EACH_PLACE",

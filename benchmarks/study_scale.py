@@ -88,7 +88,7 @@ def _overhead(size: int, spread: float) -> dict[str, Any]:
     tree, searches = store.index.tree, [one.sums(1.0) for one in memory.common.searches.values()]
     nodes, buckets = int(tree.used[0]), int(tree.used[2])
     arrays = [
-        *(store.ids, store.written_at),
+        *(store.ids, store.written_at, store.times),
         *(array[:nodes] for array in (tree.links, tree.splits, tree.changed)),
         *(array[:buckets] for array in (tree.rows, tree.places)),
         *(search.scores for search in searches),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import math
 import platform
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, ParamSpec, TypeVar, cast
 
 import llvmlite
@@ -73,32 +77,58 @@ def _compiled(function: Callable[P, R], *, fastmath: set[str] | bool) -> Callabl
     folder = cache_folder()
     # A module that is loaded anew would put what it has become where what it was is looked for.
     if folder is None or _digest() != _DIGEST:
-        return _of_all_numbers(njit(**options)(function))
+        return _adapted(njit(**options)(function))
     theirs = _config.CACHE_DIR
     _config.CACHE_DIR = str(folder)  # looked at here and not when compiling
     try:
-        return _of_all_numbers(njit(cache=True, **options)(function))
+        return _adapted(njit(cache=True, **options)(function))
     except RuntimeError:  # a function without a file
-        return _of_all_numbers(njit(**options)(function))
+        return _adapted(njit(**options)(function))
     finally:
         _config.CACHE_DIR = theirs
 
 
-def _of_all_numbers(dispatcher: Any) -> Callable[P, R]:
-    """Let a number that stands in the code, as the 0 of a counter, be any number to a function.
+def _adapted(dispatcher: Any) -> Callable[P, R]:
+    """Have a function compiled once for all numbers, and never broken off meanwhile.
 
-    Numba would compile it twice, for that 0 and for all others.
+    Numba would compile it twice, for a 0 that stands in the code, as of a counter, and for all
+    others. And an interrupt that comes while it loads or compiles can end the process.
     """
     if _config.DISABLE_JIT:
         return cast(Callable[P, R], dispatcher)
-    theirs, unliteral = dispatcher.get_call_template, cast(Any, types.unliteral)
+    compile_for, unliteral = dispatcher._compile_for_args, cast(Any, types.unliteral)
+    theirs = dispatcher.get_call_template
 
     def get_call_template(given: Any, by_name: Any) -> Any:
         of_any = tuple(unliteral(kind) for kind in given)
         return theirs(of_any, {name: unliteral(kind) for name, kind in by_name.items()})
 
+    def compile_for_args(*args: Any, **kwargs: Any) -> Any:
+        with _interrupts_held_back():
+            return compile_for(*args, **kwargs)
+
     dispatcher.get_call_template = get_call_template
+    dispatcher._compile_for_args = compile_for_args
     return cast(Callable[P, R], dispatcher)
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let handlers of signals, which may raise what they like, wait until this is over."""
+    # Only the main thread is interrupted, and only it may say what a signal does.
+    is_main = threading.current_thread() is threading.main_thread()
+    everyone = signal.valid_signals() if is_main else set()
+    theirs = {each: handler for each in everyone if callable(handler := signal.getsignal(each))}
+    came: dict[int, FrameType | None] = {}
+    for each in theirs:
+        signal.signal(each, came.__setitem__)
+    try:
+        yield
+    finally:
+        for each, handler in theirs.items():
+            signal.signal(each, handler)
+        for number, frame in came.items():
+            theirs[signal.Signals(number)](number, frame)
 
 
 # --- where machine code is kept -------------------------------------------------------------------

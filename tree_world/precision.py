@@ -1,4 +1,4 @@
-"""Computing in the precision of what is given, whatever a caller's ``torch.autocast`` says."""
+"""Computing as this package does, whatever context of PyTorch a caller has entered."""
 
 from __future__ import annotations
 
@@ -33,3 +33,24 @@ def without_autocast(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return exact
+
+
+@without_autocast
+def outside_inference_mode(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function so that tensors that it makes are exact, and can be changed later.
+
+    Parameters
+    ----------
+    work : callable
+    args, kwargs
+        What it is given.
+
+    Returns
+    -------
+    object
+        What it returns.
+    """
+    if not torch.is_inference_mode_enabled():
+        return work(*args, **kwargs)
+    with torch.inference_mode(False):
+        return work(*args, **kwargs)

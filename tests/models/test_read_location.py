@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from tests.models import oracle
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory import memory as face
-from tree_world.models.memory.recall import location
-from tree_world.models.memory.recall.plan import FEW_TO_SENSE
+from tree_world.models.memory.recall import location, plan
 
 DIM = 4
 
@@ -56,9 +55,9 @@ def both_ways(memory, *asked):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(face, "location_near", near)
-        patch.setattr(face, "FEW_TO_SENSE", -1)
+        patch.setattr(plan, "FEW_TO_SENSE", -1)
         found = memory.read_location(*asked)
-        patch.setattr(face, "FEW_TO_SENSE", 10**9)
+        patch.setattr(plan, "FEW_TO_SENSE", 10**9)
         return found, memory.read_location(*asked), sum(enough)
 
 
@@ -145,7 +144,7 @@ def test_of_none_the_guess_is_left_and_of_one_its_place(number):
     "choices", [{}, {"dtype": torch.float32}, {"storage_dtype": torch.float16}]
 )
 def test_a_large_memory_asks_its_index(monkeypatch, choices):
-    memory = made(FEW_TO_SENSE * 2, 1, spread=1e4, clusters=30, **choices)
+    memory = made(plan.FEW_TO_SENSE * 2, 1, spread=1e4, clusters=30, **choices)
     held = memory.observations()
     asked = held.senses[9], held.locations[9] + 2.0, 5.0
     expected = corrected(*held[:3], asked[0], asked[1], [5.0, 5.0], 0.1)
@@ -157,7 +156,7 @@ def test_a_large_memory_asks_its_index(monkeypatch, choices):
 
 
 def test_what_an_optimiser_moved_is_found_where_it_is_now():
-    memory = made(FEW_TO_SENSE * 2, 1, spread=1e4, clusters=30)
+    memory = made(plan.FEW_TO_SENSE * 2, 1, spread=1e4, clusters=30)
     sense, guess = memory.memory_senses[0, 9].clone(), memory.memory_locations[0, -1] + 1.0
     memory.requires_grad_()
     memory.read_location(sense, guess, 5.0)  # which would make an index, were it asked

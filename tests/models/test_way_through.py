@@ -9,11 +9,11 @@ from tree_world.models.memory import SpatialMemory
 
 # Stays and returns, for each way to read and write; these numbers may only become smaller.
 MOST = {
-    "few": (33, 17),
-    "index": (49, 31),
-    "dense": (45, 29),
-    "chunked": (48, 31),
-    "write": (31, 21),
+    "few": (18, 5),
+    "index": (30, 15),
+    "dense": (33, 19),
+    "chunked": (36, 21),
+    "write": (19, 10),
 }
 NUMBERS = {"few": 200, "index": 3000}
 

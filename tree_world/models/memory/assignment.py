@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from tree_world.checks import as_deviations, as_senses
-from tree_world.models.memory.common import TENSORS, Common, outside_inference_mode
+from tree_world.models.memory.common import TENSORS, Common
 from tree_world.models.memory.types import Observations
+from tree_world.precision import outside_inference_mode
 
 
 def assign(common: Common, name: str, value: Any) -> None:

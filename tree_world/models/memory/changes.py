@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 from tree_world.models.memory.assignment import follow_assigned
-from tree_world.models.memory.common import Change, Common, outside_inference_mode
-from tree_world.precision import without_autocast
+from tree_world.models.memory.common import Change, Common
+from tree_world.precision import outside_inference_mode, without_autocast
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,7 +87,8 @@ def whole(
         What it is given.
     """
     mend(common)
-    follow_assigned(common)
+    if common.pending or common.assigned:
+        follow_assigned(common)
     for row in common.rows:
         row.adopt()
         if common.requires_grad:  # reads look at the parameters themselves
@@ -122,15 +123,18 @@ def whole_or_not_at_all(
         Whether tensors that were assigned may wait for others meanwhile.
     """
     mend(common)
-    if not assigning:
+    if not assigning and (common.pending or common.assigned):
         follow_assigned(common)
-    for row in common.rows:
-        row.adopt()
     attributes = {
         name: value for name, value in common.__dict__.items() if name not in ("lock", "unfinished")
     }
+    for row in common.rows:
+        row.adopt()
+    noted = []
     try:
-        common.unfinished = Change(attributes, [(row, row.begin()) for row in common.rows])
+        for row in common.rows:
+            noted.append((row, row.begin()))
+        common.unfinished = Change(attributes, noted)
         if not assigning:
             common.assigned = {}
         result = outside_inference_mode(method, who, *args, **kwargs)

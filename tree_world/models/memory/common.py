@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, overload
@@ -13,9 +12,6 @@ from typing import Any, Generic, Self, TypeVar, overload
 import torch
 
 from tree_world.checks import (
-    PointsLike,
-    as_deviations,
-    as_points,
     as_senses,
     positive_distance,
     positive_number,
@@ -26,7 +22,6 @@ from tree_world.models.memory.search.cells import CellSearch
 from tree_world.models.memory.store.disk import Folder, SensesFile
 from tree_world.models.memory.store.slots import Store
 from tree_world.models.memory.types import Observations, Witnesses
-from tree_world.precision import without_autocast
 
 TENSORS = ("locations", "location_sds", "senses")
 """What is kept of each observation, beside its name and its age."""
@@ -42,17 +37,7 @@ _FIXED = frozenset(
     ]
 )
 
-R = TypeVar("R")
 T = TypeVar("T")
-
-
-@without_autocast
-def outside_inference_mode(work: Callable[..., R], *args: Any, **kwargs: Any) -> R:
-    """Call a function so that tensors that it makes are exact, and can be changed later."""
-    if not torch.is_inference_mode_enabled():
-        return work(*args, **kwargs)
-    with torch.inference_mode(False):
-        return work(*args, **kwargs)
 
 
 @dataclass
@@ -325,38 +310,6 @@ class Common:
         for row in self.rows:
             row.checkpoint_is_complete()
         self.folder.tidy(row.file.name for row in self.rows if row.file is not None)
-
-    # --- what is given, as tensors of this kind --------------------------------------------------
-
-    def places(self, locations: PointsLike, name: str) -> torch.Tensor:
-        """Check places, of shape (..., location_dim) with at most two leading axes."""
-        places = as_points(locations, self.location_dim, name, self.dtype, self.device)
-        if places.ndim > 3:
-            raise ValueError(
-                f"{name} must have shape (N, {self.location_dim}) or (batch, N, "
-                f"{self.location_dim}), but one of shape {tuple(places.shape)} was given."
-            )
-        return places
-
-    def place(self, location: PointsLike, name: str) -> torch.Tensor:
-        """Check one place, and give it the shape (location_dim,)."""
-        place = self.places(location, name)
-        if place.numel() != self.location_dim:
-            raise ValueError(
-                f"{name} must be one place, of shape ({self.location_dim},), but one of shape "
-                f"{tuple(place.shape)} was given."
-            )
-        return place.reshape(-1)
-
-    def deviations(
-        self, sds: PointsLike | float, places: torch.Tensor, name: str = "location_sds"
-    ) -> torch.Tensor:
-        """Check standard deviations, and give them the shape of the places."""
-        return as_deviations(sds, places.shape, name, self.dtype, self.device)
-
-    def senses(self, senses: Any, name: str = "senses") -> torch.Tensor:
-        """Check senses, of shape (..., sensory_dim)."""
-        return as_senses(senses, self.sensory_dim, name, self.dtype, self.device)
 
     # --- projection ------------------------------------------------------------------------------
 

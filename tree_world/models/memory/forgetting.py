@@ -13,7 +13,7 @@ import torch
 
 from tree_world.checks import make_generator
 from tree_world.models.memory.changes import HasCommon, changing, mend, reading
-from tree_world.models.memory.common import Common, outside_inference_mode
+from tree_world.models.memory.common import Common
 from tree_world.models.memory.forget.consolidation import (
     Consolidated,
     ConsolidationReport,
@@ -33,6 +33,7 @@ from tree_world.models.memory.store.exchange import (
 from tree_world.models.memory.store.slots import Store
 from tree_world.models.memory.store.task import stop_if_asked
 from tree_world.models.memory.types import Witnesses
+from tree_world.precision import outside_inference_mode
 
 R = TypeVar("R")
 

@@ -11,7 +11,10 @@ from tree_world.checks import (
     PointsLike,
     SeedLike,
     WrongKind,
+    as_deviations,
     as_numbers,
+    as_points,
+    as_senses,
     make_generator,
     whole_number,
 )
@@ -34,11 +37,14 @@ def checked_observations(
     -------
     places, sds, senses : torch.Tensor of shape (N, dim) or (batch, N, dim)
     """
-    places = common.places(locations, "locations")
+    kind = common.dtype, common.device
+    places = as_points(locations, common.location_dim, "locations", *kind)
+    if places.ndim > 3:
+        raise _too_many_axes(places)
     if places.ndim == 1:
         places = places[None]
-    sds = common.deviations(location_sds, places)
-    values = common.senses(senses).detach()
+    sds = as_deviations(location_sds, places.shape, "location_sds", *kind)
+    values = as_senses(senses, common.sensory_dim, "senses", *kind).detach()
     if values.ndim == 1:
         values = values[None]
     if values.shape[:-1] != places.shape[:-1]:
@@ -47,6 +53,76 @@ def checked_observations(
             f"{tuple(places.shape)} and {tuple(values.shape)}."
         )
     return places.detach(), sds.detach(), values
+
+
+def checked_places(
+    common: Common, locations: PointsLike, location_sds: PointsLike | float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Check where is to be read.
+
+    Parameters
+    ----------
+    common : Common
+    locations, location_sds
+        As for `SpatialMemory.read`.
+
+    Returns
+    -------
+    places, sds : torch.Tensor of shape (dim,), (Q, dim) or (batch, Q, dim)
+    """
+    kind = common.dtype, common.device
+    places = as_points(locations, common.location_dim, "locations", *kind)
+    if places.ndim > 3:
+        raise _too_many_axes(places)
+    return places, as_deviations(location_sds, places.shape, "location_sds", *kind)
+
+
+def checked_place(common: Common, location: PointsLike, name: str) -> torch.Tensor:
+    """Check one place.
+
+    Parameters
+    ----------
+    common : Common
+    location : array_like of shape (location_dim,)
+    name : str
+        What to call it in an error.
+
+    Returns
+    -------
+    torch.Tensor of shape (location_dim,)
+    """
+    place = as_points(location, common.location_dim, name, common.dtype, common.device)
+    if place.numel() != common.location_dim:
+        raise ValueError(
+            f"{name} must be one place, of shape ({common.location_dim},), but one of shape "
+            f"{tuple(place.shape)} was given."
+        )
+    return place.reshape(-1)
+
+
+def checked_senses(common: Common, senses: Any, name: str = "senses") -> torch.Tensor:
+    """Check senses.
+
+    Parameters
+    ----------
+    common : Common
+    senses : array_like of shape (..., sensory_dim)
+    name : str
+        What to call them in an error.
+
+    Returns
+    -------
+    torch.Tensor of shape (..., sensory_dim)
+    """
+    return as_senses(senses, common.sensory_dim, name, common.dtype, common.device)
+
+
+def _too_many_axes(places: torch.Tensor) -> ValueError:
+    dim = places.shape[-1]
+    return ValueError(
+        f"locations must have shape (N, {dim}) or (batch, N, {dim}), but one of shape "
+        f"{tuple(places.shape)} was given."
+    )
 
 
 def checked_times(times: PointsLike | float | None, places: torch.Tensor) -> np.ndarray | None:
@@ -108,17 +184,18 @@ def checked_search(
     """
     if how.match_threshold is not None and location is None:
         raise ValueError("match_threshold is a distance from location, but none was given.")
-    keys = encoded_key(common, common.senses(search_key, "search_key"))
+    keys = encoded_key(common, checked_senses(common, search_key, "search_key"))
     if location is None:
         return keys, None, None
-    places = common.places(location, "location")
+    kind = common.dtype, common.device
+    places = as_points(location, common.location_dim, "location", *kind)
     if location_sd is None or places.ndim > 2:
         raise ValueError(
             f"location must be one place or one for each row of the batch, with its "
             f"location_sd in metres, but has shape {tuple(places.shape)} and "
             f"location_sd is {location_sd!r}."
         )
-    return keys, places, common.deviations(location_sd, places, "location_sd")
+    return keys, places, as_deviations(location_sd, places.shape, "location_sd", *kind)
 
 
 def encoded_key(common: Common, keys: torch.Tensor) -> torch.Tensor:

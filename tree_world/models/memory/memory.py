@@ -13,6 +13,7 @@ import torch
 from tree_world.checks import (
     PointsLike,
     SeedLike,
+    as_deviations,
     positive_distance,
     positive_number,
     whole_number,
@@ -26,7 +27,10 @@ from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.forgetting import Report, work_of
 from tree_world.models.memory.given import (
     checked_observations,
+    checked_place,
+    checked_places,
     checked_search,
+    checked_senses,
     checked_times,
     encoded_key,
     numpy_generator,
@@ -36,8 +40,8 @@ from tree_world.models.memory.given import (
 from tree_world.models.memory.kernel.affinity import limit_squared, log_affinity
 from tree_world.models.memory.options import Consolidate, DrawOptions, Prune
 from tree_world.models.memory.recall.location import Sensed, location_near, location_of
-from tree_world.models.memory.recall.plan import FEW_TO_SENSE, asks_the_index
-from tree_world.models.memory.recall.reading import read
+from tree_world.models.memory.recall.plan import asks_the_index, senses_by_the_index
+from tree_world.models.memory.recall.reading import read_outside_autocast
 from tree_world.models.memory.search.places import FoundPlaces, best_distinct_slots
 from tree_world.models.memory.search.samples import Samples
 from tree_world.models.memory.store.slots import Store
@@ -189,7 +193,7 @@ class Memory:
         torch.Tensor of int64, of shape (n,)
             Their ids, the oldest first.
         """
-        place = self.common.place(location, "location")
+        place = checked_place(self.common, location, "location")
         radius = positive_distance("radius", radius)
         store, centre = self.store, place.detach().cpu().double().numpy()
         # As far as reads go, which round distances to the precision of places.
@@ -326,9 +330,8 @@ class Memory:
     def _recall(
         self, locations: PointsLike, location_sds: PointsLike | float, how: ReadOptions
     ) -> Read:
-        places = self.common.places(locations, "locations")
+        places, sds = checked_places(self.common, locations, location_sds)
         refuse_batches("locations", places)
-        sds = self.common.deviations(location_sds, places)
         if places.ndim == 2:
             return self.recalled(places, sds, how)
         found = self.recalled(places[None], sds[None], how)
@@ -361,12 +364,12 @@ class Memory:
             if common.requires_grad:
                 observations = Observations(*store.parameters(True))
         nearby = None
-        if len(places) and len(store) and not exact:
+        if len(places) and len(observations) and not exact:
             greatest_sd = math.hypot(float(sds.max()), store.greatest_sd)
             if asks_the_index(len(places), len(observations), greatest_sd, how):
                 nearby = store.nearby
         times = None if how.not_since is None else store.times[: store.used]
-        found = read(places, sds, observations, how, nearby, times)
+        found = read_outside_autocast(places, sds, observations, how, nearby, times)
         if common.projection is None:
             return found
         mean = common.projection.decode(found.mean) * found.known.unsqueeze(-1)
@@ -380,9 +383,8 @@ class Memory:
         match_threshold: float | None = None,
     ) -> torch.Tensor:
         """See `SpatialMemory.get_location_affinity`: here of shape (Q, n)."""
-        places = self.common.places(locations, "locations")
+        places, sds = checked_places(self.common, locations, location_sds)
         refuse_batches("locations", places)
-        sds = self.common.deviations(location_sds, places)
         threshold = ReadOptions(match_threshold).match_threshold  # which checks it
         own = self.observations()
         return log_affinity(
@@ -475,7 +477,7 @@ class Memory:
         """See `SpatialMemory.search`."""
         num_places = whole_number("num_places", num_places, 1)
         separation = positive_distance("separation", separation)
-        key = self.common.senses(search_key, "search_key")
+        key = checked_senses(self.common, search_key, "search_key")
         if key.ndim != 1:
             raise ValueError(
                 f"search_key must have shape ({self.sensory_dim},), but one of shape "
@@ -491,7 +493,7 @@ class Memory:
         found = self.recalled(places, store.location_sds[where].detach(), options)
         distance = torch.full((len(slots),), torch.nan, dtype=self.dtype, device=self.device)
         if location is not None:
-            from_here = self.common.place(location, "location")
+            from_here = checked_place(self.common, location, "location")
             distance = torch.linalg.vector_norm(places - from_here, dim=-1)
         return FoundPlaces(
             places,
@@ -510,20 +512,20 @@ class Memory:
         sense_sd: float = 0.1,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See `SpatialMemory.read_location`."""
-        value = self.common.senses(sense, "sense").detach()
+        value = checked_senses(self.common, sense, "sense").detach()
         if value.numel() != self.sensory_dim:
             raise ValueError(
                 f"sense must be one, of shape ({self.sensory_dim},), but one of shape "
                 f"{tuple(value.shape)} was given."
             )
-        place = self.common.place(guess, "guess")
-        sd = self.common.deviations(guess_sd, place, "guess_sd")
+        place = checked_place(self.common, guess, "guess")
+        sd = as_deviations(guess_sd, place.shape, "guess_sd", self.dtype, self.device)
         sense_sd = positive_number("sense_sd", sense_sd, "distance between senses")
         sensed, store = Sensed(value.reshape(-1), place, sd, sense_sd), self.store
         found = None
         # Parameters may have moved since they were indexed.
         indexed = self.device.type == "cpu" and not self.common.requires_grad
-        if indexed and len(store) > FEW_TO_SENSE:
+        if indexed and senses_by_the_index(len(store)):
             found = location_near(self._taken, len(store), store.nearby, sensed)
         return found or location_of(self._taken, store.slots_by_age(), sensed)
 

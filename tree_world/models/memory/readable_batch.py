@@ -11,7 +11,7 @@ from tree_world.models.memory.changes import reading
 from tree_world.models.memory.common import TENSORS
 from tree_world.models.memory.drawing import drawn
 from tree_world.models.memory.forget.leave_one_out import LeaveOneOut
-from tree_world.models.memory.given import checked_search, numpy_generator
+from tree_world.models.memory.given import checked_places, checked_search, numpy_generator
 from tree_world.models.memory.kernel.affinity import log_affinity
 from tree_world.models.memory.memory import Memory
 from tree_world.models.memory.options import DrawOptions
@@ -98,7 +98,7 @@ class ReadableBatch(StoredBatch):
         alone = ReadOptions(
             match_threshold, order, method, memory_limit, tail, ridge, False, not_since
         )
-        how = alone.together_with(how)
+        how = alone if how is None else alone.together_with(how)
         return self._read(locations, location_sds, how, detach_locations, detach_senses).mean
 
     def recall(
@@ -135,7 +135,7 @@ class ReadableBatch(StoredBatch):
         alone = ReadOptions(
             match_threshold, order, method, memory_limit, tail, ridge, True, not_since
         )
-        how = alone.together_with(how)
+        how = alone if how is None else alone.together_with(how)
         return self._read(locations, location_sds, how, detach_locations, detach_senses)
 
     read_with_support = recall
@@ -149,11 +149,12 @@ class ReadableBatch(StoredBatch):
         detach_locations: bool | None,
         detach_senses: bool | None,
     ) -> Read:
-        places = self.common.places(locations, "locations")
-        sds = self.common.deviations(location_sds, places)
-        if self.batch_size == 1 and places.ndim < 3:
-            leaves = self._leaves(0, detach_locations, detach_senses)
-            memory = Memory.of(self.common, 0)
+        common = self.common
+        places, sds = checked_places(common, locations, location_sds)
+        as_usual = detach_locations is None and detach_senses is None
+        if len(common.rows) == 1 and places.ndim < 3:
+            leaves = None if as_usual else self._leaves(0, detach_locations, detach_senses)
+            memory = Memory.of(common, 0)
             if places.ndim == 2:
                 return memory.recalled(places, sds, how, leaves)
             found = memory.recalled(places[None], sds[None], how, leaves)
@@ -164,17 +165,15 @@ class ReadableBatch(StoredBatch):
         parts = []
         for index in range(max(len(queries), self.batch_size)):
             own, which = index % self.batch_size, index % len(queries)
-            leaves = self._leaves(own, detach_locations, detach_senses)
+            leaves = None if as_usual else self._leaves(own, detach_locations, detach_senses)
             parts.append(self[own].recalled(queries[which], deviations[which], how, leaves))
         whole = Read.stacked(parts)
         return whole.mapped(lambda own: own.squeeze(1)) if places.ndim == 1 else whole
 
     def _leaves(
         self, index: int, detach_locations: bool | None, detach_senses: bool | None
-    ) -> Observations | None:
+    ) -> Observations:
         """Tensors to which gradients flow, where a call asks for other than is usual."""
-        if detach_locations is None and detach_senses is None:
-            return None
         common, store = self.common, self.common.rows[index]
         if common.requires_grad:
             own = dict(zip(TENSORS, store.parameters(True), strict=True))
@@ -212,8 +211,7 @@ class ReadableBatch(StoredBatch):
         torch.Tensor of shape (batch, Q, slots)
             In natural logarithms, in the order of `memory_locations`.
         """
-        places = self.common.places(locations, "locations")
-        sds = self.common.deviations(location_sds, places)
+        places, sds = checked_places(self.common, locations, location_sds)
         if places.ndim == 1:
             places, sds = places[None], sds[None]
         threshold = ReadOptions(match_threshold).match_threshold  # which checks it

@@ -13,11 +13,12 @@ import safetensors.torch
 import torch
 
 from tree_world.files import replaced_atomically
-from tree_world.models.memory.common import TENSORS, Common, outside_inference_mode
+from tree_world.models.memory.common import TENSORS, Common
 from tree_world.models.memory.projection import Projection
 from tree_world.models.memory.store.disk import Folder
 from tree_world.models.memory.store.slots import Store
 from tree_world.models.memory.types import Observations, Witnesses
+from tree_world.precision import outside_inference_mode
 
 _FORMAT = "tree-world-memory-3"
 _WITHOUT_TIMES = "tree-world-memory-2"

@@ -15,7 +15,7 @@ from tree_world.models.memory import tensors
 from tree_world.models.memory.assignment import assign
 from tree_world.models.memory.changes import assigning, changing, reading
 from tree_world.models.memory.common import TENSORS, Common, Shared
-from tree_world.models.memory.given import checked_observations, checked_times
+from tree_world.models.memory.given import checked_observations, checked_senses, checked_times
 from tree_world.models.memory.memory import Contents, Memory
 from tree_world.models.memory.projection import Projection
 from tree_world.models.memory.store.slots import Store
@@ -337,10 +337,11 @@ class StoredBatch:
         when = checked_times(times, places)
         self._check_batch(places.shape[0] if places.ndim == 3 else 1, writing=True)
         embeddings = common.encoded(values)
-        for row in common.rows:
-            row.reserve(places.shape[-2])
+        if common.folder is not None:
+            for row in common.rows:
+                row.reserve(places.shape[-2])
         if places.ndim == 2:
-            ids = self[0].written(places, sds, embeddings, update, when)
+            ids = Memory.of(common, 0).written(places, sds, embeddings, update, when)
         else:
             each = when if when is not None else (None,) * len(places)
             rows = zip(places, sds, embeddings, strict=True)
@@ -350,7 +351,7 @@ class StoredBatch:
         return torch.from_numpy(ids)
 
     def _check_batch(self, batch: int, writing: bool) -> None:
-        common, number = self.common, self.batch_size
+        common, number = self.common, len(self.common.rows)
         if batch == number or (not writing and 1 in (batch, number)):
             return
         if writing and common.rows[0].next_id == 0:
@@ -411,6 +412,6 @@ class StoredBatch:
             If senses are kept on a disk that is full. Nothing has changed then.
         """
         self.common.settle()
-        kept = self.common.fit_projection(self.common.senses(senses))
+        kept = self.common.fit_projection(checked_senses(self.common, senses))
         self.common.follow()
         return kept

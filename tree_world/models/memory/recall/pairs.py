@@ -148,19 +148,17 @@ class _Candidates:
     ) -> Iterator[_Candidates]:
         """Find what is within reach of groups, of as many at a time as the limit allows."""
         groups = Groups.of_neighbours(places, together)
-        low, high = (
-            bound.reduceat(places[groups.rows], groups.edges[:-1])
-            for bound in (np.minimum, np.maximum)
-        )
+        own, starts, last_of_all = places[groups.rows], groups.edges[:-1], len(groups.edges) - 2
+        low, high = np.minimum.reduceat(own, starts), np.maximum.reduceat(own, starts)
         found: list[np.ndarray] = []
         number, first = 0, 0
-        for last in range(len(groups)):
+        for last in range(last_of_all + 1):
             rows = nearby.rows(low[last], high[last], reach(low[last], high[last]))
             found.append(rows)
             number += len(rows)
-            if last + 1 == len(groups) or 2 * number * rows.itemsize > memory_limit // 2:
+            if last == last_of_all or 2 * number * rows.itemsize > memory_limit // 2:
                 count = len(found)
-                edges = np.concatenate([[0], np.cumsum([len(one) for one in found])])
+                edges = np.concatenate([[0], np.cumsum(list(map(len, found)))])
                 run = Groups(groups.rows, groups.edges[first : last + 2])
                 alone = np.arange(count + 1)
                 yield cls(run, alone[:-1], alone, np.concatenate(found), edges)

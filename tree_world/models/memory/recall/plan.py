@@ -21,7 +21,7 @@ from tree_world.models.memory.types import Observations, ReadOptions
 
 # Which method.
 FEW_PAIRS = 2**18  # up to here one block of all pairs is quickest: the rest costs calls to arrange
-VERY_FEW_PAIRS = 2000  # up to here, of locally constant means, arrays of all take less time than
+VERY_FEW_PAIRS = 2000  # up to here, of locally constant means, arrays of all take about as long as
 # to call the compiled loop, and nothing need be compiled
 NOT_WORTH_LEAVING_OUT = 512  # observations, up to which to find out what matters takes longer
 MANY = 0.7  # share of all pairs that can matter, from which on leaving out the rest does not pay
@@ -99,14 +99,15 @@ def best_method(
     str
         One of the methods, but "auto"; or "few", of all pairs as arrays.
     """
-    pairs = len(places) * len(observations)
+    number = len(observations.locations)
+    pairs = len(places) * number
     if pairs <= VERY_FEW_PAIRS and not needs_gradient and can_read_pairs(observations, options):
         return "few"
     if has_index and (options.match_threshold is not None or can_read_pairs(observations, options)):
         return "dense" if needs_gradient else "sparse"
     if needs_gradient or pairs <= FEW_PAIRS:
         return "dense"
-    if len(observations) <= NOT_WORTH_LEAVING_OUT:
+    if number <= NOT_WORTH_LEAVING_OUT:
         return "chunked"
     arrays = (places, sds, observations.locations, observations.location_sds)
     all_matters = greatest_exponent(*arrays) < math.log(1 / options.tail)
@@ -125,9 +126,11 @@ def can_read_pairs(observations: Observations, options: ReadOptions) -> bool:
     -------
     bool
     """
+    own, of_places = observations.senses.dtype, observations.locations.dtype
+    averaged_in = of_places if own == torch.float16 else own
     return (
         observations.senses.device.type == "cpu"
-        and observations.precision in (torch.float32, torch.float64)
+        and averaged_in in (torch.float32, torch.float64)
         and options.order == "constant"
     )
 
@@ -157,6 +160,20 @@ def asks_the_index(
     # If the threshold leaves out more than the tail may, it says what matters.
     reach = math.sqrt(-2 * math.log(options.tail)) * greatest_sd
     return threshold is not None and threshold < reach and num_observations > SMALL
+
+
+def senses_by_the_index(num_observations: int) -> bool:
+    """Tell whether the index says which observations are compared with a sense.
+
+    Parameters
+    ----------
+    num_observations : int
+
+    Returns
+    -------
+    bool
+    """
+    return num_observations > FEW_TO_SENSE
 
 
 def block_size(num_queries: int, senses: torch.Tensor, memory_limit: int) -> int:

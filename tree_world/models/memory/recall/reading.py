@@ -25,7 +25,6 @@ import torch
 
 from tree_world.models.memory.recall.attention import read_by_attention
 from tree_world.models.memory.recall.blocks import (
-    needs_gradient,
     read_dense,
     read_groups,
     read_runs,
@@ -52,17 +51,15 @@ class _Older:
 
     @classmethod
     def than_asked(
-        cls, times: np.ndarray | None, options: ReadOptions, observations: Observations
-    ) -> _Older | None:
-        if options.not_since is None:
-            return None
+        cls, times: np.ndarray | None, not_since: float, observations: Observations
+    ) -> _Older:
         if times is None or len(times) != len(observations):
             given = "none were" if times is None else f"{len(times)} were"
             raise ValueError(
                 f"not_since asks for times of the {len(observations)} observations, but {given} "
                 "given. Read from a memory, which knows them."
             )
-        return cls(times, options.not_since)
+        return cls(times, not_since)
 
     def any(self) -> bool:
         return bool((self.times < self.not_since).any())
@@ -138,10 +135,35 @@ def read(
     E. A. Nadaraya, "On estimating regression", 1964; G. S. Watson, "Smooth regression analysis",
     1964; M. Milakov and N. Gimelshein, "Online normalizer calculation for softmax", 2018.
     """
-    options = options or ReadOptions()
-    arrays = (observations.locations, observations.location_sds, observations.senses)
-    differentiable = needs_gradient(query_locations, query_sds, *arrays)
-    older = _Older.than_asked(times, options, observations)
+    return read_outside_autocast(
+        query_locations, query_sds, observations, options or ReadOptions(), nearby, times
+    )
+
+
+def read_outside_autocast(
+    query_locations: torch.Tensor,
+    query_sds: torch.Tensor,
+    observations: Observations,
+    options: ReadOptions,
+    nearby: Nearby | None = None,
+    times: np.ndarray | None = None,
+) -> Read:
+    """As `read`, for who has left ``torch.autocast`` already.
+
+    Parameters
+    ----------
+    query_locations, query_sds, observations, options, nearby, times
+        As for `read`.
+
+    Returns
+    -------
+    Read
+    """
+    arrays = (query_locations, query_sds, *vars(observations).values())
+    differentiable = torch.is_grad_enabled() and any(array.requires_grad for array in arrays)
+    older = None
+    if options.not_since is not None:
+        older = _Older.than_asked(times, options.not_since, observations)
     if older is not None:
         nearby = None if nearby is None else older.among(nearby)
         if differentiable or not _by_index_alone(observations, options, nearby):
@@ -157,8 +179,7 @@ def read(
     found = _read(*task, nearby, older, differentiable)
     if differentiable and not found.mean.requires_grad:
         # Nothing matched: the gradient is zero then, and not an error.
-        every = (query_locations, query_sds, *vars(observations).values())
-        none_of_them = [array.flatten()[:0].sum() for array in every if array.requires_grad]
+        none_of_them = [array.flatten()[:0].sum() for array in arrays if array.requires_grad]
         found = replace(found, mean=found.mean + sum(none_of_them))
     return found
 
@@ -175,7 +196,7 @@ def _read(
     sds = query_sds
     if len(sds) > 1 and bool((sds == sds[:1]).all()):
         sds = sds[:1]  # one row for all: a third of the work
-    if len(observations) == 0 or len(query_locations) == 0:
+    if len(observations.locations) == 0 or len(query_locations) == 0:
         return nothing(query_locations, observations)
     task = (query_locations, sds, observations, options)
     method = options.method
@@ -193,7 +214,7 @@ def _read(
     if method == "dense":
         return read_dense(*task)
     if method == "sparse":
-        pairs = len(query_locations) * len(observations)
+        pairs = len(query_locations) * len(observations.locations)
         most = MANY * pairs if options.method == "auto" else math.inf
         try:
             found = None
