@@ -20,6 +20,16 @@ SLOW = {
 }
 
 
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cpu", help="where tests/models/test_devices.py computes")
+
+
+@pytest.fixture
+def device(request):
+    """The device that ``--device`` names."""
+    return request.config.getoption("--device")
+
+
 def pytest_collection_modifyitems(items):
     order = {f"test_{name}.py" for name in SLOW}
     items.sort(key=lambda item: item.path.name not in order and item.path.suffix == ".py")
