@@ -35,3 +35,46 @@ def test_a_symbol_stands_in_its_equation(symbol, label):
 def test_no_symbol_is_listed_twice_for_one_equation():
     rows = ROW.findall(SOURCE)
     assert len(rows) == len(set(rows))
+
+
+WORDS = re.compile(
+    r"\\(?:text|operatorname|mathrm|begin|end)\{[^{}]*\}|\\math(?:cal|bb)\s*\{?[A-Z]\}?"
+)
+LETTER = re.compile(r"\\([A-Za-z]+)|([A-Za-z])")
+GREEK = {
+    *("alpha", "beta", "gamma", "delta", "epsilon", "varepsilon", "zeta", "eta", "theta", "kappa"),
+    *("lambda", "mu", "nu", "xi", "rho", "sigma", "tau", "phi", "varphi", "chi", "psi", "omega"),
+    *("Gamma", "Delta", "Theta", "Lambda", "Sigma", "Phi", "Psi", "Omega", "ell"),
+}
+# The base of exponentials, the identity, an index of sums; π is not among the letters.
+USUAL = {"e", "I", "j"}
+
+
+def letters(formula):
+    """Letters of a formula, without words, names of functions and commands."""
+    found = LETTER.findall(WORDS.sub(" ", formula))
+    return {letter or command for command, letter in found if letter or command in GREEK}
+
+
+def unexplained(chapters, rows):
+    """Letters of each chapter's equations of which the index says nothing up to its end."""
+    explained, missing = set(USUAL), []
+    for equations in chapters:
+        explained |= {a for symbol, where in rows if where in equations for a in letters(symbol)}
+        missing.append(set().union(*map(letters, equations.values())) - explained)
+    return missing
+
+
+def test_every_letter_of_a_chapter_is_in_the_index():
+    paths = settings.chapters()
+    chapters = [dict(EQUATION.findall(path.read_text())) for path in paths]
+    missing = unexplained(chapters, ROW.findall(SOURCE))
+    assert {path.stem: found for path, found in zip(paths, missing, strict=True) if found} == {}
+
+
+def test_a_letter_that_is_missing_is_found():
+    first = {"eq-a": r"\hat z(\ell) = \sum_t w_t z_t, \; \operatorname{softmax}_t \text{ of it}"}
+    second = {"eq-b": r"b^2 = \bigl( \sigma_t \bigr) \mathcal N"}
+    rows = [("w_t", "eq-a"), (r"\hat z(\ell)", "eq-a"), ("c", "eq-b")]
+    assert unexplained([first, second], rows) == [set(), {"b", "sigma"}]
+    assert unexplained([second, first], rows) == [{"b", "sigma", "t"}, set()]
