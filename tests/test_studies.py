@@ -1,10 +1,13 @@
 """Studies go on where they were interrupted, say where they come from, and can be confirmed."""
 
 import json
+import math
 import subprocess
+import time
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import (
     origins,
@@ -16,7 +19,10 @@ from benchmarks import (
     study_scale,
 )
 from benchmarks.studies import FleetingParts, Missing, Same, Study, Within, run_studies
+from tree_world.models.memory import SpatialMemory
+from tree_world.models.memory.policy import ForgettingPolicy
 from tree_world.models.memory.recall import plan
+from tree_world.models.memory.store.task import Task
 
 
 @pytest.fixture
@@ -234,6 +240,41 @@ def test_each_check_of_a_study_refuses_other_numbers(module, name):
     for check in module.STUDIES[name].agrees:
         assert check(stored, stored) == []
         assert check(stored, other(stored)) != [], check
+
+
+@pytest.mark.parametrize("seconds", [0.15, 0.35])
+def test_a_day_hands_a_pruning_over_as_at_ten_steps_a_second(monkeypatch, seconds):
+    prune = SpatialMemory.prune
+
+    def in_background(memory, *arguments, **choices):
+        def work(stop):
+            time.sleep(seconds)
+            return prune(memory, *arguments, **choices)
+
+        return Task(work)
+
+    monkeypatch.setattr(SpatialMemory, "prune_in_background", in_background)
+    memory = SpatialMemory(2, 3, max_memory_size=80)
+    memory.write(torch.rand(5, 2), 5.0, torch.ones(5, 3))
+    prune(memory, 1.0, None, target_size=2)  # so that all is compiled
+    memory.reset()
+    paced = study_day.Paced(memory, ForgettingPolicy(40, 20, 1.0))
+    generator, waited, sizes = torch.Generator().manual_seed(0), [], []
+    for number in range(1, 61):
+        memory.write(torch.rand(1, 2, generator=generator), 5.0, torch.ones(1, 3))
+        waited.append(paced.step(number, may_begin=number != 40))
+        sizes.append(len(memory))
+    paced.finish(number)
+    log = {name: values[0] for name, values in paced.log.items()}
+    assert log["begun"] == log["size"] == 41  # at 40 it was told to wait
+    assert log["ended"] - log["begun"] == math.ceil(10 * seconds)
+    during = slice(log["begun"], log["ended"])  # those after its beginning
+    assert sum(waited[during]) > seconds - 0.1
+    assert sum(waited) == sum(waited[during])
+    # So the sizes of all steps are known from the log, but those while it swaps.
+    assert log["before"] == log["ended"]
+    assert log["after"] == sizes[log["ended"] - 1] < log["before"]
+    assert log["witnesses"] >= log["before"] - log["after"]
 
 
 @pytest.mark.parametrize(
