@@ -17,6 +17,7 @@ import torch
 
 from tree_world.compiling import cache_folder
 from tree_world.models.memory import SpatialMemory
+from tree_world.models.memory.forget.removal import EXACT
 from tree_world.simulation import TreeWorld, TreeWorldConfig
 
 _MANY = 3000  # observations, of which draws go by cells and reads by the index
@@ -58,9 +59,9 @@ def draw() -> None:
 
 
 def forget() -> None:
-    """Prune a memory of more than a thousand."""
-    for threshold in (25.0, None):
-        memory, _ = _memory(1200)
+    """Prune a memory of more than a thousand, and one that is pruned lazily."""
+    for number, threshold in ((1200, 25.0), (1200, None), (EXACT + 1, 25.0)):
+        memory, _ = _memory(number)
         memory.prune(match_threshold=threshold)
 
 

@@ -109,9 +109,9 @@ def cheapest_first(
 ) -> dict[int, float]:
     r"""Let observations go in the best order of one at a time, all costs computed anew each time.
 
-    This is certified pruning without laziness: of all observations that may go, so that what has
-    gone is told within the tolerance, that one goes without which the reads at all places have the
-    least squared error. Each step looks at all pairs: for a few hundred observations.
+    This is the order of certified pruning by the plain formula: of all observations that may go, so
+    that what has gone is told within the tolerance, that one goes without which the reads at all
+    places have the least squared error. Each step looks at all pairs: for a few hundred.
 
     Parameters
     ----------

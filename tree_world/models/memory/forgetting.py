@@ -100,6 +100,7 @@ def _pruning(
             how.match_threshold,
             how.max_prune_steps,
             target_size=how.target_size,
+            certify=how.certify,
             witnesses=witnesses,
             memory_limit=how.memory_limit,
             stop=stop,

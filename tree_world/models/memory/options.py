@@ -14,7 +14,7 @@ from tree_world.checks import (
 )
 from tree_world.models.memory.forget.consolidation import check_consolidation
 from tree_world.models.memory.forget.neighbours import PRUNING_LIMIT
-from tree_world.models.memory.forget.pruning import check_pruning
+from tree_world.models.memory.forget.pruning import Certify, check_pruning
 from tree_world.models.memory.types import ReadOptions
 
 DRAWS = ("auto", "exact", "cells")
@@ -86,7 +86,12 @@ class Prune:
 
     When it is done, each observation that went is read back, from what is left, with an error of at
     most `max_error_to_prune`; so is, as far as it is still remembered as a witness, what went in
-    earlier calls. Isolated observations stay. Ids, ages and order stay as they are.
+    earlier calls. Isolated observations stay. Ids, ages and order stay as they are. Of what stays
+    nothing is promised, unless ``certify="all"``.
+
+    Up to 5000 observations, unless thousands of them crowd together, always that one of those that
+    may go goes whose going adds least to the squared error; beyond that nearly the least. See
+    `tree_world.models.memory.forget.pruning.prune`.
 
     Attributes
     ----------
@@ -96,7 +101,7 @@ class Prune:
     match_threshold : float, optional
         Of the reads, in metres; none by default.
     max_prune_steps : int, default=10
-        Passes over what is left, at most.
+        Passes over what is left, at most, where there are more than 5000.
     target_size : int, default=0
         Stop when so few observations are left, in each memory of the batch.
     max_witnesses : int, optional
@@ -104,11 +109,14 @@ class Prune:
         many as there is room for in a memory of this size.
     memory_limit : int, default=1 GiB
         For lists of neighbours, in bytes.
+    certify : {"gone", "all"}, default="gone"
+        Whether the tolerance holds for what goes, or for all: then what stays, and was read within
+        the tolerance before, still is, and the rest no worse than before. Less can go.
 
     Raises
     ------
     ValueError
-        If a number is out of its range.
+        If a number is out of its range, or a choice is unknown.
 
     Examples
     --------
@@ -122,9 +130,12 @@ class Prune:
     target_size: int = 0
     max_witnesses: int | None = None
     memory_limit: int = PRUNING_LIMIT
+    certify: Certify = "gone"
 
     def __post_init__(self) -> None:
-        numbers = check_pruning(self.max_error_to_prune, self.max_prune_steps, self.target_size)
+        numbers = check_pruning(
+            self.max_error_to_prune, self.max_prune_steps, self.target_size, self.certify
+        )
         for name, value in zip(
             ("max_error_to_prune", "max_prune_steps", "target_size"), numbers, strict=True
         ):

@@ -7,6 +7,7 @@ Each module uses only those below it::
       crowds        where all pairs of neighbours would be too many
       certificate   whether what has gone is still told, found out by reading
       removal       what goes first, one by one
+        greedy      the same, in compiled loops
     leave_one_out   what a memory says of each place without the observation there
       neighbours    who is near whom, and how much that counts
     report          what pruning did

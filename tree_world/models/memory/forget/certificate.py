@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tree_world.models.memory.forget.neighbours import FEW
-from tree_world.models.memory.forget.removal import Removal
+from tree_world.models.memory.forget.removal import MARGIN, Removal
 from tree_world.models.memory.recall.reading import read
 from tree_world.models.memory.store.task import stop_if_asked
 from tree_world.models.memory.types import Observations, ReadOptions
@@ -77,14 +77,65 @@ def without(gone: np.ndarray, everything: Observations) -> Observations:
     return Observations(everything.locations, sds, everything.senses)
 
 
+def limits_of_what_stays(
+    observations: Observations, tolerance: float, match_threshold: float | None
+) -> np.ndarray:
+    """How far reads at places of observations may come to be, as long as these are there.
+
+    Parameters
+    ----------
+    observations : Observations
+    tolerance : float
+    match_threshold : float, optional
+
+    Returns
+    -------
+    numpy.ndarray of shape (n,)
+        The tolerance, where they are within it; as far as they are, and a little for rounding,
+        elsewhere.
+    """
+    everyone = np.arange(len(observations))
+    errors = errors_at(everyone, observations, observations, match_threshold)
+    return np.where(errors <= tolerance, tolerance, errors * (1 + 2 * MARGIN))
+
+
+def spoilt_kept(
+    gone: np.ndarray,
+    everything: Observations,
+    limits_kept: np.ndarray,
+    match_threshold: float | None,
+) -> np.ndarray:
+    """Find out by reading what stays and is beyond its limit.
+
+    Parameters
+    ----------
+    gone : numpy.ndarray of bool, of shape (n_everything,)
+    everything : Observations
+    limits_kept : numpy.ndarray of shape (n_everything,)
+    match_threshold : float, optional
+
+    Returns
+    -------
+    numpy.ndarray of int
+        Numbers of observations.
+    """
+    left = np.flatnonzero(~gone)
+    rest = without(np.flatnonzero(gone), everything)
+    return left[errors_at(left, everything, rest, match_threshold) > limits_kept[left]]
+
+
 def put_back_spoilt(
     removal: Removal,
     everything: Observations,
     limits: np.ndarray,
     match_threshold: float | None,
     stop: np.ndarray,
+    limits_kept: np.ndarray | None = None,
 ) -> np.ndarray:
     """Read what went from what is left, put back what is out of tolerance, until nothing is.
+
+    Where what stays has limits, too, it is read with the rest; around what is beyond its limit all
+    that went is put back.
 
     Parameters
     ----------
@@ -92,9 +143,11 @@ def put_back_spoilt(
         Of everything.
     everything : Observations
     limits : numpy.ndarray of shape (n_everything,)
-        How far each may be from what was sensed there.
+        How far each may be from what was sensed there, once it has gone.
     match_threshold : float, optional
     stop : numpy.ndarray of bool, of shape (1,)
+    limits_kept : numpy.ndarray of shape (n_everything,), optional
+        How far each may be as long as it is there; as far as it comes, by default.
 
     Returns
     -------
@@ -117,6 +170,10 @@ def put_back_spoilt(
             rest = without(gone, everything)
             errors = errors_at(gone, everything, rest, match_threshold)
         spoilt = gone[errors > limits[gone]]
-        # A witness that is out of tolerance with all its neighbours there is so by rounding.
+        if limits_kept is not None:
+            spoilt = np.union1d(
+                spoilt, spoilt_kept(~removal.left, everything, limits_kept, match_threshold)
+            )
+        # What is out of tolerance with all its neighbours there is so by rounding.
         if len(spoilt) == 0 or not removal.put_back(spoilt):
             return errors[gone < removal.number]

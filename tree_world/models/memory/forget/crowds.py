@@ -8,15 +8,15 @@ import numpy as np
 import scipy.spatial
 import torch
 
-from tree_world.models.memory.forget.certificate import errors_at, without
-from tree_world.models.memory.forget.neighbours import Places, TooManyPairs
-from tree_world.models.memory.forget.removal import (
-    ISOLATED,
-    MAY_GO,
-    OWN_ERROR,
-    Removal,
-    in_few_axes,
+from tree_world.models.memory.forget.certificate import (
+    errors_at,
+    limits_of_what_stays,
+    spoilt_kept,
+    without,
 )
+from tree_world.models.memory.forget.greedy import ISOLATED, MAY_GO, OWN_ERROR
+from tree_world.models.memory.forget.neighbours import Places, TooManyPairs
+from tree_world.models.memory.forget.removal import Removal, in_few_axes
 from tree_world.models.memory.store.task import stop_if_asked
 from tree_world.models.memory.types import Observations
 
@@ -41,6 +41,8 @@ class Crowds:
     limits : numpy.ndarray of shape (n_everything,)
     match_threshold : float, optional
     stop : numpy.ndarray of bool, of shape (1,)
+    limits_kept : numpy.ndarray of shape (n_everything,), optional
+        Of what stays; it has none by default.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Crowds:
         limits: np.ndarray,
         match_threshold: float | None,
         stop: np.ndarray,
+        limits_kept: np.ndarray | None = None,
     ) -> None:
         self.number, self.limits, self.match_threshold = number, limits, match_threshold
+        self.limits_kept = limits_kept
         self.places, self.senses = Places.of(everything), in_few_axes(everything.senses)
         locations, sds = (
             array.detach().cpu() for array in (everything.locations, everything.location_sds)
@@ -86,7 +90,14 @@ class Crowds:
         crowded, rounds_in_vain = _CROWDED, 0
         while True:
             try:
-                return Removal.starting(self.places, self.senses, self.kept, *arrays, memory_limit)
+                return Removal.starting(
+                    self.places,
+                    self.senses,
+                    self.kept,
+                    *arrays,
+                    memory_limit,
+                    limits_kept=self.limits_kept,
+                )
             except TooManyPairs:
                 pass
             before = int(self.kept.sum())
@@ -114,6 +125,10 @@ class Crowds:
             least = max(math.floor(share * len(part)), len(part) - excess)
             if not math.isfinite(tolerance):
                 least = max(least, crowded)
+            limits_kept = None
+            if self.limits_kept is not None:  # nothing of a part is told better by the part alone
+                alone = self.in_few_axes.take(torch.from_numpy(part))
+                limits_kept = limits_of_what_stays(alone, tolerance * caution, self.match_threshold)
             removal = Removal.starting(
                 self.places.take(part),
                 self.senses[part],
@@ -122,6 +137,7 @@ class Crowds:
                 self.limits[part] * caution,
                 self.match_threshold,
                 2**62,
+                limits_kept=limits_kept,
             )
             removal.remove_greedily(_PASSES, least, self.stop)
             self.kept[part] = removal.left
@@ -146,6 +162,8 @@ class Crowds:
     def settle(self, everything: Observations) -> np.ndarray:
         """Put back of what is not told by what is left, until all that has gone is told.
 
+        Around what stays and is beyond its limit, what has gone is put back in the same way.
+
         Some are put back first, as one of a crowd speaks for many; then more.
 
         Parameters
@@ -165,9 +183,13 @@ class Crowds:
             errors = errors_at(gone, everything, without(gone, everything), self.match_threshold)
             spoilt = gone[(errors > self.limits[gone]) | np.isinf(errors)]
             back = spoilt[spoilt < self.number]
-            if len(back) < len(spoilt):  # a witness cannot be put back, but what is near it can
-                near = self._near(gone[gone < self.number], spoilt[spoilt >= self.number])
-                back = np.union1d(back, near)
+            helpless = spoilt[spoilt >= self.number]  # a witness: what is near it can be put back
+            if self.limits_kept is not None:
+                away = ~self.kept
+                worse = spoilt_kept(away, everything, self.limits_kept, self.match_threshold)
+                helpless = np.union1d(helpless, worse)
+            if len(helpless) > 0:
+                back = np.union1d(back, self._near(gone[gone < self.number], helpless))
             if len(back) == 0:
                 return errors[gone < self.number]
             back = self.generator.permutation(back)[: math.ceil(share * len(back))]
@@ -175,11 +197,11 @@ class Crowds:
             self.kept[back] = True
             self.why[back] = OWN_ERROR
 
-    def _near(self, which: np.ndarray, witnesses: np.ndarray) -> np.ndarray:
-        """Those that are in reach of any of the witnesses."""
+    def _near(self, which: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Those that are in reach of any of the others."""
         if self.match_threshold is None or len(which) == 0:
             return which
-        tree = scipy.spatial.cKDTree(np.unique(self.places.places[witnesses], axis=0))
+        tree = scipy.spatial.cKDTree(np.unique(self.places.places[others], axis=0))
         distance, _ = tree.query(self.places.places[which])
         near: np.ndarray = which[distance <= self.places.width(self.match_threshold)]
         return near

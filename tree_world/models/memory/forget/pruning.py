@@ -10,16 +10,25 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
 from tree_world.checks import real_number, whole_number
-from tree_world.models.memory.forget.certificate import errors_at, put_back_spoilt
+from tree_world.models.memory.forget.certificate import (
+    errors_at,
+    limits_of_what_stays,
+    put_back_spoilt,
+    without,
+)
 from tree_world.models.memory.forget.crowds import Crowds
+from tree_world.models.memory.forget.greedy import ISOLATED, NEEDED, OWN_ERROR
 from tree_world.models.memory.forget.neighbours import PRUNING_LIMIT
-from tree_world.models.memory.forget.removal import ISOLATED, NEEDED, OWN_ERROR
 from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.types import Observations, ReadOptions, Witnesses
+
+Certify = Literal["gone", "all"]
+"""Whose errors pruning answers for: of what has gone, or also of what stays."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ def prune(
     max_prune_steps: int = 10,
     *,
     target_size: int = 0,
+    certify: Certify = "gone",
     witnesses: Witnesses | None = None,
     memory_limit: int = PRUNING_LIMIT,
     stop: np.ndarray | None = None,
@@ -61,11 +71,21 @@ def prune(
     for itself and for all that went before, :math:`\hat z_r` being the read from what is left. The
     end result is checked by reading; what rounding put out of tolerance is put back. Of those that
     *stay* nothing is promised: the read at their places may come to be anything, as they are only
-    one voice there among others.
+    one voice there among others. With ``certify="all"`` it is: those that were read, with
+    themselves, within the tolerance before, still are, and the others no worse than before, but for
+    rounding (a share of 2e-4). So of all that there was, gone or not, nothing that was within the
+    tolerance is out of it.
 
-    Which goes first is decided by how much the squared error grows, summed over all places of
-    observations. A queue keeps these costs and renews one when its turn comes, so that what has
-    become cheaper meanwhile waits: it is not always the cheapest that goes.
+    Of all that may go, that one goes whose going adds least to the squared error, summed over all
+    places of observations, gone or not. This is so for up to
+    `tree_world.models.memory.forget.removal.EXACT` (5000) observations, witnesses among them, if
+    another 24 bytes for each pair of neighbours fit the memory limit, and if they are not too
+    crowded: the squares of their numbers of neighbours sum to at most `CROWDED` (2·10⁹) of the same
+    module, as in a crowd of 1260 that all have each other for neighbours, which takes some ten
+    seconds. Then costs are up to date after each removal. Else the order is lazy: a queue renews a
+    cost when its turn comes, so that what has become cheaper meanwhile waits, and it is not always
+    the cheapest that goes. Of equal costs the first in the order of strips goes, which are as wide
+    as the threshold.
 
     Where the lists of neighbours do not fit the limit, as in a crowd of ten thousand at one place,
     parts of some hundred are thinned first, each by itself, with a share of the tolerance. What
@@ -81,9 +101,12 @@ def prune(
     match_threshold : float, optional
         Of the reads, in metres; 25 by default. None for none.
     max_prune_steps : int, default=10
-        Passes over what is left, at most; a pass in which nothing goes is the last.
+        Passes over what is left, at most, where the order is lazy; a pass in which nothing goes is
+        the last. An exact one needs no second pass.
     target_size : int, default=0
         Stop when so few are left.
+    certify : {"gone", "all"}, default="gone"
+        Whether the tolerance holds for what goes, or also for what stays, as said above.
     witnesses : Witnesses, optional
         Observations that went before and that must be told, too, within their own limits or the
         tolerance, whichever is greater.
@@ -113,7 +136,7 @@ def prune(
     array([False,  True,  True])
     """
     max_error_to_prune, max_prune_steps, target_size = check_pruning(
-        max_error_to_prune, max_prune_steps, target_size
+        max_error_to_prune, max_prune_steps, target_size, certify
     )
     memory_limit = whole_number("memory_limit", memory_limit)
     match_threshold = ReadOptions(match_threshold).match_threshold  # which checks it
@@ -121,6 +144,9 @@ def prune(
     stop = np.zeros(1, dtype=np.bool_) if stop is None else stop
     number = len(observations)
     everything, limits = observations, np.full(number, float(max_error_to_prune))
+    limits_kept = None
+    if certify == "all":
+        limits_kept = limits_of_what_stays(observations, max_error_to_prune, match_threshold)
     held = np.ones(0, dtype=np.bool_)
     if witnesses is not None and len(witnesses) > 0:
         allowed = np.maximum(witnesses.limits, max_error_to_prune)
@@ -130,15 +156,22 @@ def prune(
         still = witnesses.take(np.flatnonzero(held))
         everything = observations.followed_by(still.observations)
         limits = np.concatenate([limits, allowed[held]])
-    crowds = Crowds(everything, number, limits, match_threshold, stop)
+        if limits_kept is not None:
+            limits_kept = np.concatenate([limits_kept, np.full(len(still), np.inf)])
+    crowds = Crowds(everything, number, limits, match_threshold, stop, limits_kept)
     removal = crowds.removal_that_fits(max_error_to_prune, target_size, memory_limit)
     if removal is None:
         errors = crowds.settle(everything)
         kept, why = crowds.kept, crowds.why
     else:
         removal.remove_greedily(max_prune_steps, target_size, stop)
-        errors = put_back_spoilt(removal, everything, limits, match_threshold, stop)
+        errors = put_back_spoilt(removal, everything, limits, match_threshold, stop, limits_kept)
         kept, why = removal.left, removal.costs()[1]
+    if removal is None or certify == "all":
+        rest = without(np.flatnonzero(~kept), everything)
+        errors_kept = errors_at(np.flatnonzero(kept), everything, rest, match_threshold)
+    else:
+        errors_kept = removal.errors_kept()
     kept, why = kept[:number], why[kept]
     report = PruneReport(
         num_before=number,
@@ -146,6 +179,7 @@ def prune(
         num_isolated=int((why == ISOLATED).sum()),
         num_own_error=int((why == OWN_ERROR).sum()),
         num_needed=int((why == NEEDED).sum()),
+        num_kept_within=int((errors_kept <= max_error_to_prune).sum()),
         num_witnesses=int(held.sum()),
         num_lost_witnesses=int((~held).sum()),
         worst_error=float(errors.max(initial=0.0)),
@@ -157,9 +191,9 @@ def prune(
 
 
 def check_pruning(
-    max_error_to_prune: float, max_prune_steps: int, target_size: int
+    max_error_to_prune: float, max_prune_steps: int, target_size: int, certify: str = "gone"
 ) -> tuple[float, int, int]:
-    """Take the numbers as those of Python; raise ValueError if one is out of its range."""
+    """Take the numbers as those of Python; raise ValueError if one, or the choice, is wrong."""
     max_error_to_prune = real_number("max_error_to_prune", max_error_to_prune)
     max_prune_steps = whole_number("max_prune_steps", max_prune_steps)
     target_size = whole_number("target_size", target_size)
@@ -172,4 +206,6 @@ def check_pruning(
         raise ValueError(f"max_prune_steps must be at least 1, but is {max_prune_steps!r}.")
     if target_size < 0:
         raise ValueError(f"target_size must not be negative, but is {target_size!r}.")
+    if certify not in get_args(Certify):
+        raise ValueError(f"certify must be 'gone' or 'all', but is {certify!r}.")
     return max_error_to_prune, max_prune_steps, target_size

@@ -18,7 +18,11 @@ class PruneReport:
     num_own_error : int
         How many the rest would tell with more than the tolerated error.
     num_needed : int
-        How many some other, that has gone, could not do without.
+        How many some other could not do without, one that has gone, or, where what stays is
+        certified, too, any.
+    num_kept_within : int
+        Of those that stayed: how many are read, at their places and with themselves, within the
+        tolerance. Only with ``certify="all"`` are these all that were so before.
     num_witnesses : int
         Observations that had gone before, and against which this was certified, too.
     num_lost_witnesses : int
@@ -38,6 +42,7 @@ class PruneReport:
     num_isolated: int
     num_own_error: int
     num_needed: int
+    num_kept_within: int
     num_witnesses: int
     num_lost_witnesses: int
     worst_error: float
@@ -59,7 +64,7 @@ class PruneReport:
             return reports[0]
         names = [
             *("num_before", "num_kept", "num_isolated", "num_own_error", "num_needed"),
-            *("num_witnesses", "num_lost_witnesses", "seconds"),
+            *("num_kept_within", "num_witnesses", "num_lost_witnesses", "seconds"),
         ]
         sums = {name: sum(getattr(report, name) for report in reports) for name in names}
         removed = sum(report.num_removed for report in reports)
@@ -76,7 +81,8 @@ class PruneReport:
         return (
             f"{self.num_removed} of {self.num_before} observations went, {self.num_kept} stayed "
             f"({self.num_isolated} isolated, {self.num_own_error} not told by the rest, "
-            f"{self.num_needed} needed by what went); error of what went: mean "
+            f"{self.num_needed} needed by others); error of what went: mean "
             f"{self.mean_error:.3g}, worst {self.worst_error:.3g}, tolerated "
-            f"{self.max_error_to_prune:g}; {self.seconds:.2g} s"
+            f"{self.max_error_to_prune:g}, within which {self.num_kept_within} of those that "
+            f"stayed are read; {self.seconds:.2g} s"
         )
