@@ -78,10 +78,19 @@ def remembered(number, seed, kind, spread):
     if kind == "duplicates":
         return everything.take(torch.randint(number, (number,), generator=generator))
     if kind == "clusters":
-        centres = everything.locations[torch.randint(4, (number,), generator=generator)]
+        centres = everything.locations[
+            torch.randint(min(4, number), (number,), generator=generator)
+        ]
         places = centres + 0.5 * torch.randn(number, 2, generator=generator)
         return Observations(places, everything.location_sds, everything.senses)
     return everything
+
+
+def hilly(number, seed, spread):
+    """Observations of senses that go up and down within the reach of reads."""
+    everything = observations(number, seed, spread=spread)
+    senses = torch.sin(everything.locations @ torch.tensor([[0.1, 0.0], [0.0, 0.12]]))
+    return Observations(everything.locations, everything.location_sds, senses)
 
 
 KINDS = st.sampled_from(["smooth", "noisy", "duplicates", "clusters"])
@@ -162,18 +171,18 @@ def test_of_equal_costs_the_first_goes(places):
 
 
 def test_it_is_exact_up_to_a_number_that_fits(monkeypatch):
-    def is_exact(number, match_threshold, memory_limit=PRUNING_LIMIT, spread=5.0):
+    def is_exact(number, match_threshold, memory_limit=PRUNING_LIMIT, spread=2.0):
         everything = observations(number, spread=spread)
         limits = np.full(number, 0.1)
         return Removal.of(everything, number, limits, match_threshold, memory_limit).is_exact
 
     assert is_exact(removals.EXACT, 5.0, spread=400.0)
     assert not is_exact(removals.EXACT + 1, 5.0, spread=400.0)
-    assert is_exact(60, 1000.0, 59 * 60 * 32)
-    assert not is_exact(60, 1000.0, 59 * 60 * 32 - 1)
+    assert is_exact(60, 25.0, 59 * 60 * 32)
+    assert not is_exact(60, 25.0, 59 * 60 * 32 - 1)
     monkeypatch.setattr(removals, "CROWDED", 60 * 59**2)
-    assert is_exact(60, 1000.0)
-    assert not is_exact(61, 1000.0)
+    assert is_exact(60, 25.0)
+    assert not is_exact(61, 25.0)
 
 
 # --- what stays ----------------------------------------------------------------------------------
@@ -225,16 +234,16 @@ def test_both_certificates_hold(
 @pytest.mark.parametrize("most", [5000, 0])
 def test_less_can_go_where_what_stays_is_certified(monkeypatch, most):
     monkeypatch.setattr(removals, "EXACT", most)
-    everything = observations(400, 2, spread=50.0)
-    before = errors_of(everything, everything, 25.0) <= 0.1
+    everything = hilly(300, 2, spread=80.0)
+    before = errors_of(everything, everything, 25.0) <= 0.3
     spoilt, sizes = {}, {}
     for certify in ("gone", "all"):
-        found = prune(everything, 0.1, 25.0, certify=certify)
+        found = prune(everything, 0.3, 25.0, certify=certify)
         after = errors_of(everything, rows_of(everything, found.kept), 25.0)
-        spoilt[certify], sizes[certify] = int((before & (after > 0.1)).sum()), found.kept.sum()
-        assert found.report.num_kept_within == (after[found.kept] <= 0.1).sum()
+        spoilt[certify], sizes[certify] = int((before & (after > 0.3)).sum()), found.kept.sum()
+        assert found.report.num_kept_within == (after[found.kept] <= 0.3).sum()
     assert spoilt["all"] == 0 < spoilt["gone"]
-    assert sizes["gone"] < sizes["all"] < 250
+    assert sizes["gone"] < sizes["all"] < 300
 
 
 def test_nothing_more_may_go_where_all_is_certified():
@@ -248,7 +257,7 @@ def test_nothing_more_may_go_where_all_is_certified():
 
 def test_what_rounding_spoils_of_what_stays_brings_its_neighbours_back(monkeypatch):
     """Pruning that heeds nothing of what stays is mended by reading at the end."""
-    everything = observations(200, 4, spread=30.0)
+    everything = hilly(200, 4, spread=40.0)
     starting = Removal.starting.__func__
 
     def heedless(cls, *arrays, limits_kept=None):
@@ -260,13 +269,13 @@ def test_what_rounding_spoils_of_what_stays_brings_its_neighbours_back(monkeypat
     after = errors_of(everything, rows_of(everything, found.kept), 25.0)
     assert (after[before <= 0.1] <= 0.1 + ROUNDING).all()
     assert (after <= np.maximum(before * (1 + 3 * LEFT_TO_ROUNDING), 0.1 + ROUNDING)).all()
-    assert found.report.num_removed > 0
+    assert (after[~found.kept] <= 0.1).all()
 
 
 def test_a_crowd_that_is_thinned_in_parts_keeps_both_promises():
     generator = torch.Generator().manual_seed(0)
     places = torch.tensor([70.0, -20.0]) + 8 * torch.randn(700, 2, generator=generator)
-    senses = torch.ones(700, 3) + 0.1 * torch.randn(700, 3, generator=generator)
+    senses = torch.ones(700, 3) + 0.05 * torch.randn(700, 3, generator=generator)
     everything = Observations(places, torch.full((700, 2), 10.0), senses)
     found = prune(everything, 0.3, 25.0, certify="all", memory_limit=12 * 3000)
     before = errors_of(everything, everything, 25.0)
@@ -276,10 +285,10 @@ def test_a_crowd_that_is_thinned_in_parts_keeps_both_promises():
 
 
 def test_a_memory_can_be_asked_for_either():
-    everything = observations(200, 2, spread=30.0)
+    everything = hilly(200, 2, spread=40.0)
     reports = {}
     for certify in ("gone", "all"):
-        memory = SpatialMemory(2, 5)
+        memory = SpatialMemory(2, 2)
         memory.write(everything.locations, everything.location_sds, everything.senses)
         reports[certify] = memory.prune(0.1, 25.0, certify=certify)
         left = set(memory.ids[0].tolist())
