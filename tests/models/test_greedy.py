@@ -257,31 +257,32 @@ def test_nothing_more_may_go_where_all_is_certified():
 
 def test_what_rounding_spoils_of_what_stays_brings_its_neighbours_back(monkeypatch):
     """Pruning that heeds nothing of what stays is mended by reading at the end."""
-    everything = hilly(200, 4, spread=40.0)
+    everything = hilly(300, 2, spread=80.0)
     starting = Removal.starting.__func__
 
     def heedless(cls, *arrays, limits_kept=None):
         return starting(cls, *arrays)
 
     monkeypatch.setattr(Removal, "starting", classmethod(heedless))
-    found = prune(everything, 0.1, 25.0, certify="all")
+    found = prune(everything, 0.3, 25.0, certify="all")
     before = errors_of(everything, everything, 25.0)
     after = errors_of(everything, rows_of(everything, found.kept), 25.0)
-    assert (after[before <= 0.1] <= 0.1 + ROUNDING).all()
-    assert (after <= np.maximum(before * (1 + 3 * LEFT_TO_ROUNDING), 0.1 + ROUNDING)).all()
-    assert (after[~found.kept] <= 0.1).all()
+    assert (after[before <= 0.3] <= 0.3 + ROUNDING).all()
+    assert (after <= np.maximum(before * (1 + 3 * LEFT_TO_ROUNDING), 0.3 + ROUNDING)).all()
+    assert (after[~found.kept] <= 0.3 + ROUNDING).all()
 
 
-def test_a_crowd_that_is_thinned_in_parts_keeps_both_promises():
+@pytest.mark.parametrize(("noise", "least"), [(0.05, 350), (0.1, 0)])
+def test_a_crowd_that_is_thinned_in_parts_keeps_both_promises(noise, least):
     generator = torch.Generator().manual_seed(0)
     places = torch.tensor([70.0, -20.0]) + 8 * torch.randn(700, 2, generator=generator)
-    senses = torch.ones(700, 3) + 0.05 * torch.randn(700, 3, generator=generator)
+    senses = torch.ones(700, 3) + noise * torch.randn(700, 3, generator=generator)
     everything = Observations(places, torch.full((700, 2), 10.0), senses)
     found = prune(everything, 0.3, 25.0, certify="all", memory_limit=12 * 3000)
     before = errors_of(everything, everything, 25.0)
     after = errors_of(everything, rows_of(everything, found.kept), 25.0)
     assert (after[before <= 0.3] <= 0.3 + ROUNDING).all()
-    assert found.report.num_removed > 350
+    assert found.report.num_removed >= least
 
 
 def test_a_memory_can_be_asked_for_either():
