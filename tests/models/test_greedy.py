@@ -12,6 +12,8 @@ from tests.models import oracle
 from tests.models.remembered import ROUNDING, errors_of, observations, rows_of
 from tree_world.models.memory import Prune, SpatialMemory
 from tree_world.models.memory.forget import removal as removals
+from tree_world.models.memory.forget.certificate import limits_of_what_stays, spoilt_kept
+from tree_world.models.memory.forget.crowds import Crowds
 from tree_world.models.memory.forget.neighbours import PRUNING_LIMIT
 from tree_world.models.memory.forget.pruning import prune
 from tree_world.models.memory.forget.removal import Removal
@@ -272,17 +274,28 @@ def test_what_rounding_spoils_of_what_stays_brings_its_neighbours_back(monkeypat
     assert (after[~found.kept] <= 0.3 + ROUNDING).all()
 
 
+@pytest.mark.parametrize("memory_limit", [12 * 3000, 24])  # of which one never lets all be listed
 @pytest.mark.parametrize(("noise", "least"), [(0.05, 350), (0.1, 0)])
-def test_a_crowd_that_is_thinned_in_parts_keeps_both_promises(noise, least):
+def test_a_crowd_that_is_thinned_in_parts_keeps_both_promises(noise, least, memory_limit):
     generator = torch.Generator().manual_seed(0)
     places = torch.tensor([70.0, -20.0]) + 8 * torch.randn(700, 2, generator=generator)
     senses = torch.ones(700, 3) + noise * torch.randn(700, 3, generator=generator)
     everything = Observations(places, torch.full((700, 2), 10.0), senses)
-    found = prune(everything, 0.3, 25.0, certify="all", memory_limit=12 * 3000)
-    before = errors_of(everything, everything, 25.0)
-    after = errors_of(everything, rows_of(everything, found.kept), 25.0)
+    found = prune(everything, 0.3, 25.0, certify="all", memory_limit=memory_limit)
+    formula = Formula(everything, 25.0)
+    before, after = (formula.errors(left) for left in (np.ones(700, dtype=bool), found.kept))
     assert (after[before <= 0.3] <= 0.3 + ROUNDING).all()
     assert found.report.num_removed >= least
+
+
+def test_a_crowd_that_is_settled_reads_what_stays_as_before():
+    everything, never = hilly(300, 2, spread=80.0), np.full(300, math.inf)
+    limits_kept = limits_of_what_stays(everything, 0.3, 25.0)
+    crowd = Crowds(everything, 300, never, 25.0, GO_ON, limits_kept)
+    crowd.kept = np.arange(300) % 10 > 0
+    assert len(spoilt_kept(~crowd.kept, everything, limits_kept, 25.0)) > 0
+    crowd.settle(everything)
+    assert len(spoilt_kept(~crowd.kept, everything, limits_kept, 25.0)) == 0
 
 
 def test_a_memory_can_be_asked_for_either():
