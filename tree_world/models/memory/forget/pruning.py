@@ -193,7 +193,23 @@ def prune(
 def check_pruning(
     max_error_to_prune: float, max_prune_steps: int, target_size: int, certify: str = "gone"
 ) -> tuple[float, int, int]:
-    """Take the numbers as those of Python; raise ValueError if one, or the choice, is wrong."""
+    """Take the numbers as those of Python.
+
+    Parameters
+    ----------
+    max_error_to_prune, max_prune_steps, target_size, certify
+        As for `prune`.
+
+    Returns
+    -------
+    tuple of float, int and int
+        The first three of them.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range, or the choice is unknown.
+    """
     max_error_to_prune = real_number("max_error_to_prune", max_error_to_prune)
     max_prune_steps = whole_number("max_prune_steps", max_prune_steps)
     target_size = whole_number("target_size", target_size)
