@@ -420,6 +420,17 @@ def test_what_engine_and_notebook_would_read_otherwise_is_refused_by_line(pair, 
     assert not path.exists()
 
 
+def test_options_that_are_no_yaml_are_refused_by_line(pair):
+    source, _ = pair
+    cell = "```{code-cell} python\n#| label: fig-a\n#| alt: Two dots. Left: one of them.\n7\n```\n"
+    source.write_text(HEAD + "\nWords.\n\n" + cell)
+    line = source.read_text().split("\n").index("#| alt: Two dots. Left: one of them.") + 1
+    (found,) = notebooks.refusals(source)
+    assert found.startswith(f"01-small.md, line {line}: the options of a cell are no YAML")
+    source.write_text(source.read_text().replace("Left: one", "Left, one"))
+    assert notebooks.refusals(source) == []
+
+
 @pytest.mark.parametrize("stray", ["\x00", "\x0c", "\x1b", "\x85", "\u2028"])
 def test_what_ends_lines_for_some_tools_only_is_refused(pair, stray):
     source, _ = pair
