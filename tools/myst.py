@@ -7,6 +7,7 @@ compares it with what the engine makes of every page.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ _FENCE = re.compile(r"^\s*\{\s*([^}]+)\s*\}\s*(.*)$")
 _ROLE = re.compile(r"\{\s*([^}]+?)\s*\}(`+)(?!`)(.+?)(?<!`)\2(?!`)", re.DOTALL)
 _OPTION = re.compile(r"^:(?P<name>[^:\s]+?):(\s*(?P<value>.*))?\s*$")
 _TAG = re.compile(r"<!--.*?-->|<[^>]*>", re.DOTALL)
+_HEAD = re.compile(r"^#\s?\| ")  # of a cell: its options
 _ALT = re.compile(r"^#\|\s*alt:\s*(.*)$")
 _REPEATS = re.compile(r"^\s*repeats\b\s*(.*)$")
 _CITATION = re.compile(r"(?<![A-Za-z0-9])@[\w{][\w:.#$%&\-+?~/}]*")
@@ -397,3 +399,30 @@ def _options(lines: list[str]) -> tuple[dict[str, tuple[Any, int]], list[str], i
         options.setdefault(match["name"], (value or True, count + 1))
         count += 1
     return options, lines[count:], count + 1
+
+
+def option_faults(chapter: Chapter) -> list[tuple[int, str]]:
+    """Find options at the head of a cell, as a figure's description, that are not what they seem.
+
+    Parameters
+    ----------
+    chapter : Chapter
+
+    Returns
+    -------
+    list of (int, str)
+        Lines and reasons.
+    """
+    faults = []
+    for cell in chapter.cells:
+        head = itertools.takewhile(
+            lambda line: not line or _HEAD.match(line), cell.code.split("\n")
+        )
+        options = [_HEAD.sub("", line) for line in head]
+        try:
+            yaml.safe_load("\n".join(options))
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            why = "the options of a cell are no YAML. Write no colon inside of them, or use quotes"
+            faults.append((cell.first + (mark.line if mark else 0), why))
+    return faults

@@ -43,7 +43,6 @@ PALETTE_ERROR = 1.0
 """How far a stored picture may be from what was drawn: half of what the comparison forgives."""
 
 # Not allowed in YAML, or the end of a line to some tools, and to others not.
-_OPTION = re.compile(r"^#\s?\| ")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -234,7 +233,7 @@ def refusals(source: Path) -> list[str]:
             at(1, f"something is computed on it, so it must lie in {settings.BOOK.name}/ itself")
         )
     found += [at(line, why) for line, why in _cell_faults(text, chapter)]
-    found += [at(line, why) for line, why in _option_faults(chapter)]
+    found += [at(line, why) for line, why in myst.option_faults(chapter)]
     for repeat in chapter.repeats:
         if not computed.names_something(repeat.code):
             found.append(
@@ -308,23 +307,6 @@ def _cell_faults(text: str, chapter: myst.Chapter) -> list[tuple[int, str]]:
         (line, f"a code cell that the engine takes for something else. {right}")
         for line in sorted(theirs - ours)
     ]
-    return faults
-
-
-def _option_faults(chapter: myst.Chapter) -> list[tuple[int, str]]:
-    """Options at the head of a cell, as a figure's description, that the engine could not read."""
-    faults = []
-    for cell in chapter.cells:
-        head = itertools.takewhile(
-            lambda line: not line or _OPTION.match(line), cell.code.split("\n")
-        )
-        options = [_OPTION.sub("", line) for line in head]
-        try:
-            yaml.safe_load("\n".join(options))
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            why = "the options of a cell are no YAML. Write no colon inside of them, or use quotes"
-            faults.append((cell.first + (mark.line if mark else 0), why))
     return faults
 
 
