@@ -75,7 +75,6 @@ def preview(chromium: Browser) -> Image.Image:
     browser.load_everything(page)
     page.evaluate(
         """() => {
-            document.documentElement.style.scrollBehavior = "auto";
             document.getElementById("fig-reads").scrollIntoView({ block: "center" });
         }"""
     )

@@ -2,16 +2,11 @@
 import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { build } from "esbuild";
+import { FONTS } from "./fonts.mjs";
 
 const here = import.meta.dirname;
 const modules = path.join(here, "node_modules");
 const target = path.join(here, "public", "assets");
-
-const fonts = {
-  "source-serif-4": ["wght-normal", "wght-italic"],
-  inter: ["wght-normal"],
-  "jetbrains-mono": ["wght-normal"],
-};
 
 await rm(path.join(here, "public"), { recursive: true, force: true });
 await mkdir(path.join(target, "fonts"), { recursive: true });
@@ -22,12 +17,7 @@ await build({
   outdir: target, bundle: true, minify: true, format: "iife", target: ["es2022"], external: ["fonts/*"],
   legalComments: "none", logLevel: "warning",
 });
-for (const [family, styles] of Object.entries(fonts)) {
-  for (const style of styles) {
-    const name = `${family}-latin-${style}.woff2`;
-    await cp(path.join(modules, "@fontsource-variable", family, "files", name), path.join(target, "fonts", name));
-  }
-}
+for (const { family, file } of FONTS) await cp(path.join(modules, "@fontsource-variable", family, "files", file), path.join(target, "fonts", file));
 
 // KaTeX ships every font three times; all browsers that know the rest of this theme know woff2.
 const katex = path.join(modules, "katex", "dist");

@@ -42,6 +42,7 @@ export async function openBook(address) {
   for (const data of pages.values()) {
     data.seconds = timesOfPage(data, times);
     tellOutputs(data);
+    tellSymbols(data);
   }
   await tellNumbers([...pages.values()]);
   return {
@@ -51,10 +52,13 @@ export async function openBook(address) {
   };
 }
 
+/** The name of a node in addresses. */
+export const anchorOf = (node) => node.html_id ?? node.identifier;
+
 /** The node with a label, or undefined. */
 export function find(data, identifier) {
   let found;
-  visit(data.mdast, (node) => { if (!found && (node.html_id ?? node.identifier) === identifier) found = node; });
+  visit(data.mdast, (node) => { if (!found && anchorOf(node) === identifier) found = node; });
   return found;
 }
 
@@ -66,6 +70,25 @@ function tellOutputs(data) {
     visit(block, (node) => { if (node.type === "output") Object.assign(node, { alt, expected: tags.includes("raises-exception") }); });
   });
 }
+
+/** Rows of a table of symbols get a name, by which a search can lead to them. */
+function tellSymbols(data) {
+  const seen = new Map();
+  visit(data.mdast, (table) => {
+    if (table.type !== "table" || textOf(table.children[0]?.children[0]) !== "Symbol") return;
+    for (const row of table.children.slice(1)) {
+      const formula = formulaIn(row.children[0]);
+      if (!formula) continue;
+      const names = formula.value.match(/[A-Za-z]+/g) ?? [];
+      const id = ["symbol", ...names].join("-");
+      seen.set(id, (seen.get(id) ?? 0) + 1);
+      row.symbol = { id: seen.get(id) > 1 ? `${id}-${seen.get(id)}` : id, names: names.join(" ") };
+    }
+  });
+}
+
+const textOf = (node) => node?.value ?? (node?.children ?? []).map(textOf).join("");
+const formulaIn = (node) => (node.type === "inlineMath" ? node : node.children?.map(formulaIn).find(Boolean));
 
 // --- where numbers come from ---------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import sharp from "sharp";
 import { downloads, openBook, visit } from "./book.mjs";
+import { subsetFonts } from "./fonts.mjs";
 import { movedPages } from "./moved.mjs";
 import { numbersAddress, numbersScript, page } from "./page.mjs";
 import { searchIndex } from "./search.mjs";
@@ -17,7 +18,7 @@ async function write(name, bytes) {
   await writeFile(file, bytes);
 }
 
-/** The result of a slow conversion; kept, as names of files hold a digest of what is in them. */
+/** The result of a slow conversion; kept, as names hold a digest of what went in. */
 async function cached(name, make) {
   const file = cache && path.join(cache, "images", name);
   if (file && existsSync(file)) return readFile(file);
@@ -66,6 +67,13 @@ async function drawPictures(book) {
   book.picture = (data) => names.get(data);
 }
 
+/** What a reader may see, and what the script or the style writes. */
+async function makeFontsSmall(texts) {
+  const assets = path.join(target, "assets");
+  const own = await Promise.all(["script.js", "style.css"].map((name) => readFile(path.join(assets, name), "utf8")));
+  await subsetFonts(path.join(assets, "fonts"), [...texts, ...own].join(""), cached);
+}
+
 async function build() {
   const book = await openBook(content);
   const missing = book.contents.filter((entry) => entry.slug && !book.pages.has(entry.slug));
@@ -91,7 +99,9 @@ async function build() {
     const file = book.files.get(where);
     await write(`build${file?.name ?? where}`, file?.bytes ?? (await book.load(where)));
   }
-  await write("assets/search-index.js", searchIndex(book));
+  const index = searchIndex(book);
+  await write("assets/search-index.js", index);
+  await makeFontsSmall([...html.values(), ...moved.values(), index, ...[...book.pages.values()].map(numbersScript)]);
   await write("robots.txt", "User-agent: *\nAllow: /\n");
 }
 

@@ -2,7 +2,8 @@
 import { toHtml } from "hast-util-to-html";
 import { toString } from "hast-util-to-string";
 import { h } from "hastscript";
-import { downloads, visit } from "./book.mjs";
+import { anchorOf, downloads, visit } from "./book.mjs";
+import { FIRST } from "./fonts.mjs";
 import { movedPlaces } from "./moved.mjs";
 import { duration, escape, pageAddress, render, sanitizeHtml } from "./render/index.mjs";
 
@@ -15,7 +16,7 @@ function sectionsOf(data, context) {
   visit(data.mdast, (node) => {
     if (node.type !== "heading" || node.depth !== 2) return;
     const quiet = { ...context, footnoteUses: new Map(), cards: new Map() };
-    sections.push({ id: node.html_id ?? node.identifier, title: toString(h("span", node.children.flatMap((child) => render(child, quiet) ?? []))) });
+    sections.push({ id: anchorOf(node), number: node.enumerator, title: toString(h("span", node.children.flatMap((child) => render(child, quiet) ?? []))) });
   });
   return sections;
 }
@@ -26,13 +27,21 @@ function contents({ book, data, context }) {
     if (!page.slug) return h("li.part", page.title);
     const current = page.slug === data.slug;
     const inner = current && sections.length > 1
-      ? h("ol.sections", sections.map((section) => h("li", h("a", { href: `#${section.id}` }, section.title))))
+      ? h("ol.sections", sections.map((section) => h("li", h("a", { href: `#${section.id}` }, section.number ? h("span.number", section.number) : null, h("span", section.title)))))
       : null;
     return h("li", h("a", { href: pageAddress(page.slug, context), ariaCurrent: current ? "page" : undefined }, h("span.number", page.enumerator ?? ""), h("span", page.title)), inner);
   };
-  const written = book.contents.filter((page) => page.slug);
-  const here = written.findIndex((page) => page.slug === data.slug);
-  return { list: h("ol.contents", book.contents.map(entry)), previous: written[here - 1], next: written[here + 1] };
+  return { list: h("ol.contents", book.contents.map(entry)), ...neighboursOf(book, data) };
+}
+
+/** Chapters lead from the first page to the last of them, and there back to the first; pages at the back to each other. */
+function neighboursOf(book, data) {
+  const [first, ...others] = book.contents.filter((page) => page.slug);
+  const chapters = [first, ...others.filter((page) => page.enumerator)];
+  const row = chapters.some((page) => page.slug === data.slug) ? chapters : others.filter((page) => !page.enumerator);
+  const here = row.findIndex((page) => page.slug === data.slug);
+  const isLast = row === chapters && here > 0 && here === row.length - 1;
+  return { previous: row[here - 1], next: isLast ? { ...first, word: "The last chapter ends here" } : row[here + 1] };
 }
 
 // --- what follows the text -----------------------------------------------------------------------
@@ -44,11 +53,15 @@ function footnotes(context) {
   return [h("section.footnotes", { ariaLabel: "Footnotes" }, h("ol", sorted.map((note) => h("li", { id: `fn-${note.id}` }, note.body, " ", h("a.back", { href: `#fnref-${note.id}`, ariaLabel: "Back to the text" }, "↩")))))];
 }
 
-function references(data) {
+function references(data, context) {
   const cited = data.references?.cite;
   if (!cited?.order?.length) return [];
   // The engine opens references in a new window; a reader can decide that alone.
-  const entry = (key) => h("li", { id: `ref-${key}` }, sanitizeHtml(cited.data[key].html ?? "").map(plainLink));
+  const entry = (key) => h("li", { id: `ref-${key}` }, sanitizeHtml(cited.data[key].html ?? "").map(plainLink), backToText(key));
+  const backToText = (key) => {
+    const places = context.citations.get(key) ?? [];
+    return h("span.back", places.map((place, index) => [" ", h("a", { href: `#${place}`, ariaLabel: `Back to the text, citation ${index + 1} of ${places.length}` }, places.length === 1 ? "↩" : `↩${index + 1}`)]).flat());
+  };
   return [h("section.references", h("h2", { id: "references" }, "References"), h("ol", [...cited.order].sort((a, b) => toString(entry(a)).localeCompare(toString(entry(b)))).map(entry)))];
 }
 
@@ -79,10 +92,14 @@ function total(data) {
 // --- the page ------------------------------------------------------------------------------------
 
 const mark = `<svg viewBox="0 0 32 32" aria-hidden="true"><path d="M16 19v10" stroke="var(--soft)" stroke-width="2.6" stroke-linecap="round"/><circle cx="16" cy="12" r="9" fill="var(--leaf)"/><circle cx="12.5" cy="10" r="1.7" fill="var(--clay)"/><circle cx="19.5" cy="13.5" r="1.7" fill="var(--clay)"/></svg>`;
-const searchButton = `<button class="search" type="button" hidden><span>Search<span class="rest"> the book</span></span> <kbd>/</kbd></button>`;
+const lens = `<svg viewBox="0 0 16 16" aria-hidden="true"><circle cx="7" cy="7" r="4.6"/><path d="m10.5 10.5 4 4"/></svg>`;
+const searchButton = `<button class="search" type="button">${lens}<span>Search the book</span> <kbd>/</kbd></button>`;
 
-// Before the first paint, or a dark page would flash. localStorage throws where it is forbidden.
-const early = `try{const t=localStorage.getItem("tree-world-theme");if(t)document.documentElement.dataset.theme=t}catch{}`;
+// Before the first paint, or a dark page would flash, and buttons come late. localStorage throws where it is forbidden.
+const early = `document.documentElement.classList.add("scripted");try{const t=localStorage.getItem("tree-world-theme");if(t)document.documentElement.dataset.theme=t}catch{}`;
+
+// Fonts that each page begins with come at once; but from disk a browser takes them from the stylesheet alone.
+const preload = (prefix) => `;if(location.protocol!=="file:")for(const f of ${JSON.stringify(FIRST)})document.head.append(Object.assign(document.createElement("link"),{rel:"preload",as:"font",type:"font/woff2",crossOrigin:"",href:"${prefix}assets/fonts/"+f}))`;
 
 function document({ title, bookTitle, description, prefix, picture, body, live }) {
   // Whoever shares a page wants its whole address: BOOK_URL says where the book will be, if anybody knows.
@@ -105,7 +122,7 @@ function document({ title, bookTitle, description, prefix, picture, body, live }
 <link rel="icon" href="${prefix}assets/favicon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="${prefix}assets/katex.css">
 <link rel="stylesheet" href="${prefix}assets/style.css">
-<script>${early}</script>
+<script>${early}${preload(prefix)}</script>
 <script src="${prefix}assets/script.js" defer${live ? ` data-live="${live}"` : ""}></script>
 </head>
 <body>
@@ -126,6 +143,7 @@ export function page(book, slug, live) {
     trusted: data.frontmatter.site?.trust_outputs === true,
     footnotes: [],
     footnoteUses: new Map(),
+    citations: new Map(),
     cards: new Map(),
     used: new Set(),
   };
@@ -141,17 +159,21 @@ export function page(book, slug, live) {
     spent === undefined ? null : h("span", "ran in ", h("a", { href: "#colophon" }, duration(spent))),
     files.map((file) => h("a", { href: `${context.prefix}downloads/${file.name}`, download: file.name }, file.label, h("span", { ariaHidden: "true" }, "\u00a0↓"))),
   ];
-  const neighbour = (target, rel, word) => target ? `<a rel="${rel}" href="${pageAddress(target.slug, context)}"><small>${word}</small>${escape(target.title)}</a>` : "<span></span>";
+  const neighbour = (target, rel, word) => target ? `<a rel="${rel}" href="${pageAddress(target.slug, context)}"><small>${target.word ?? word}</small>${escape(target.title)}</a>` : "<span></span>";
   const home = pageAddress("index", context);
-  const brand = `<a class="brand" href="${home}">${mark}${escape(book.title)}</a>`;
+  const brand = `<a class="brand" href="${home}">${mark}<span>${escape(book.title)}</span></a>`;
+  // Where the reader is, told on a narrow screen; the script adds the section.
+  const here = slug === "index" ? "" : `<p class="here"><span class="chapter">${enumerator ? `<span class="number">${escape(enumerator)}</span> ` : ""}${escape(title)}</span><span class="section" hidden></span></p>`;
   const cards = [...context.cards].map(([name, parts]) => `<template id="${name}">${html(parts ?? [])}</template>`);
 
   const body = `<a class="skip" href="#text">Skip to the text</a>
 <header class="bar">
 ${brand}
+${here}
 ${searchButton}
-<details class="menu"><summary>Contents</summary><nav aria-label="Contents, menu">${html(list)}</nav></details>
-<button class="theme" type="button" hidden>Dark</button>
+<button class="theme" type="button" aria-label="Switch colours">◐</button>
+<details class="menu"><summary aria-label="Contents"><span>Contents</span></summary><nav aria-label="Contents, menu">${html(list)}</nav></details>
+<div class="progress" aria-hidden="true"></div>
 </header>
 <div class="page">
 <nav class="sidebar" aria-label="Contents">
@@ -168,7 +190,7 @@ ${description ? `<p class="lede">${escape(description)}</p>` : ""}
 </div>
 ${html(h("div", text).children)}
 ${html(notes)}
-${html(references(data))}
+${html(references(data, context))}
 ${html(colophon(book, data, live))}
 <nav class="neighbours" aria-label="Previous and next">${neighbour(previous, "prev", "← Previous")}${neighbour(next, "next", "Next →")}</nav>
 </main>

@@ -1,41 +1,69 @@
-// What the reader's search looks through: every section of the book, as text.
+// What the reader's search looks through: every section of the book as text, and every figure, table, equation, exercise
+// and symbol by itself.
+import { anchorOf } from "./book.mjs";
 import { pageAddress } from "./render/index.mjs";
 
 /** A script that sets a variable, as pages that are opened from disk may not fetch anything. */
 export function searchIndex(book) {
-  const sections = book.contents.flatMap((entry) => (book.pages.has(entry.slug) ? sectionsOf(entry, book.pages.get(entry.slug)) : []));
-  return `globalThis.bookSections=${JSON.stringify(sections)};\n`;
+  const entries = book.contents.flatMap((page) => (book.pages.has(page.slug) ? entriesOf(page, book.pages.get(page.slug)) : []));
+  return `globalThis.bookSections=${JSON.stringify(entries)};\n`;
 }
 
-function sectionsOf(entry, data) {
+const NUMBERED = { figure: "Figure", table: "Table" };
+const PROSE = ["paragraph", "admonitionTitle", "summary", "tableCell", "definitionTerm", "cardTitle"];
+
+function entriesOf(entry, data) {
   const address = pageAddress(entry.slug, { prefix: "" });
   const page = [entry.enumerator, entry.title].filter(Boolean).join(" ");
-  const begin = (id, title) => ({ address: id ? `${address}#${id}` : address, page, title, text: "", code: "" });
-  const sections = [begin("", entry.title)];
-  sections[0].text = data.frontmatter.description ?? "";
-  const add = (kind, words) => {
-    const section = sections.at(-1);
-    section[kind] = `${section[kind]} ${words}`.replace(/\s+/g, " ").trim();
+  const entries = [];
+  const begin = (kind, id, title, number) => {
+    const label = number ? `${kind} ${number}` : ""; // by which somebody may ask for it
+    const made = { kind, label, address: id ? `${address}#${id}` : address, page, title: title ?? label, text: "", code: "" };
+    entries.push(made);
+    return made;
   };
-  const collect = (node) => {
+  const add = (made, field, words) => { made[field] = `${made[field]} ${words}`.replace(/\s+/g, " ").trim(); };
+  let section = begin(entry.enumerator ? "Chapter" : "Page", "", entry.title, entry.enumerator);
+  section.text = data.frontmatter.description ?? "";
+
+  const collect = (node, into) => {
+    const kind = kindOf(node);
     if (node.type === "heading" && node.depth <= 3) {
-      sections.push(begin(node.html_id ?? node.identifier, [node.enumerator, plain(node)].filter(Boolean).join(" ")));
+      section = begin("Section", anchorOf(node), [node.enumerator, plain(node)].filter(Boolean).join(" "), node.enumerator);
+    } else if (kind && into === undefined) {
+      const own = begin(kind, anchorOf(node), undefined, node.enumerator);
+      if (node.type === "math") {
+        add(own, "text", plain(node));
+        add(section, "text", plain(node));
+      } else node.children?.forEach((child) => collect(child, own));
+    } else if (node.symbol) {
+      const [glyph, ...others] = node.children.map(plain);
+      const own = begin("Symbol", node.symbol.id, glyph);
+      own.text = [node.symbol.names, ...others].filter(Boolean).join(" · ");
     } else if (node.type === "code") {
-      if (node.visibility !== "remove") add("code", node.value ?? "");
+      if (node.visibility !== "remove") add(into ?? section, "code", node.value ?? "");
+    } else if (node.type === "math") {
+      add(into ?? section, "text", plain(node));
     } else if (node.type === "outputs" || node.type === "comment") {
       // Numbers that a cell prints are found where the text speaks of them.
-    } else if (["paragraph", "admonitionTitle", "summary", "tableCell", "definitionTerm", "cardTitle"].includes(node.type)) {
-      add("text", plain(node));
+    } else if (PROSE.includes(node.type)) {
+      add(into ?? section, "text", plain(node));
     } else {
-      node.children?.forEach(collect);
+      node.children?.forEach((child) => collect(child, into));
     }
   };
   collect(data.mdast);
-  return sections;
+  return entries;
+}
+
+/** What to call that which has a number of its own, and nothing else. */
+function kindOf(node) {
+  if (!node.enumerator || !anchorOf(node)) return undefined;
+  return node.type === "container" ? NUMBERED[node.kind] : { math: "Equation", exercise: "Exercise" }[node.type];
 }
 
 function plain(node) {
-  if (node.type === "inlineMath") return spoken(node.html ?? "");
+  if (node.type === "inlineMath" || node.type === "math") return spoken(node.html ?? "");
   if (node.type === "text" || node.type === "inlineCode") return node.value;
   const words = (node.children ?? []).map(plain).join("");
   return node.type === "captionNumber" ? words.replace(/:?$/, ". ") : words; // as on the page

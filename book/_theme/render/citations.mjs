@@ -3,7 +3,12 @@ import { h } from "hastscript";
 import { children, render } from "./core.mjs";
 
 function cite(node, context) {
-  return h("a.citation", { href: `#ref-${node.identifier}` }, children(node, context));
+  const key = node.identifier;
+  if (context.quoting) return h("a.citation", { href: `#ref-${key}` }, children(node, context));
+  const places = context.citations.get(key) ?? [];
+  const id = `cite-${key}-${places.length + 1}`; // so that the reference can lead back here
+  context.citations.set(key, [...places, id]);
+  return h("a.citation", { id, href: `#ref-${key}` }, children(node, context));
 }
 
 function citeGroup(node, context) {

@@ -31,7 +31,7 @@ export const raw = (value) => ({ type: "raw", value });
 export const escape = (value) => String(value ?? "").replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]);
 export const text = (node) => node.value ?? (node.children ?? []).map(text).join("");
 export const hasClass = (node, name) => (node.class ?? "").split(/\s+/).includes(name);
-export const anchor = (node) => node.html_id ?? node.identifier;
+export { anchorOf as anchor } from "../book.mjs";
 
 // A paragraph that is all there is to an item or a cell needs no element of its own.
 export const unwrapped = (node) => (node.children?.length === 1 && node.children[0].type === "paragraph" ? node.children[0] : node);

@@ -12,15 +12,17 @@ function container(node, context) {
   const captions = node.children.filter((child) => child.type === "caption" || child.type === "legend");
   const input = node.children.find((child) => child.type === "code" && child.executable);
   const body = node.children.filter((child) => !captions.includes(child) && child !== input);
-  const caption = h("figcaption", captions.flatMap((child) => render(child, context)),
+  const caption = h("figcaption", captions.flatMap((child) => render(child, { ...context, numbered: id })),
     input ? frame([source(input)], input, "Code", context) : null);
   const parts = body.flatMap((child) => render(child, context) ?? []).map(context.quoting ? (part) => part : enlargeable);
   const first = node.kind === "table" ? [caption, parts] : [parts, caption];
   return h("figure", { id, class: [node.kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean) }, first);
 }
 
+/** The number of a figure or table is its own address, to be shared. */
 function captionNumber(node, context) {
-  return [h("span.number", text(node).replace(/:$/, "").concat(".")), " "];
+  const number = text(node).replace(/:$/, "").concat(".");
+  return [context.numbered ? h("a.number", { href: `#${context.numbered}` }, number) : h("span.number", number), " "];
 }
 
 function table(node, context) {
@@ -28,7 +30,7 @@ function table(node, context) {
   const isHeader = (row) => row.children.length > 0 && row.children.every((cell) => cell.header);
   const body = rows.findIndex((row) => !isHeader(row));
   const cut = body === -1 ? rows.length : body;
-  const row = (cellScope) => (line) => h("tr", line.children.map((cell) => tableCell(cell, context, cellScope)));
+  const row = (cellScope) => (line) => h("tr", { id: line.symbol?.id }, line.children.map((cell) => tableCell(cell, context, cellScope)));
   return h("div.table-scroll", h("table", cut ? h("thead", rows.slice(0, cut).map(row("col"))) : null, h("tbody", rows.slice(cut).map(row("row")))));
 }
 

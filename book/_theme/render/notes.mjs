@@ -25,7 +25,7 @@ function details(node, context) {
 function exercise(node, context) {
   const { title, body } = titled(node, "", context);
   const number = node.enumerator ? `Exercise ${node.enumerator}` : "Exercise";
-  return h("div.exercise", { id: anchor(node) }, h("p.title", number, title[0] ? [" · ", title] : null), body);
+  return h("div.exercise", { id: anchor(node) }, h("p.title", ownAddress(node, number), title[0] ? [" · ", title] : null), body);
 }
 
 function solution(node, context) {
@@ -37,8 +37,10 @@ function proof(node, context) {
   const { title, body } = titled(node, "", context);
   const kind = node.kind ?? "proof";
   const number = `${kind[0].toUpperCase()}${kind.slice(1)}${node.enumerator ? ` ${node.enumerator}` : ""}`;
-  return h("div", { class: ["proof", kind], id: anchor(node) }, h("p.title", number, title[0] ? [" · ", title] : null), body);
+  return h("div", { class: ["proof", kind], id: anchor(node) }, h("p.title", ownAddress(node, number), title[0] ? [" · ", title] : null), body);
 }
+
+const ownAddress = (node, number) => (anchor(node) ? h("a.number", { href: `#${anchor(node)}` }, number) : number);
 
 function tabSet(node, context) {
   // Shown one below the other: readable without a script, on paper, and to the ear.

@@ -1,4 +1,6 @@
 // Text, headings, lists, formulas.
+import { fromHtml } from "hast-util-from-html";
+import { toHtml } from "hast-util-to-html";
 import { h } from "hastscript";
 import { anchor, children, place, raw, render, unwrapped, wrap } from "./core.mjs";
 import { unbroken } from "./typography.mjs";
@@ -14,8 +16,40 @@ function heading(node, context) {
 function math(node) {
   const id = anchor(node);
   return h("div.equation", { id },
-    h("div.formula", { role: "group", ariaLabel: `Equation ${node.enumerator ?? ""}`.trim() }, raw(node.html ?? "")),
+    h("div.formula", { role: "group", ariaLabel: `Equation ${node.enumerator ?? ""}`.trim() }, raw(inRows(node.html ?? ""))),
     node.enumerator ? h("a.number", { href: `#${id}`, ariaLabel: `Link to equation ${node.enumerator}` }, `(${node.enumerator})`) : null);
+}
+
+const classes = (node) => node.properties?.className ?? [];
+const isBlank = (node) => classes(node).includes("mspace") && parseFloat(/margin-right:\s*([\d.]+)em/.exec(node.properties.style ?? "")?.[1]) >= 1;
+
+/**
+ * Parts of a display that stand apart, with a `\quad` between them, become rows: where there is room they stand side by
+ * side, and else one below the other. Within a row lines break after a relation, where KaTeX ends a `.base`.
+ */
+function inRows(html) {
+  const tree = fromHtml(html, { fragment: true });
+  const visual = find(tree, (node) => classes(node).includes("katex-html"));
+  if (!visual || visual.children.some((child) => !classes(child).includes("base"))) return html;
+  const rows = [[]];
+  for (const base of visual.children) {
+    const [strut, ...rest] = base.children; // it gives each part the height of the whole
+    const parts = [[]];
+    for (const node of rest) {
+      if (isBlank(node)) parts.push([]);
+      else parts.at(-1).push(node);
+    }
+    parts.forEach((part, index) => {
+      if (index > 0) rows.push([]);
+      if (part.length > 0) rows.at(-1).push({ ...base, children: [structuredClone(strut), ...part] });
+    });
+  }
+  visual.children = rows.filter((row) => row.length > 0).map((row) => h("span.row", row));
+  return toHtml(tree);
+}
+
+function find(node, matches) {
+  return matches(node) ? node : node.children?.map((child) => find(child, matches)).find(Boolean);
 }
 
 function list(node, context) {

@@ -1,5 +1,6 @@
 // A card beside a reference, a citation or the mark of a footnote shows what it refers to: on hover
-// and on focus, until Escape, and as long as the pointer is on the one or the other.
+// and on focus, until Escape, and as long as the pointer is on the one or the other. Where there is only a finger, the
+// first tap opens it as a sheet, from which a link leads on.
 import { element, targetOf } from "./dom.js";
 
 const GAP = 8;
@@ -14,8 +15,11 @@ export function setUpCards() {
   card.setAttribute("role", "tooltip");
   if (!card.showPopover) return;
   document.querySelector("main").append(card);
+  const sheet = setUpSheet();
   let owner = null;
   let timer = 0;
+  let touched = false;
+  addEventListener("pointerdown", (event) => { touched = event.pointerType === "touch"; }, true);
 
   const close = () => {
     clearTimeout(timer);
@@ -43,12 +47,36 @@ export function setUpCards() {
     link.addEventListener("pointerleave", () => later(close, 250));
     link.addEventListener("focus", () => { if (link.matches(":focus-visible")) open(link, show); });
     link.addEventListener("blur", close);
-    link.addEventListener("click", close);
+    link.addEventListener("click", (event) => {
+      close();
+      const content = touched && !event.defaultPrevented && (show ? show() : contentOf(link));
+      if (!content) return;
+      event.preventDefault();
+      sheet(link, content);
+    });
   };
   for (const link of document.querySelectorAll("main a.reference, main a.citation, main .footnote a")) watch(link);
   card.addEventListener("pointerenter", () => clearTimeout(timer));
   card.addEventListener("pointerleave", () => later(close, 250));
   addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
+}
+
+/** A sheet at the lower edge, with what a link refers to; the function that it gives back opens it. */
+function setUpSheet() {
+  const content = element("div", { className: "content" });
+  const go = element("a", { className: "go", textContent: "Go there" });
+  const close = element("button", { type: "button", className: "close", textContent: "Close" });
+  const dialog = element("dialog", { className: "sheet" }, content, element("div", { className: "choices" }, go, close));
+  dialog.setAttribute("aria-label", "What the text refers to");
+  document.body.append(dialog);
+  close.addEventListener("click", () => dialog.close());
+  go.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+  return (link, parts) => {
+    content.replaceChildren(...parts);
+    go.href = link.href;
+    dialog.showModal();
+  };
 }
 
 /** What a reference refers to: on this page by its name, on another one from a template. */

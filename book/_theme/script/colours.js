@@ -1,7 +1,5 @@
 // Light or dark: as the system has it, until the reader chooses. The choice is kept, and set again
 // before the first paint by a line in the head of each page.
-import { element } from "./dom.js";
-
 export function setUpColours() {
   const root = document.documentElement;
   const button = document.querySelector("button.theme");
@@ -10,7 +8,6 @@ export function setUpColours() {
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
   const label = () => {
     const other = isDark() ? "Light" : "Dark";
-    button.replaceChildren("◐", element("span", { className: "rest", textContent: ` ${other}` }));
     button.setAttribute("aria-label", `${other}: switch to ${other.toLowerCase()} colours`);
   };
   button.addEventListener("click", () => {
@@ -20,5 +17,4 @@ export function setUpColours() {
   });
   system.addEventListener("change", label);
   label();
-  button.hidden = false;
 }

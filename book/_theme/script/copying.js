@@ -1,4 +1,4 @@
-// A button on every cell that copies its code.
+// A button on every cell that copies its code; and formulas that are copied with a text are LaTeX.
 import { element } from "./dom.js";
 
 export function setUpCopying() {
@@ -31,4 +31,24 @@ async function copy(text) {
     area.remove();
     return done;
   }
+}
+
+/** KaTeX writes a formula twice, for the eye and for the ear. Who copies it gets it once, as it was written. */
+export function setUpFormulas() {
+  document.addEventListener("copy", (event) => {
+    const selection = getSelection();
+    if (selection.isCollapsed) return;
+    const copied = element("div", { className: "copied" }, selection.getRangeAt(0).cloneContents());
+    const formulas = [...copied.querySelectorAll(".katex")].filter((formula) => formula.querySelector("annotation"));
+    if (formulas.length === 0) return;
+    for (const formula of formulas) {
+      const source = formula.querySelector("annotation").textContent.trim();
+      formula.replaceWith(formula.closest(".katex-display") ? `$$${source}$$` : `$${source}$`);
+    }
+    document.body.append(copied); // where it has lines, as the page has them
+    event.clipboardData.setData("text/plain", copied.innerText.trim());
+    event.clipboardData.setData("text/html", copied.innerHTML);
+    copied.remove();
+    event.preventDefault();
+  });
 }

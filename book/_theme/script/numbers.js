@@ -2,7 +2,6 @@
 // value of, and leads to the cell that this comes from.
 import { giveCard } from "./cards.js";
 import { element, targetOf } from "./dom.js";
-import { openWhatIsLinkedTo } from "./place.js";
 
 let list; // a promise of the page's list, from the first use of a switch on
 
@@ -60,7 +59,6 @@ function mark(number, [expression, cell]) {
     made.title = expression;
     return;
   }
-  made.addEventListener("click", () => setTimeout(openWhatIsLinkedTo)); // also if it was followed before
   giveCard(made, () => [element("p", {}, element("code", {}, expression)), ...codeOf(target)]);
 }
 

@@ -2,9 +2,33 @@
 // page that is opened from disk may fetch nothing else.
 import MiniSearch from "minisearch";
 import { element, store, stored, targetOf } from "./dom.js";
+import { unfold } from "./place.js";
 
 const LIMIT = 30;
 const KEY = "tree-world-found";
+
+const GREEK = Object.fromEntries("α alpha β beta γ gamma δ delta ε epsilon ζ zeta η eta θ theta ι iota κ kappa λ lambda μ mu ν nu ξ xi π pi ρ rho σ sigma ς sigma τ tau υ upsilon φ phi χ chi ψ psi ω omega ϕ phi ϵ epsilon ℓ ell".match(/\S+ \S+/g).map((pair) => pair.split(" ")));
+const SHORT = { eq: "equation", eqn: "equation", fig: "figure", tab: "table", ex: "exercise", sec: "section", ch: "chapter" };
+// They stand in every section, and tell none from another.
+const COMMON = new Set("a an and are as at be by can do does for from has have how i if in is it its my no not of on one or so than that the then there this to was what when where which who why will with would you".split(" "));
+
+/** Words as they are written: "2.3" is one, and `SpatialMemory.read` is one. */
+const wordsOf = (text) => text.match(/[\p{L}\p{N}_]+(?:\.[\p{L}\p{N}_]+)*/gu) ?? [];
+
+/** A word is found as a whole, and by its parts: `SpatialMemory.read` by "memory", θ by "theta". */
+function formsOf(word) {
+  const parts = /\D/.test(word) ? word.split(/[._]|(?<=\p{Ll})(?=\p{Lu})/u) : [];
+  const letters = [...word.toLowerCase()].map((letter) => GREEK[letter]).filter(Boolean);
+  return [...new Set([word, ...parts, ...letters].filter(Boolean).map((form) => form.toLowerCase()))];
+}
+
+/** Places that hold all words of a query; if there are none, the ones that hold most of those that tell something. */
+function find(search, query) {
+  const all = search.search(query, { combineWith: "AND" });
+  if (all.length > 0) return all;
+  const telling = wordsOf(query).filter((word) => !COMMON.has(word.toLowerCase())).flatMap(formsOf);
+  return search.search(telling.join(" "), { combineWith: "OR" });
+}
 
 let index; // a promise, from the first search on
 
@@ -16,14 +40,16 @@ function loadIndex(home) {
     document.head.append(script);
   }).then(() => {
     const search = new MiniSearch({
-      fields: ["title", "page", "text", "code"],
-      storeFields: ["address", "title", "page", "text", "code"],
+      fields: ["title", "label", "page", "text", "code"],
+      storeFields: ["address", "kind", "title", "page", "text", "code"],
       idField: "address",
+      tokenize: wordsOf,
+      processTerm: formsOf,
       searchOptions: {
-        boost: { title: 4, page: 2, text: 2 },
-        combineWith: "AND",
-        prefix: true,
-        fuzzy: (term) => (term.length > 4 ? 0.2 : false),
+        processTerm: (word) => SHORT[word.toLowerCase()] ?? word.toLowerCase(),
+        boost: { title: 4, label: 4, page: 2, text: 2 },
+        prefix: (word) => !/\d/.test(word),
+        fuzzy: (word) => (word.length > 4 && !/\d/.test(word) ? 0.2 : false),
       },
     });
     search.addAll(globalThis.bookSections);
@@ -55,15 +81,12 @@ export function setUpSearch(home) {
     const query = input.value.trim();
     const search = await loadIndex(home);
     if (query !== input.value.trim()) return; // typed on meanwhile
-    const results = query ? search.search(query) : [];
+    const results = query ? find(search, query) : [];
     list.replaceChildren(...results.slice(0, LIMIT).map((result) => entry(result, home)));
-    status.textContent = !query ? "" : results.length === 0 ? `Nothing found for “${query}”.` : results.length === 1 ? "One section" : `${results.length} sections${results.length > LIMIT ? `; the first ${LIMIT}` : ""}`;
+    status.textContent = !query ? "" : results.length === 0 ? `Nothing found for “${query}”.` : results.length === 1 ? "One place" : `${results.length} places${results.length > LIMIT ? `; the first ${LIMIT}` : ""}`;
   };
 
-  buttons.forEach((button) => {
-    button.hidden = false;
-    button.addEventListener("click", open);
-  });
+  buttons.forEach((button) => button.addEventListener("click", open));
   close.addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   list.addEventListener("click", (event) => { if (event.target.closest("a")) dialog.close(); });
@@ -98,8 +121,8 @@ function entry(result, home) {
   const terms = typed.length ? typed : result.terms;
   const pattern = anyOf(terms);
   const link = element("a", { href: home + result.address },
-    element("span", { className: "where" }, ...marked(result.page, pattern)),
-    ...(result.title && !result.page.endsWith(result.title) ? [element("span", { className: "what" }, ...marked(result.title, pattern))] : []));
+    element("span", { className: "where" }, element("span", { className: "kind" }, result.kind), ...(result.page.endsWith(result.title) ? [] : [" · ", ...marked(result.page, pattern)])),
+    element("span", { className: "what" }, ...marked(result.page.endsWith(result.title) ? result.page : result.title, pattern)));
   const excerpt = excerptOf(result.text, pattern) ?? excerptOf(result.code, pattern);
   if (excerpt) link.append(element("span", { className: "excerpt" }, ...marked(excerpt, pattern)));
   link.addEventListener("click", () => store("sessionStorage", KEY, { address: result.address, terms }));
@@ -138,7 +161,7 @@ export function markWhatWasFound() {
     const section = targetOf(location.hash);
     const first = ranges.find((range) => !section || section.contains(range.startContainer) || section.compareDocumentPosition(range.startContainer) & Node.DOCUMENT_POSITION_FOLLOWING);
     const place = first?.startContainer.parentElement;
-    for (let folded = place?.closest("details:not([open])"); folded; folded = folded.parentElement.closest("details:not([open])")) folded.open = true;
+    unfold(place);
     place?.scrollIntoView({ block: "center" });
   };
   mark();
@@ -150,7 +173,7 @@ function rangesOf(pattern) {
   const ranges = [];
   while (walker.nextNode()) {
     const node = walker.currentNode;
-    if (node.parentElement.closest(".katex, script, .neighbours, .numbers")) continue;
+    if (node.parentElement.closest(".katex, script, .neighbours, .numbers, .label")) continue;
     for (const match of node.data.matchAll(pattern)) {
       const range = new Range();
       range.setStart(node, match.index);
