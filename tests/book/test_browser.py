@@ -162,7 +162,7 @@ def test_search_finds_a_word_on_another_page_and_lands_on_it(open_page):
     page = open_page(PAGES["simulation"])
     page.keyboard.press("/")
     page.wait_for_selector(".search-panel[open]")
-    page.keyboard.type("shrinks")
+    page.keyboard.type("reproduces")
     first = page.locator(".results a").first
     first.wait_for()
     assert "Remembering where" in first.locator(".where").inner_text()
@@ -170,7 +170,7 @@ def test_search_finds_a_word_on_another_page_and_lands_on_it(open_page):
         1
     ]
     assert first.locator(".what").inner_text() == f"2.5 {title}"
-    assert first.locator(".excerpt mark").first.inner_text() == "shrinks"
+    assert first.locator(".excerpt mark").first.inner_text() == "reproduces"
     page.keyboard.press("ArrowDown")
     assert page.locator(".results a:focus").count() == 1
     page.keyboard.press("Enter")
@@ -183,7 +183,7 @@ def test_search_finds_a_word_on_another_page_and_lands_on_it(open_page):
         return inView?.toString();
     }"""
     page.wait_for_function(found)
-    assert page.evaluate(found) == "shrinks"
+    assert page.evaluate(found) == "reproduces"
 
 
 @FROM_DISK
