@@ -127,6 +127,12 @@ def test_the_menu_closes_when_something_is_chosen(open_page):
     wait_until_in_view(page, "sec-sight")
     assert not page.locator(".menu nav").is_visible()
     page.locator(".menu summary").evaluate("summary => summary.click()")
+    page.wait_for_selector(".menu .sections .here")
+    number, title = (
+        page.locator(f".menu .sections .here span:{which}-child").bounding_box()
+        for which in ("first", "last")
+    )
+    assert number["x"] + number["width"] <= title["x"]  # side by side, as all entries
     page.keyboard.press("Escape")
     assert not page.locator(".menu nav").is_visible()
 
