@@ -197,7 +197,10 @@ def test_contents_know_parts_and_neighbours(pages):
     assert [text(a) for a in current] == ["2 Cells"]
     rel = {a.get("rel"): a.get("href") for a in pages["cells/index.html"].iter("a")}
     assert rel["prev"] == "../index.html"
-    assert rel["next"] == "../trusted/index.html"
+    assert rel["next"] == "../index.html"  # it is the last chapter; the others are at the back
+    rel = {a.get("rel"): a.get("href") for a in pages["trusted/index.html"].iter("a")}
+    assert rel["next"] == "../last/index.html"
+    assert "prev" not in rel
 
 
 # --- cells ---------------------------------------------------------------------------------------
