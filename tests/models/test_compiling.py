@@ -186,7 +186,6 @@ def test_products_may_leave_the_range_of_numbers():
 
 INTERRUPTED = """
 import os, signal, threading, time, torch
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which shells may have put off
 from tree_world.models.memory import SpatialMemory
 generator = torch.Generator().manual_seed(0)
 memory = SpatialMemory(2, 3, max_memory_size=3000)
@@ -196,8 +195,14 @@ memory.write(
 def draw():
     return memory.sample([0.0, 0.0], 5.0, [1.0, 0.5, 0.0], 400, temperature=1.0, seed=1,
                          method="cells")
-before, interrupts = draw(), 0
-draws = 0
+before, interrupts, drawing = draw(), 0, False
+def raise_while_drawing(*_):
+    global interrupts, drawing
+    if drawing:
+        drawing = False  # so that none comes where nobody would catch it
+        interrupts += 1
+        raise KeyboardInterrupt
+signal.signal(signal.SIGINT, raise_while_drawing)
 def interrupt():
     while not done:
         time.sleep(0.002)
@@ -205,22 +210,14 @@ def interrupt():
 done = False
 thread = threading.Thread(target=interrupt, daemon=True)
 until = time.monotonic() + 4
-try:
-    thread.start()
-except KeyboardInterrupt:
-    pass
+thread.start()
 while not done:
     try:
+        drawing = True
         while interrupts < 150 and time.monotonic() < until:
             draw()
-            draws += 1
+        drawing = False
         done = True
-    except KeyboardInterrupt:
-        interrupts += 1
-while done:
-    try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        break
     except KeyboardInterrupt:
         pass
 thread.join()

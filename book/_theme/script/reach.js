@@ -100,7 +100,7 @@ function stack(table) {
   table.classList.add("stacked");
   // To the ear it stays a table, which what is displayed as blocks would not.
   for (const part of [table, ...table.querySelectorAll("thead, tbody, tr, th, td")]) part.setAttribute("role", ROLES[part.tagName]);
-  for (const name of names) name.setAttribute("role", "columnheader");
+  for (const name of names) if (name.tagName === "TH") name.setAttribute("role", "columnheader");
 }
 
 function unstack(table) {
