@@ -222,11 +222,10 @@ def test_a_kill_in_the_middle_of_a_save_leaves_the_old_file(tmp_path, filled):
     path = tmp_path / source.name
     path.write_bytes(source.read_bytes())
     code = f"""
-import os, signal, torch
-from tree_world import embeddings
-embeddings._encode = lambda texts, name: torch.ones(1, 384)  # the model would take seconds to load
+import os, signal
+from tree_world.embeddings import embed_text_sentence_transformers
 os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
-embeddings.embed_text_sentence_transformers("plum", cache_dir={str(tmp_path)!r})
+embed_text_sentence_transformers("plum", cache_dir={str(tmp_path)!r})
 """
     assert in_subprocess(code).returncode == -signal.SIGKILL
     assert path.read_bytes() == source.read_bytes()
