@@ -14,7 +14,7 @@ from tools import settings
 from tools.checks import check_site
 
 SCRIPT_AND_STYLE = 150_000
-CHAPTER = 450_000  # an eighth of that compressed
+CHAPTER = 400_000
 SYMBOLS = 600_000  # over a hundred formulas, each drawn for eyes and for screen readers
 SEARCH_INDEX = 800_000  # a third of that compressed; it comes with the first search only
 

@@ -15,12 +15,17 @@ FIRST = {
     "chapter 3": ("Chapter", "3 "),
     "theta": ("Symbol", "θ"),
     "sigma": ("Symbol", "σ"),
-    "bandwidth": ("", ""),
+    "bandwidth": ("Figure", "Figure 2."),
     "certificate": ("Section", "A certificate"),
-    "effective sample size": ("Section", ""),
-    "SpatialMemory.read": ("", ""),
+    "effective sample size": ("Section", "How far can a read be trusted?"),
+    "SpatialMemory.read": ("Section", "Inside the memory"),
+    "constructor": ("", "Finding things again"),  # a word that every object of JavaScript knows
     "What is one observation worth?": ("Section", "What is one observation worth?"),
-    "how could an agent ever know which of all those observations may be forgotten": ("", ""),
+    "where does the smell have a seam, and why": ("Section", "How wide should the kernel be?"),
+    "how could an agent ever know which of all those observations may be forgotten": (
+        "Section",
+        "How small can it be?",
+    ),
 }
 
 

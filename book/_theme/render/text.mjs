@@ -16,9 +16,12 @@ function heading(node, context) {
 function math(node) {
   const id = anchor(node);
   return h("div.equation", { id },
-    h("div.formula", { role: "group", ariaLabel: `Equation ${node.enumerator ?? ""}`.trim() }, raw(inRows(node.html ?? ""))),
+    h("div.formula", { role: "group", ariaLabel: `Equation ${node.enumerator ?? ""}`.trim() }, raw(inRows(drawn(node)))),
     node.enumerator ? h("a.number", { href: `#${id}`, ariaLabel: `Link to equation ${node.enumerator}` }, `(${node.enumerator})`) : null);
 }
+
+// In a page of HTML the namespace goes without saying, and there are hundreds of formulas.
+const drawn = (node) => (node.html ?? "").replaceAll(' xmlns="http://www.w3.org/1998/Math/MathML"', "");
 
 const classes = (node) => node.properties?.className ?? [];
 const isBlank = (node) => classes(node).includes("mspace") && parseFloat(/margin-right:\s*([\d.]+)em/.exec(node.properties.style ?? "")?.[1]) >= 1;
@@ -82,7 +85,7 @@ export const kinds = {
   emphasis: wrap("em"),
   strong: wrap("strong"),
   inlineCode: (node) => h("code", node.value),
-  inlineMath: (node) => raw(node.html ?? ""),
+  inlineMath: (node) => raw(drawn(node)),
   tied: (node, context) => h("span.tied", node.children.map((child) => render(child, context))),
   break: () => h("br"),
   subscript: wrap("sub"),

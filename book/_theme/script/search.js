@@ -7,8 +7,8 @@ import { unfold } from "./place.js";
 const LIMIT = 30;
 const KEY = "tree-world-found";
 
-const GREEK = Object.fromEntries("α alpha β beta γ gamma δ delta ε epsilon ζ zeta η eta θ theta ι iota κ kappa λ lambda μ mu ν nu ξ xi π pi ρ rho σ sigma ς sigma τ tau υ upsilon φ phi χ chi ψ psi ω omega ϕ phi ϵ epsilon ℓ ell".match(/\S+ \S+/g).map((pair) => pair.split(" ")));
-const SHORT = { eq: "equation", eqn: "equation", fig: "figure", tab: "table", ex: "exercise", sec: "section", ch: "chapter" };
+const GREEK = new Map("α alpha β beta γ gamma δ delta ε epsilon ζ zeta η eta θ theta ι iota κ kappa λ lambda μ mu ν nu ξ xi π pi ρ rho σ sigma ς sigma τ tau υ upsilon φ phi χ chi ψ psi ω omega ϕ phi ϵ epsilon ℓ ell".match(/\S+ \S+/g).map((pair) => pair.split(" ")));
+const SHORT = new Map(Object.entries({ eq: "equation", eqn: "equation", fig: "figure", tab: "table", ex: "exercise", sec: "section", ch: "chapter" }));
 // They stand in every section, and tell none from another.
 const COMMON = new Set("a an and are as at be by can do does for from has have how i if in is it its my no not of on one or so than that the then there this to was what when where which who why will with would you".split(" "));
 
@@ -18,7 +18,7 @@ const wordsOf = (text) => text.match(/[\p{L}\p{N}_]+(?:\.[\p{L}\p{N}_]+)*/gu) ??
 /** A word is found as a whole, and by its parts: `SpatialMemory.read` by "memory", θ by "theta". */
 function formsOf(word) {
   const parts = /\D/.test(word) ? word.split(/[._]|(?<=\p{Ll})(?=\p{Lu})/u) : [];
-  const letters = [...word.toLowerCase()].map((letter) => GREEK[letter]).filter(Boolean);
+  const letters = [...word.toLowerCase()].map((letter) => GREEK.get(letter)).filter(Boolean);
   return [...new Set([word, ...parts, ...letters].filter(Boolean).map((form) => form.toLowerCase()))];
 }
 
@@ -46,7 +46,7 @@ function loadIndex(home) {
       tokenize: wordsOf,
       processTerm: formsOf,
       searchOptions: {
-        processTerm: (word) => SHORT[word.toLowerCase()] ?? word.toLowerCase(),
+        processTerm: (word) => SHORT.get(word.toLowerCase()) ?? word.toLowerCase(),
         boost: { title: 4, label: 4, page: 2, text: 2 },
         prefix: (word) => !/\d/.test(word),
         fuzzy: (word) => (word.length > 4 && !/\d/.test(word) ? 0.2 : false),
