@@ -401,6 +401,7 @@ class _Sums:
         self.kernel = _Kernel(places, sds, observations, options.match_threshold, precision)
         self.observations, self.blocks, self.options = observations, blocks, options
         self.first = observations.take(blocks[0])  # the only one, often
+        self.weights: torch.Tensor | None = None  # of that one, for a second pass
         dtype = observations.precision
         in_double = in_double or dtype == torch.float64
         self.weight_dtype = torch.float64 if in_double else dtype
@@ -440,6 +441,8 @@ class _Sums:
         affinity, options = self.kernel.log_affinity(portion), self.options
         nearest = self._nearest(affinity, portion) if options.support else None
         weights, reference = self._weights(affinity, reference)
+        if options.order == "linear" and len(self.blocks) == 1:
+            self.weights = weights
         weight = weights.sum(dim=-1, keepdim=True).double()
         senses = self._around_origin(portion.senses)
         total = moments = squares = square = None
@@ -517,7 +520,8 @@ class _Sums:
 
         With m and C the weighted mean and covariance of the places, the weight of observation t is
         multiplied by 1 − (ℓ_t − m)ᵀ (C + Λ)⁻¹ (m − ℓ), Λ being the ridge. These are known only once
-        all blocks are joined, so that it takes a second pass.
+        all blocks are joined, so that it takes a second pass; weights are computed anew for it
+        where there is more than one block.
         """
         assert whole.moments is not None
         queries = self.kernel.queries
@@ -531,7 +535,9 @@ class _Sums:
         level = 1 + (mean * slopes).sum(dim=-1, keepdim=True)
         total: torch.Tensor | None = None
         for portion in self.portions():
-            weights, _ = self._weights(self.kernel.log_affinity(portion), whole.reference)
+            weights = self.weights
+            if weights is None:
+                weights, _ = self._weights(self.kernel.log_affinity(portion), whole.reference)
             factors = level - slopes @ self.kernel.places_of(portion).mT
             shares = (weights * factors).to(weights.dtype)
             own_weight = shares.sum(dim=-1, keepdim=True).double()
