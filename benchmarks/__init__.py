@@ -1,1 +1,1 @@
-"""Speed and memory of the library. `make bench` runs it and writes ``results/``."""
+"""Speed and memory of the library. `make bench` runs it and stores what it finds."""

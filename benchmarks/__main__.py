@@ -17,11 +17,10 @@ from typing import Any
 
 from benchmarks import study_crossings, study_day, study_forgetting, study_rivals, study_scale
 from benchmarks.machine import machine
-from benchmarks.origins import NotCommitted, origin, speed_sources
+from benchmarks.origins import ROOT, NotCommitted, origin, results_file, speed_sources
 from benchmarks.studies import write_whole
 
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results" / "memory.json"
+RESULTS = results_file("memory")
 STUDIES: list[Callable[[list[str]], int]] = [
     study_rivals.main,
     study_forgetting.main,
@@ -47,10 +46,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "raw.json"
         command = [
-            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE)),
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "benchmarks"),
             *(f"--benchmark-json={raw}", "--benchmark-columns=min,median,max", *options),
         ]
-        code = subprocess.run(command, cwd=HERE.parent, check=False).returncode
+        code = subprocess.run(command, cwd=ROOT, check=False).returncode
         if code != 0:
             return code
         measured = json.loads(raw.read_text())["benchmarks"]
@@ -59,7 +58,7 @@ def main() -> int:
     write_whole(RESULTS, json.dumps(found, indent=1) + "\n")
     for row in rows:
         print(f"{row['work']:32} {row['measure']:44} {row['value']:10.4g}   bound {row['bound']:g}")
-    print(f"Measured: {len(measured)} benchmarks; table in benchmarks/results/{RESULTS.name}")
+    print(f"Measured: {len(measured)} benchmarks; table in {RESULTS.relative_to(ROOT)}")
     if full:
         return max([study([]) for study in STUDIES])
     return study_rivals.main(["small"])

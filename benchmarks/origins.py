@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path("tree_world", "studies", "results")  # in the package, so that they come with it
 PACKAGES = ("tree_world", "benchmarks")  # whose code is ours, and may change under a result
 OUTSIDE = ("benchmarks/studies.py", "benchmarks/origins.py")  # they keep results, and make none
 VERSIONS = (
@@ -180,6 +181,16 @@ def _git(root: Path, *arguments: str) -> str | None:
 # --- what is stored -------------------------------------------------------------------------------
 
 
+def results_file(name: str, root: Path = ROOT) -> Path:
+    """Name the file of some results: of ``study_NAME.py``, or of the speeds, called memory."""
+    return root / RESULTS / f"{name}.json"
+
+
+def root_of(results: Path) -> Path:
+    """Name the folder of the project that a file of results is in."""
+    return results.parents[len(RESULTS.parts)]
+
+
 @dataclass(frozen=True)
 class Stored:
     """A stored result: of which study, commit and date, and whether its code is that of today.
@@ -214,14 +225,14 @@ def stored(root: Path = ROOT) -> list[Stored]:
     Parameters
     ----------
     root : pathlib.Path
-        The folder that holds ``benchmarks/results``.
+        The folder that holds `RESULTS`.
 
     Returns
     -------
     list of Stored
     """
     found = []
-    for path in sorted((root / "benchmarks" / "results").glob("*.json")):
+    for path in sorted((root / RESULTS).glob("*.json")):
         source = root / "benchmarks" / f"study_{path.stem}.py"
         results = json.loads(path.read_text())
         if "rows" in results:

@@ -2,7 +2,8 @@
 
 A study is a function that returns what is to be stored, as a dict that JSON can hold. Beside it
 stand its *short form*, which takes at most a minute, and what of that must agree with what is
-stored. A file ``study_NAME.py`` keeps its results in ``results/NAME.json`` and ends in::
+stored. A file ``study_NAME.py`` keeps its results where `tree_world.studies.stored_results` finds
+them by NAME, and so do those who install the library; it ends in::
 
     def lives(part: Part, seeds: Sequence[int] = range(5), steps: int = 100_000) -> dict[str, Any]:
         found = [part(f"life {seed}", _life, seed, steps) for seed in seeds]
@@ -17,7 +18,7 @@ stored. A file ``study_NAME.py`` keeps its results in ``results/NAME.json`` and 
     }
 
     def main(options: list[str]) -> int:
-        return run_studies(STUDIES, RESULTS, options)
+        return run_studies(STUDIES, results_file(NAME), options)
 
 **Parts.** ``part(name, function, *arguments)`` calls the function, stores what it returns under
 ``.cache/studies`` as soon as it is there, and takes it from there when the study is run again by
@@ -53,7 +54,7 @@ import numpy as np
 import scipy.stats
 
 from benchmarks.machine import machine
-from benchmarks.origins import NotCommitted, origin
+from benchmarks.origins import NotCommitted, origin, root_of
 from tree_world.files import write_atomically
 
 LONGEST_PART = 30 * 60  # seconds
@@ -266,7 +267,7 @@ def run_studies(studies: Mapping[str, Study], results: Path, options: list[str])
     ----------
     studies : mapping of str to Study
     results : pathlib.Path
-        ``results/NAME.json``, in the folder of the ``study_NAME.py`` that these are of.
+        As `benchmarks.origins.results_file` names it for the ``study_NAME.py`` that these are of.
     options : list of str
         As the module says.
 
@@ -304,17 +305,17 @@ def run_studies(studies: Mapping[str, Study], results: Path, options: list[str])
         except KeyboardInterrupt:
             print(f"\n{name}: interrupted. The parts that were finished are kept; run it again.")
             return 130
-    print(f"Studied: {', '.join(chosen)}; written to benchmarks/results/{results.name}")
+    print(f"Studied: {', '.join(chosen)}; written to {results.relative_to(root_of(results))}")
     return 0
 
 
 def source_of(results: Path) -> Path:
     """Name the file of the studies whose results these are."""
-    return results.parent.parent / f"study_{results.stem}.py"
+    return root_of(results) / "benchmarks" / f"study_{results.stem}.py"
 
 
 def _run(name: str, study: Study, results: Path, anew: bool) -> None:
-    root = results.parents[2]
+    root = root_of(results)
     made = origin([source_of(results)], root)  # before, for the files may be edited meanwhile
     what = {**machine(), **made["versions"], "code": made["code"]}
     key = _digest({key: value for key, value in what.items() if key != "date"})

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -21,12 +20,13 @@ import numpy as np
 import torch
 import tqdm
 
+from benchmarks.origins import results_file
 from benchmarks.studies import Part, Study, run_studies
 from tree_world.models.memory import Observations, ReadOptions, SpatialMemory
 from tree_world.models.memory.recall import plan
 from tree_world.models.memory.recall.reading import read
 
-RESULTS = Path(__file__).resolve().parent / "results" / "crossings.json"
+RESULTS = results_file("crossings")
 
 SENSORY = 384
 SPREAD = 200.0  # metres, of ten thousand observations; the density is the same for all sizes

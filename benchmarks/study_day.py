@@ -20,13 +20,14 @@ import numpy as np
 import torch
 import tqdm
 
+from benchmarks.origins import results_file
 from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.models.drives import train_drive_classifier
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.policy import Forgetter, ForgettingPolicy
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 
-RESULTS = Path(__file__).resolve().parent / "results" / "day.json"
+RESULTS = results_file("day")
 
 SENSORY = 384
 SD = 10.0  # metres, of all observations and reads

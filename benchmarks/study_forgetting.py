@@ -13,20 +13,20 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import tqdm
 
+from benchmarks.origins import results_file
 from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.policy import Forgetter, ForgettingPolicy
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 
-RESULTS = Path(__file__).resolve().parent / "results" / "forgetting.json"
+RESULTS = results_file("forgetting")
 
 SENSORY = 384
 SD = 10.0  # metres, of all observations and reads

@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,11 @@ import tqdm
 
 from benchmarks import rivals
 from benchmarks.machine import peak_megabytes
+from benchmarks.origins import results_file
 from benchmarks.rivals import Problem, Reader
 from benchmarks.studies import Part, Study, run_studies
 
-RESULTS = Path(__file__).resolve().parent / "results" / "rivals.json"
+RESULTS = results_file("rivals")
 
 SENSORY = 384
 SIZES = (1000, 10_000, 100_000, 1_000_000)

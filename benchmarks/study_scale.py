@@ -22,11 +22,12 @@ import tqdm
 
 from benchmarks.dense import read_densely
 from benchmarks.machine import copy_bandwidth, peak_flops
+from benchmarks.origins import results_file
 from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.recall.plan import RUN
 
-RESULTS = Path(__file__).resolve().parent / "results" / "scale.json"
+RESULTS = results_file("scale")
 
 SENSORY = 384
 SD = 10.0  # metres, of all observations and reads

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from benchmarks import origins
 from tools import release, settings
 
 FILES = {
@@ -44,8 +45,8 @@ def project(tmp_path, monkeypatch):
 
 def store(root, made):
     """Store a study that was made at that commit."""
-    path = root / "benchmarks" / "results" / "tiny.json"
-    path.parent.mkdir(exist_ok=True)
+    path = origins.results_file("tiny", root)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"lives": {"origin": {"commit": made}}}))
 
 
@@ -73,7 +74,12 @@ def test_what_is_right_can_be_released(project, capsys):
         ("CHANGELOG.md", "2026-11-25", "Unreleased", "version: CHANGELOG.md does not say on which"),
         ("tree_world/__init__.py", "0.2", "0.1", "version: tree_world/__init__.py does not say"),
         ("benchmarks/__main__.py", "(0)", "(1)", "studies: a short form does not agree"),
-        ("benchmarks/results/tiny.json", '"commit"', '"date"', "studies: tiny: lives does not say"),
+        (
+            "tree_world/studies/results/tiny.json",
+            '"commit"',
+            '"date"',
+            "studies: tiny: lives does not say",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(project, capsys, name, old, new, complaint):

@@ -37,13 +37,13 @@ def project(tmp_path):
         "tree_world/other.py": "y = 1\n",
         "benchmarks/__init__.py": "",
         "benchmarks/study_tiny.py": "def run():\n    from tree_world.sums import x\n",
-        "benchmarks/results/speed.json": '{"rows": []}',
+        "tree_world/studies/results/speed.json": '{"rows": []}',
     }
     for name, text in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return tmp_path / "benchmarks" / "results" / "tiny.json"
+    return origins.results_file("tiny", tmp_path)
 
 
 # --- parts ---------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def test_a_study_goes_on_where_it_was_interrupted(project, capsys):
     assert kept["errors"] == [0.0, 0.33333, 0.66667]
     assert kept["by"] == {"1": [0, 1]}
     assert set(kept["origin"]["seconds_of_parts"]) == {"life 0", "life 1", "life 2"}
-    assert not list(project.parents[2].rglob("*.tmp"))
+    assert not list(origins.root_of(project).rglob("*.tmp"))
 
 
 def test_a_part_that_is_taken_from_before_is_what_it_was_when_it_ran(tmp_path):
@@ -102,7 +102,7 @@ def test_a_part_that_is_taken_from_before_is_what_it_was_when_it_ran(tmp_path):
 def test_parts_are_of_the_code_the_versions_and_the_machine_that_made_them(project, monkeypatch):
     life = Life()
     runs = 0
-    library = project.parents[2] / "tree_world/deep/er.py"
+    library = origins.root_of(project) / "tree_world/deep/er.py"
     for change in (
         lambda: library.write_text("x = 2\n"),
         lambda: monkeypatch.setattr(studies, "machine", lambda: {"processor": "other"}),
@@ -318,12 +318,12 @@ def test_a_study_without_a_short_form_is_refused(project, options):
 
 
 def code(project):
-    root = project.parents[2]
+    root = origins.root_of(project)
     return origins.digest_of_code([root / "benchmarks/study_tiny.py"], root)
 
 
 def test_the_code_of_a_study_is_all_that_it_imports(project):
-    root = project.parents[2]
+    root = origins.root_of(project)
     found = origins.code_of([root / "benchmarks/study_tiny.py"], root)
     assert {path.relative_to(root).as_posix() for path in found} == {
         "benchmarks/study_tiny.py",
@@ -347,7 +347,7 @@ def test_the_code_of_a_study_is_all_that_it_imports(project):
 )
 def test_code_counts_and_words_do_not(project, name, text, changes):
     before = code(project)
-    (project.parents[2] / name).write_text(text)
+    (origins.root_of(project) / name).write_text(text)
     assert (code(project) != before) == changes
 
 
@@ -365,7 +365,7 @@ def git(root, *arguments):
 
 
 def test_a_stored_study_says_by_which_commit_and_whether_its_code_is_that_of_today(project):
-    root = project.parents[2]
+    root = origins.root_of(project)
     git(root, "init", "-q")
     git(root, "add", "-A")
     git(root, "commit", "-qm", "one")
@@ -383,7 +383,7 @@ def test_a_stored_study_says_by_which_commit_and_whether_its_code_is_that_of_tod
 
 
 def test_code_that_is_not_committed_stores_nothing(project, capsys):
-    root, life = project.parents[2], Life()
+    root, life = origins.root_of(project), Life()
     git(root, "init", "-q")
     git(root, "add", "-A")
     git(root, "commit", "-qm", "one")
@@ -407,7 +407,7 @@ def test_code_that_is_not_committed_stores_nothing(project, capsys):
 
 def test_a_result_of_unknown_origin_is_not_that_of_todays_code(project):
     project.write_text('{"lives": {"errors": [1.0]}}')
-    (study,) = origins.stored(project.parents[2])
+    (study,) = origins.stored(origins.root_of(project))
     assert not study.current
     assert str(study) == "tiny: lives (date not known, commit not known)"
 

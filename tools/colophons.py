@@ -16,13 +16,14 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from benchmarks.origins import Stored, stored
 from tools import bindings, myst, settings
 from tree_world.files import write_atomically
 
 _PLACE = re.compile(r'(<p class="confirmed">).*?(</p>)', re.DOTALL)
+READER = "stored_results"  # of tree_world.studies, which takes seconds to import
 NOT_CONFIRMED = (
     "Its numbers are <em>not yet confirmed</em>: all tests have still to pass on what it computes."
 )
@@ -129,28 +130,44 @@ def drawn_by(source: Path, studies: list[Stored]) -> list[Stored]:
         Those of the files that it names, and of these the studies that it names; all of a file if
         it names none of them.
     """
-    texts = set(_texts(source))
-    if not any("benchmarks/results" in text for text in texts):
+    nodes = list(_nodes(source))
+    if not any(_is_reader(node) for node in nodes):
         return []
+    texts = set(_texts(nodes))
+    asked = {text for node in nodes if _reads(node) for text in _texts(node.args)}
     found = []
     for file in dict.fromkeys(one.file for one in studies):
         own = [one for one in studies if one.file == file]
         named = [one for one in own if one.name in texts]
-        if any(text.endswith(f"{file}.json") for text in texts):
+        if file in asked:
             found += named or own
         elif file in texts:
             found += named
     return found
 
 
-def _texts(source: Path) -> Iterator[str]:
-    """Texts in the code of a page, in cells and in expressions."""
+def _nodes(source: Path) -> Iterator[ast.AST]:
+    """All that the code of a page is made of, in cells and in expressions."""
     chapter = myst.read(source.read_text())
     code = [cell.code for cell in chapter.cells] + [one.code for one in chapter.expressions]
     for tree in filter(None, map(bindings.parsed, code)):
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value
+        yield from ast.walk(tree)
+
+
+def _is_reader(node: ast.AST) -> bool:
+    """Whether it names the function that reads stored results."""
+    named = getattr(node, "attr", getattr(node, "id", None))
+    return isinstance(node, ast.Name | ast.Attribute) and named == READER
+
+
+def _reads(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and _is_reader(node.func)
+
+
+def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def main() -> int:

@@ -88,14 +88,14 @@ def library_digest(root: Path = ROOT) -> str:
     Parameters
     ----------
     root : pathlib.Path
-        The folder that holds ``tree_world``, ``benchmarks/results``, ``requirements/book.lock``
-        and ``book``, in which chapters may have files beside them.
+        The folder that holds ``tree_world``, ``requirements/book.lock`` and ``book``, in which
+        chapters may have files beside them.
 
     Returns
     -------
     str
-        Changes when a file of the library, a result of the benchmarks, the lock or a file beside
-        the chapters changes, and with nothing else.
+        Changes when a file of the library, stored results among them, the lock or a file beside the
+        chapters changes, and with nothing else.
     """
     digest = hashlib.sha256()
     files = sorted(
@@ -103,10 +103,8 @@ def library_digest(root: Path = ROOT) -> str:
         for path in (root / "tree_world").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     )
-    # Chapters draw what the benchmarks wrote down.
-    results = sorted((root / "benchmarks" / "results").glob("*.json"))
     lock = root / "requirements" / "book.lock"
-    for path in [*files, *results, lock, *_beside_chapters(root / "book")]:
+    for path in [*files, lock, *_beside_chapters(root / "book")]:
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]

@@ -141,12 +141,13 @@ def test_the_last_line_says_what_was_built_and_where(small_project, capsys):
     patch.setattr(settings, "CACHE", folder / ".cache")
     patch.setattr(settings, "NOTEBOOKS", folder / "notebooks")
     (folder / "chapter.md").write_text("# One\n\nA [link](#one).\n\n(one)=\n## Two\n\nWords.\n")
-    results = folder / "benchmarks" / "results"
-    results.mkdir(parents=True)
-    study = results.parent / "study_tiny.py"
+    results = origins.results_file("tiny", folder)
+    results.parent.mkdir(parents=True)
+    study = folder / "benchmarks" / "study_tiny.py"
+    study.parent.mkdir()
     study.write_text("x = 1\n")
     origin = {"code": origins.digest_of_code([study], folder), "commit": "abc", "date": "today"}
-    (results / "tiny.json").write_text(json.dumps({"lives": {"origin": origin}}))
+    results.write_text(json.dumps({"lives": {"origin": origin}}))
     before = threading.active_count()
     assert build.main() == 0, capsys.readouterr().err
     assert threading.active_count() == before
@@ -197,7 +198,7 @@ def processes_in(folder):
 DIGESTED = (
     "tree_world/one.py",
     "tree_world/data/two.bin",
-    "benchmarks/results/speed.json",
+    "tree_world/studies/results/speed.json",
     "requirements/book.lock",
     "book/data.csv",
     "book/helper.py",

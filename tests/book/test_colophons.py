@@ -12,9 +12,8 @@ CHAPTER = """\
 # One
 
 ```{code-cell} python
-import json
-from pathlib import Path
-lives = json.loads(Path("../benchmarks/results/lives.json").read_text())["long life"]
+from tree_world.studies import stored_results
+lives = stored_results("lives")["long life"]
 ```
 
 It is {eval}`lives["error"]`.
@@ -113,20 +112,18 @@ STUDIES = [
 @pytest.mark.parametrize(
     ("code", "names"),
     [
-        ('x = read("../benchmarks/results/lives.json")["long life"]', ["lives: long life"]),
-        ('x = read("../benchmarks/results/lives.json")', ["lives: long life", "lives: short life"]),
-        ('x = read("benchmarks/results/speed.json")', ["speed"]),
+        ('x = stored_results("lives")["long life"]', ["lives: long life"]),
+        ('x = studies.stored_results("lives")', ["lives: long life", "lives: short life"]),
+        ('x = stored_results("speed")', ["speed"]),
+        ('x = stored_results(n) for n in ("lives", "b")', []),  # not Python
         (
-            'r = Path("../benchmarks/results")\nx = r / f"{name}.json" for name in ("lives", "b")',
-            [],  # not Python
-        ),
-        (
-            'r = Path("../benchmarks/results")\nx = [r / f"{n}.json" for n in ("lives", "one")]\n'
-            'y = x["long life"]',
+            'x = [stored_results(n) for n in ("lives", "one")]\ny = x["long life"]',
             ["lives: long life"],
         ),
+        ('x = map(stored_results, ["lives"])\ny = x[0]["long life"]', ["lives: long life"]),
         ('x = "lives"; y = "long life"', []),
-        ("# benchmarks/results/lives.json", []),
+        ('from tree_world.studies import stored_results\nx = "long life", "lives"', []),
+        ('# stored_results("lives")', []),
     ],
 )
 def test_what_a_page_draws_is_known(tmp_path, code, names):
@@ -147,5 +144,5 @@ def test_chapters_that_draw_studies_say_so():
 
     studies = stored()
     for chapter in settings.chapters():
-        reads = "benchmarks/results" in chapter.read_text()
+        reads = f"{colophons.READER}(" in chapter.read_text()
         assert bool(colophons.drawn_by(chapter, studies)) == reads, chapter.name
