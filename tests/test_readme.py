@@ -11,7 +11,7 @@ import yaml
 from tree_world.simulation import TreeWorldConfig
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "book/index.md")
+PAGES = ("README.md", "book/reading.md")
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -50,7 +50,7 @@ def test_every_file_exists(name):
 def test_the_version_is_the_same_everywhere():
     version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.M)[1]
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
-    assert f"Version {version}" in (ROOT / "book/index.md").read_text()
+    assert f"Version {version}" in (ROOT / "book/reading.md").read_text()
 
 
 def test_no_wheels_are_promised_where_there_are_none():

@@ -52,8 +52,8 @@ def version() -> list[str]:
     cited = yaml.safe_load(_read("CITATION.cff") or "{}").get("version")
     if cited != ours:
         found.append(f"pyproject.toml says {ours}, CITATION.cff says {cited}")
-    if f"Version {ours}" not in _read("book/index.md"):
-        found.append(f"book/index.md does not say Version {ours}")
+    if f"Version {ours}" not in _read("book/reading.md"):
+        found.append(f"book/reading.md does not say Version {ours}")
     if f'__version__ = "{ours}"' not in _read("tree_world/__init__.py"):
         found.append(f"tree_world/__init__.py does not say that __version__ is {ours}")
     head = re.search(r"^## +\[?v?([^\s\],]+)(.*)", _read("CHANGELOG.md"), re.MULTILINE)

@@ -11,6 +11,7 @@ import platform
 import re
 import sys
 import tomllib
+from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,7 @@ def site_environment() -> dict[str, str]:
         "BOOK_MOVED": json.dumps(moved()),
         "BOOK_BINDINGS": json.dumps([sys.executable, str(BINDINGS)]),
         "BOOK_COLOPHON": json.dumps(colophon()),
+        "BOOK_IMPRINT": json.dumps(imprint()),
     }
 
 
@@ -248,6 +250,24 @@ def moved() -> dict[str, str]:
             "moved.yml must be a table of addresses, `old: new`, each like page or page#place"
         )
     return table
+
+
+def imprint(root: Path = ROOT) -> dict[str, object]:
+    """Who made the book, which version it is, and of when, as ``CITATION.cff`` says."""
+    path = root / "CITATION.cff"
+    if not path.exists():
+        return {}
+    cited = yaml.safe_load(path.read_text(encoding="utf-8"))
+    names = [
+        one.get("name") or f"{one['given-names']} {one['family-names']}"
+        for one in cited.get("authors", [])
+    ]
+    day = date.fromisoformat(str(cited["date-released"]))
+    return {
+        "authors": names,
+        "version": str(cited["version"]),
+        "date": f"{day.day} {day:%B %Y}",
+    }
 
 
 def colophon() -> dict[str, str]:

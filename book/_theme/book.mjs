@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { imageSize } from "image-size";
+import { hangCells } from "./folding.mjs";
 
 /** What is asked for does not exist. */
 export class NotFound extends Error {}
@@ -45,10 +46,12 @@ export async function openBook(address) {
     tellSymbols(data);
   }
   await tellNumbers([...pages.values()]);
+  for (const data of pages.values()) hangCells(data.mdast);
   return {
     title: project.title ?? "", description: project.description ?? "", contents, pages, load,
     files: await filesOf(pages.values(), load),
     colophon: JSON.parse(process.env.BOOK_COLOPHON ?? "{}"),
+    imprint: JSON.parse(process.env.BOOK_IMPRINT ?? "{}"),
   };
 }
 
@@ -85,6 +88,13 @@ function tellSymbols(data) {
       row.symbol = { id: seen.get(id) > 1 ? `${id}-${seen.get(id)}` : id, names: names.join(" ") };
     }
   });
+}
+
+/** How long it takes to read the text of a page, without its code, at 220 words a minute. */
+export function minutesToRead(data) {
+  let words = 0;
+  visit(data.mdast, (node) => { if (node.type === "text") words += node.value.split(/\s+/).filter(Boolean).length; });
+  return Math.max(1, Math.round(words / 220));
 }
 
 const textOf = (node) => node?.value ?? (node?.children ?? []).map(textOf).join("");

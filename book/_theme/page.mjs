@@ -2,7 +2,7 @@
 import { toHtml } from "hast-util-to-html";
 import { toString } from "hast-util-to-string";
 import { h } from "hastscript";
-import { anchorOf, downloads, visit } from "./book.mjs";
+import { anchorOf, downloads, minutesToRead, visit } from "./book.mjs";
 import { FIRST } from "./fonts.mjs";
 import { movedPlaces } from "./moved.mjs";
 import { duration, escape, pageAddress, render, sanitizeHtml } from "./render/index.mjs";
@@ -31,14 +31,17 @@ function contents({ book, data, context }) {
       : null;
     return h("li", h("a", { href: pageAddress(page.slug, context), ariaCurrent: current ? "page" : undefined }, h("span.number", page.enumerator ?? ""), h("span", page.title)), inner);
   };
-  return { list: h("ol.contents", book.contents.map(entry)), ...neighboursOf(book, data) };
+  // The name of the book above the list leads to its first page.
+  return { list: h("ol.contents", book.contents.slice(1).map(entry)), ...neighboursOf(book, data) };
 }
 
-/** Chapters lead from the first page to the last of them, and there back to the first; pages at the back to each other. */
+/** The first page leads to the last of the chapters, and that back to the first; pages at the back lead to each other. */
 function neighboursOf(book, data) {
-  const [first, ...others] = book.contents.filter((page) => page.slug);
-  const chapters = [first, ...others.filter((page) => page.enumerator)];
-  const row = chapters.some((page) => page.slug === data.slug) ? chapters : others.filter((page) => !page.enumerator);
+  const pages = book.contents.filter((page) => page.slug);
+  const [first] = pages;
+  const last = Math.max(0, pages.findLastIndex((page) => page.enumerator));
+  const chapters = pages.slice(0, last + 1);
+  const row = chapters.some((page) => page.slug === data.slug) ? chapters : pages.slice(last + 1);
   const here = row.findIndex((page) => page.slug === data.slug);
   const isLast = row === chapters && here > 0 && here === row.length - 1;
   return { previous: row[here - 1], next: isLast ? { ...first, word: "The last chapter ends here" } : row[here + 1] };
@@ -87,6 +90,23 @@ function colophon(book, data, live) {
 
 function total(data) {
   return data.seconds.size === 0 ? undefined : [...data.seconds.values()].reduce((sum, seconds) => sum + seconds, 0);
+}
+
+/** Where to begin; and who made which edition of the book, and when. */
+function start(book, context) {
+  const first = book.contents.find((page) => page.enumerator);
+  return first ? h("a.start", { href: pageAddress(first.slug, context) }, "Start reading") : null;
+}
+
+function imprint({ authors, version, date }) {
+  const parts = [authors?.join(", "), version && `Version ${version}`, date].filter(Boolean);
+  return parts.length ? [h("p.imprint", parts.join(" · "))] : [];
+}
+
+/** What a chapter asks of its readers, and what it gives them. */
+function about({ asks, gives } = {}) {
+  const entries = [["You need", asks], ["Afterwards you can", gives]].filter(([, text]) => text);
+  return entries.length ? [h("dl.about", entries.map(([word, text]) => h("div", h("dt", word), h("dd", text))))] : [];
 }
 
 // --- the page ------------------------------------------------------------------------------------
@@ -151,11 +171,11 @@ export function page(book, slug, live) {
   const text = render(data.mdast, context);
   const notes = footnotes(context);
   const { list, previous, next } = contents({ book, data, context });
-  const words = toString(h("div", text)).split(/\s+/).length;
   const spent = total(data);
-  const files = downloads(data);
+  const files = slug === "index" ? [] : downloads(data);
   const meta = [
-    enumerator || slug === "index" ? h("span", `${Math.max(1, Math.round(words / 220))} min read`) : null,
+    slug === "index" ? start(book, context) : null,
+    enumerator ? h("span", `${minutesToRead(data)} min read`) : null,
     spent === undefined ? null : h("span", "ran in ", h("a", { href: "#colophon" }, duration(spent))),
     files.map((file) => h("a", { href: `${context.prefix}downloads/${file.name}`, download: file.name }, file.label, h("span", { ariaHidden: "true" }, "\u00a0↓"))),
   ];
@@ -186,7 +206,9 @@ ${html(list)}
 ${enumerator && slug !== "index" ? `<p class="eyebrow">Chapter ${escape(enumerator)}</p>` : ""}
 <h1>${escape(title)}</h1>
 ${description ? `<p class="lede">${escape(description)}</p>` : ""}
+${slug === "index" ? html(imprint(book.imprint)) : ""}
 <p class="meta">${html(h("p", meta).children)}</p>
+${html(about(data.frontmatter.site))}
 </div>
 ${html(h("div", text).children)}
 ${html(notes)}

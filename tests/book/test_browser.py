@@ -18,6 +18,7 @@ from tools.browser import load_everything
 
 # The engine names a page after its file, without the number that orders the files.
 CHAPTERS = {re.sub(r"^\d+-", "", path.stem): path for path in settings.chapters()}
+NUMBERED = sum(path.stem[0].isdigit() for path in CHAPTERS.values())  # the others are at the back
 TOC = (settings.ROOT / "myst.yml").read_text()
 NAMES = [re.sub(r"^\d+-", "", Path(file).stem) for file in re.findall(r"- file: (\S+)", TOC)]
 PAGES = {name: "index.html" if name == "index" else f"{name}/index.html" for name in NAMES}
@@ -58,7 +59,7 @@ def test_the_pages_are_those_of_the_site(built_site):
 def count_figures(name):
     """Pictures that the reference notebook of a page holds; the list of figures holds all."""
     if name == "index":
-        return 1  # the frontispiece
+        return 1 + NUMBERED  # the frontispiece, and one for each chapter
     if name == "figures":
         return sum(map(count_figures, CHAPTERS))
     if name not in CHAPTERS:
@@ -95,10 +96,13 @@ def test_readers_find_their_way(open_page, address):
     chapter, start = address + PAGES["simulation"], address + PAGES["index"]
     follow(page.locator(".sidebar").get_by_text("A world to remember"), chapter)
     assert page.locator("h1").inner_text() == "A world to remember"
+    follow(page.locator("a[rel=prev]"), address + PAGES["reading"])
     follow(page.locator("a[rel=prev]"), start)
-    follow(page.locator("a[rel=next]"), chapter)
+    follow(page.locator("a[rel=next]"), address + PAGES["reading"])
     follow(page.locator(".sidebar .brand"), start)
-    follow(page.locator("main table").get_by_role("link", name="A world to remember"), chapter)
+    follow(page.locator(".chapters").get_by_role("link", name="A world to remember"), chapter)
+    follow(page.locator(".sidebar .brand"), start)
+    follow(page.get_by_role("link", name="Start reading"), chapter)
 
 
 def test_links_lead_to_their_places(open_page):
@@ -389,7 +393,7 @@ def test_the_choice_of_colours_is_kept(open_page):
     assert background(page) > 200
     page.get_by_role("button", name="Dark").click()
     assert background(page) < 60
-    follow(page.locator("a[rel=next]"), PAGES["simulation"])
+    follow(page.locator("a[rel=next]"), PAGES["reading"])
     assert background(page) < 60
     page.reload()
     assert background(page) < 60
@@ -405,7 +409,7 @@ def test_colours_follow_the_system_unless_chosen(open_page):
 @FROM_DISK
 @pytest.mark.parametrize("width", [820, 1280, 1920])
 def test_lines_have_65_to_75_characters(open_page, width):
-    page = open_page("index.html", viewport={"width": width, "height": 900})
+    page = open_page(PAGES["reading"], viewport={"width": width, "height": 900})
     page.evaluate("document.fonts.ready")
     lengths = page.evaluate(
         """() => [...document.querySelectorAll("main > p")].flatMap((paragraph) => {

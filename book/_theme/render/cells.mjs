@@ -18,6 +18,22 @@ export function frame(parts, node, folded, context) {
   return h("div.cell", { id: node.cellId }, name || time ? h("div.cell-head", h("span", name), time) : null, parts);
 }
 
+/** The code of one thing or more behind one mark; each cell keeps its own name. */
+export function fold(cells, word, context) {
+  if (cells.length === 1) return frame([source(cells[0])], cells[0], word, context);
+  const seconds = cells.map((cell) => context.seconds?.get(cell) ?? 0).reduce((sum, each) => sum + each, 0);
+  const time = seconds >= 0.05 ? h("span.time", { title: "Time of these cells" }, duration(seconds)) : null;
+  return h("details.cell.folded", h("summary", word, time), cells.map((cell) => h("div.part", { id: cell.cellId }, source(cell))));
+}
+
+/** Cells that show nothing, and no figure or table bears. The first of a chapter says how much it is. */
+function hungCells(node, context) {
+  const lines = (cell) => cell.value.split("\n").length;
+  if (!node.children.some((cell) => cell.isSetUp)) return h("div.hung", fold(node.children, "Code", context));
+  const count = node.children.map(lines).reduce((sum, each) => sum + each, 0);
+  return fold(node.children, `Set-up, ${count} line${count === 1 ? "" : "s"}`, context);
+}
+
 export const duration = (seconds) => (seconds < 10 ? `${seconds.toFixed(1)} s` : seconds < 120 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(1)} min`);
 
 function code(node, context) {
@@ -38,7 +54,7 @@ function codeCell(node, context) {
   const foldedTexts = hidden(output) && texts.length ? [h("details.output", h("summary", "Output"), shownTexts)] : shownTexts;
   const cell = [];
   if (removed(input)) cell.push(...foldedTexts.map((part) => h("div.cell", part)));
-  else if (hidden(input) || node.visibility === "hide") cell.push(frame([source(input)], input, "Show code", context), ...foldedTexts.map((part) => h("div.cell.alone", part)));
+  else if (hidden(input) || node.visibility === "hide") cell.push(frame([source(input)], input, "Code", context), ...foldedTexts.map((part) => h("div.cell.alone", part)));
   else cell.push(frame([source(input), ...foldedTexts], input, null, context));
   const shown = [...cell, ...images.map((image) => h("figure", enlargeable(image))), ...others.flatMap((child) => render(child, context))];
   // Where code is not shown, a number leads to what stands in its place.
@@ -54,6 +70,6 @@ function inlineExpression(node, context) {
 
 export const kinds = {
   block: (node, context) => (node.kind === "notebook-code" || node.children?.some((c) => c.type === "outputs") ? codeCell(node, context) : children(node, context)),
-  code, inlineExpression,
+  code, hungCells, inlineExpression,
   mermaid: (node, context) => code({ ...node, lang: "mermaid" }, context), // as text: a drawing would take a megabyte of script
 };

@@ -2,20 +2,24 @@
 import { h } from "hastscript";
 import { find, visit } from "../book.mjs";
 import { pageAddress } from "./addresses.mjs";
-import { frame, source } from "./cells.mjs";
+import { fold } from "./cells.mjs";
 import { anchor, children, hasClass, place, render, text, unwrapped, wrap } from "./core.mjs";
-import { enlargeable, isPicture } from "./pictures.mjs";
-import { insideCard, quoted } from "./references.mjs";
+import { chapters } from "./chapters.mjs";
+import { enlargeable } from "./pictures.mjs";
+import { quotedFigure } from "./references.mjs";
 
 function container(node, context) {
   const id = anchor(node);
   const captions = node.children.filter((child) => child.type === "caption" || child.type === "legend");
+  // What was computed before it for nothing else, and the cell that made it.
+  const before = node.children.find((child) => child.type === "hungCells");
   const input = node.children.find((child) => child.type === "code" && child.executable);
-  const body = node.children.filter((child) => !captions.includes(child) && child !== input);
-  const caption = h("figcaption", captions.flatMap((child) => render(child, { ...context, numbered: id })),
-    input ? frame([source(input)], input, "Code", context) : null);
+  const cells = [...(before?.children ?? []), input].filter(Boolean);
+  const body = node.children.filter((child) => !captions.includes(child) && child !== before && child !== input);
+  const code = cells.length ? fold(cells, "Code", context) : null;
+  const caption = h("figcaption", captions.flatMap((child) => render(child, { ...context, numbered: id })), node.kind === "table" ? null : code);
   const parts = body.flatMap((child) => render(child, context) ?? []).map(context.quoting ? (part) => part : enlargeable);
-  const first = node.kind === "table" ? [caption, parts] : [parts, caption];
+  const first = node.kind === "table" ? [caption, parts, code] : [parts, caption];
   return h("figure", { id, class: [node.kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean) }, first);
 }
 
@@ -43,9 +47,10 @@ function tableCell(cell, context, scope) {
   }, children(unwrapped(cell), context));
 }
 
-/** A `{div}` of the class `list-of-figures` is filled with all figures of the book, one of `frontispiece` with one. */
+/** A `{div}` of the class `list-of-figures` is filled with all figures of the book, `list-of-chapters` with its chapters, `frontispiece` with one figure. */
 function div(node, context) {
   if (hasClass(node, "frontispiece")) return frontispiece(node, context);
+  if (hasClass(node, "list-of-chapters")) return chapters(context);
   if (!hasClass(node, "list-of-figures")) return h("div", { class: node.class }, children(node, context));
   return context.book.contents.flatMap((entry) => {
     const data = context.book.pages.get(entry.slug);
@@ -60,16 +65,6 @@ function div(node, context) {
 function figureEntry(figure, data, context) {
   const { address, pictures, caption } = quotedFigure(figure, data, context);
   return h("li", h("a", { href: address }, pictures, h("span", caption)));
-}
-
-/** The pictures and the caption of a figure that stands elsewhere, and where that is. */
-function quotedFigure(figure, data, context) {
-  const parts = quoted(figure.children.filter((child) => child.type !== "code").flatMap((child) => render(child, insideCard(data, context)) ?? []));
-  return {
-    address: `${pageAddress(data.slug, context)}#${anchor(figure)}`,
-    pictures: parts.filter(isPicture),
-    caption: parts.filter((part) => !isPicture(part)).flatMap((part) => (part.tagName === "p" ? part.children : part)),
-  };
 }
 
 /** The figure that is named beside the class, `{div}` of the class `frontispiece fig-name`: it leads to its chapter. */

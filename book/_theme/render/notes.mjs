@@ -22,10 +22,13 @@ function details(node, context) {
   return h("details.dropdown", { open: node.open }, h("summary", title), body);
 }
 
+const levels = ["easy", "medium", "hard"];
+
 function exercise(node, context) {
   const { title, body } = titled(node, "", context);
   const number = node.enumerator ? `Exercise ${node.enumerator}` : "Exercise";
-  return h("div.exercise", { id: anchor(node) }, h("p.title", ownAddress(node, number), title[0] ? [" · ", title] : null), body);
+  const level = levels.find((name) => hasClass(node, name));
+  return h("div.exercise", { id: anchor(node) }, h("p.title", ownAddress(node, number), title[0] ? [" · ", title] : null, level ? h("span.level", level) : null), body);
 }
 
 function solution(node, context) {

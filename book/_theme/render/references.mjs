@@ -1,8 +1,9 @@
 // References to other places of the book, and the cards that show what stands there.
 import { h } from "hastscript";
 import { find } from "../book.mjs";
-import { fileAddress, internalAddress, internalOrNot, slugOf } from "./addresses.mjs";
+import { fileAddress, internalAddress, internalOrNot, pageAddress, slugOf } from "./addresses.mjs";
 import { anchor, children, raw, render } from "./core.mjs";
+import { isPicture } from "./pictures.mjs";
 
 function link(node, context) {
   if (node.internal) return h("a", { href: internalAddress(node.url, context) }, children(node, context));
@@ -56,6 +57,16 @@ export function quoted(parts) {
     if (link) for (const name of ["href", "rel", "dataCard"]) delete properties[name];
     return { ...part, tagName: link ? "span" : part.tagName, properties, children: quoted(part.children) };
   });
+}
+
+/** The pictures and the caption of a figure that stands elsewhere, and where that is. */
+export function quotedFigure(figure, data, context) {
+  const parts = quoted(figure.children.filter((child) => !["code", "hungCells"].includes(child.type)).flatMap((child) => render(child, insideCard(data, context)) ?? []));
+  return {
+    address: `${pageAddress(data.slug, context)}#${anchor(figure)}`,
+    pictures: parts.filter(isPicture),
+    caption: parts.filter((part) => !isPicture(part)).flatMap((part) => (part.tagName === "p" ? part.children : part)),
+  };
 }
 
 export const kinds = {
