@@ -1,5 +1,6 @@
-"""The beginning of the book and of each chapter: the front page, what is folded, what is asked and given."""
+"""The front page, and how chapters begin: what is folded, what is asked and given."""
 
+import itertools
 import json
 import re
 import subprocess
@@ -155,7 +156,7 @@ def test_no_two_marks_of_code_stand_in_a_row(built_site, source):
         for part in main
     ]
     assert any(marks)
-    assert not any(one and two for one, two in zip(marks, marks[1:], strict=False))
+    assert not any(one and two for one, two in itertools.pairwise(marks))
 
 
 @BY_CHAPTER
