@@ -10,7 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from tree_world.plotting.curves import LINES, MARKS
-from tree_world.plotting.style import LEAF, POISONOUS, SERIES, TEXT_WIDTH, UNKNOWN_FILL, as_array
+from tree_world.plotting.style import (
+    LEAF,
+    LEAST_SIZE,
+    POISONOUS,
+    SERIES,
+    TEXT_WIDTH,
+    UNKNOWN_FILL,
+    as_array,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -183,7 +191,7 @@ def plot_roofline(
         textcoords="offset points",
         ha="right",
         color=LEAF,
-        fontsize=9,
+        fontsize=LEAST_SIZE,
     )
     ax.annotate(
         f"{bandwidth / 1e9:,.0f} GB/s",
@@ -192,7 +200,7 @@ def plot_roofline(
         textcoords="offset points",
         ha="right",
         color=LEAF,
-        fontsize=9,
+        fontsize=LEAST_SIZE,
     )
     lowest = min(bandwidth * left, *(speed for _, speed in points.values())) / 1e9
     ax.set(

@@ -12,7 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
 from tree_world.evaluation import Estimate, Reliability
-from tree_world.plotting.style import INK, LEAF, LINE, PAPER, SERIES, SOFT_INK, TEXT_WIDTH, as_array
+from tree_world.plotting.style import (
+    INK,
+    LEAF,
+    LEAST_SIZE,
+    LINE,
+    PAPER,
+    SERIES,
+    SOFT_INK,
+    TEXT_WIDTH,
+    as_array,
+)
 from tree_world.simulation import SimpleSensor
 
 if TYPE_CHECKING:
@@ -76,7 +86,7 @@ def plot_frontier(
                 ha=across,
                 va=along,
                 textcoords="offset points",
-                fontsize=7.5,
+                fontsize=LEAST_SIZE,
                 color=SOFT_INK,
             )
     for marker, (label, (one, other)) in zip("sDPv", (points or {}).items(), strict=False):
@@ -135,7 +145,7 @@ def plot_kernel_profile(
             xytext=(9, 5),
             textcoords="offset points",
             color=INK,
-            fontsize=9.5,
+            fontsize=LEAST_SIZE,
         )
     ax.set(xlim=(0, 1.6 * reach), ylim=(0, 1.04))
     ax.set(xlabel="distance from the tree (m)", ylabel="strength")

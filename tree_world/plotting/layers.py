@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
-from tree_world.plotting.style import INK, LEAF, LINE, PAPER, TEXT_WIDTH
+from tree_world.plotting.style import INK, LEAF, LEAST_SIZE, LINE, PAPER, TEXT_WIDTH
 
 Link: TypeAlias = tuple[str, str]
 
@@ -100,7 +100,9 @@ def plot_layers(
             zorder=2,
         )
         ax.add_patch(box)
-        ax.text(x, y - 0.01, name, ha="center", va="center", color=INK, fontsize=9, zorder=3)
+        ax.text(
+            x, y - 0.01, name, ha="center", va="center", color=INK, fontsize=LEAST_SIZE, zorder=3
+        )
     if title is not None:
         ax.set_title(title)
     return ax

@@ -15,7 +15,14 @@ from matplotlib.patches import Patch, Rectangle
 from sklearn.decomposition import PCA
 
 from tree_world.plotting.panels import legend_under_figure
-from tree_world.plotting.style import PAPER, as_array, unknown_patch, when_paper_changes
+from tree_world.plotting.style import (
+    ANEW,
+    PAPER,
+    as_array,
+    unknown_patch,
+    when_columns_change,
+    when_paper_changes,
+)
 from tree_world.simulation import TreeWorld
 
 if TYPE_CHECKING:
@@ -178,11 +185,16 @@ def scent_legend(
         handlelength=3.0,
     )
 
-    def repaint(paper: str) -> None:
-        # The legend shows copies of the patches it was given, in their order.
-        shown = legend.findobj(Rectangle)[: len(patches)]
-        for patch, color in zip(shown, palette.colors(samples, paper), strict=True):
-            patch.set(facecolor=tuple(color))
+    def prepared(legend: Legend) -> Legend:
+        def repaint(paper: str) -> None:
+            # The legend shows copies of the patches it was given, in their order.
+            shown = legend.findobj(Rectangle)[: len(patches)]
+            for patch, color in zip(shown, palette.colors(samples, paper), strict=True):
+                patch.set(facecolor=tuple(color))
 
-    when_paper_changes(legend, repaint)
-    return legend
+        when_paper_changes(legend, repaint)
+        return legend
+
+    in_columns = getattr(legend, ANEW)
+    when_columns_change(legend, lambda columns: prepared(in_columns(columns)))
+    return prepared(legend)

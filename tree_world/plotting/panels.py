@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from matplotlib.legend import Legend
 from matplotlib.ticker import MaxNLocator
 
 from tree_world.checks import positive_distance, whole_number
-from tree_world.plotting.style import CLAY, TEXT_WIDTH, as_array
+from tree_world.plotting.style import CLAY, LEAST_SIZE, TEXT_WIDTH, as_array, when_columns_change
 
 _LEGEND_HEIGHT = 0.35  # inches
 
@@ -192,7 +192,7 @@ def legend_below(ax: Axes, **options: object) -> Legend:
         "handletextpad": 0.3,
         "columnspacing": 1.6,
     }
-    return ax.legend(**(chosen | options))
+    return _made_in_columns(lambda columns: ax.legend(**(chosen | options | columns)))
 
 
 def legend_under_figure(
@@ -222,9 +222,17 @@ def legend_under_figure(
     columns = num_columns or len(labels)
     rows = math.ceil(len(labels) / columns)
     figure.set_figheight(figure.get_figheight() + _LEGEND_HEIGHT * rows)
-    return figure.legend(
-        handles, labels, loc="outside lower center", ncols=columns, columnspacing=1.6, **options
+    chosen: dict[str, Any] = {"loc": "outside lower center", "ncols": columns, "columnspacing": 1.6}
+    return _made_in_columns(
+        lambda other: figure.legend(handles, labels, **(chosen | options | other))
     )
+
+
+def _made_in_columns(make: Callable[[dict[str, Any]], Legend]) -> Legend:
+    """Make a legend, and let it know how it would be made with fewer columns."""
+    legend = make({})
+    when_columns_change(legend, lambda columns: make({"ncols": columns}))
+    return legend
 
 
 def stacked_panels(heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
@@ -273,5 +281,5 @@ def mark_times(marks: Mapping[str, float], axes: Sequence[Axes]) -> None:
             textcoords="offset points",
             va="top",
             color=CLAY,
-            fontsize=9.5,
+            fontsize=LEAST_SIZE,
         )

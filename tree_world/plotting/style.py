@@ -14,6 +14,7 @@ from cycler import cycler
 from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 
 if TYPE_CHECKING:
@@ -33,9 +34,13 @@ SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours of curves, told apart by readers of every kind of colour vision."""
 REPAINT = "repaint_on"
 """Name of the attribute in which an artist keeps how to be painted on paper of another colour."""
+ANEW = "made_anew"
+"""Name of the attribute in which a legend keeps how to be made with another number of columns."""
 PAPER_TO_LEAF = LinearSegmentedColormap.from_list("paper to leaf", [PAPER, "#9cc3ae", LEAF])
 TEXT_WIDTH = 7.4
 """Width in inches of a figure as wide as the text; its labels then have the size of the caption."""
+LEAST_SIZE = 9.6
+"""Points. As wide as the text of a desk, a letter of this size is 11 dots of the screen high."""
 DENSITY_SHARES = (0.5, 0.8, 0.95)
 """Shares of a density that lie within its contours."""
 DEFAULT_DPI = 80
@@ -99,10 +104,10 @@ def use_book_style(dpi: float | None = None) -> None:
             "ytick.color": LINE,
             "xtick.labelcolor": SOFT_INK,
             "ytick.labelcolor": SOFT_INK,
-            "xtick.labelsize": 9,
-            "ytick.labelsize": 9,
+            "xtick.labelsize": LEAST_SIZE,
+            "ytick.labelsize": LEAST_SIZE,
             "legend.frameon": False,
-            "legend.fontsize": 9.5,
+            "legend.fontsize": LEAST_SIZE,
             "hatch.linewidth": 0.8,
             "image.cmap": "cividis",
             "svg.hashsalt": "tree-world",
@@ -122,6 +127,11 @@ def as_array(values: Any, dtype: DTypeLike | None = None) -> np.ndarray:
 def when_paper_changes(artist: Artist, repaint: Callable[[str], None]) -> None:
     """Say how to paint an artist anew on paper of another colour; see `dark_figures`."""
     setattr(artist, REPAINT, repaint)
+
+
+def when_columns_change(legend: Legend, make: Callable[[int], Legend]) -> None:
+    """Say how to make a legend with fewer columns, for a narrow figure."""
+    setattr(legend, ANEW, make)
 
 
 def unknown_patch() -> Patch:

@@ -69,7 +69,8 @@ function output(node, context) {
     return terminal(["traceback", node.expected ? "expected" : "unexpected"], trace);
   }
   const bundle = data.data ?? {};
-  const image = Object.keys(bundle).find((type) => type.startsWith("image/"));
+  const images = Object.keys(bundle).filter((type) => type.startsWith("image/"));
+  const image = images.find((type) => type === "image/png") ?? images[0];
   const content = (type) => joined(bundle[type].content ?? context.book.files.get(bundle[type].path)?.text);
   if (image && bundle[image].path) return plot(bundle, image, node.alt ?? "", context);
   if (image) {

@@ -1,0 +1,138 @@
+"""Figures for a narrow column: the same figure, laid out anew.
+
+On a phone a figure that is as wide as the text of a desk has letters too small to read. So it is
+drawn once more for a narrow column: panels that stood side by side come below each other, and a
+legend takes as many rows as it needs. What is drawn in the panels, and how large its letters are,
+stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+from matplotlib.legend import Legend
+from matplotlib.text import Text
+
+from tree_world.plotting import style
+
+WIDTH = 4.4
+"""Inches. On a phone with a column of 350 dots, letters of 9.5 points are 10 of its dots high."""
+AROUND = 0.45
+"""Inches, of title and labels of a map."""
+GRAPH_HEIGHT = 2.6
+"""Inches, of each of several graphs below each other."""
+
+
+@contextmanager
+def drawn_narrow(figure: Figure) -> Iterator[Figure]:
+    """Lay a figure out for a narrow column for a while.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        That was drawn or saved before.
+
+    Yields
+    ------
+    matplotlib.figure.Figure
+        The same one, `WIDTH` wide, to be saved in the meantime.
+
+    Examples
+    --------
+    >>> from tree_world import plotting
+    >>> figure, axes = plotting.graph_panels(2)
+    >>> with drawn_narrow(figure):
+    ...     tuple(float(side) for side in figure.get_size_inches())
+    (4.4, 5.2)
+    >>> tuple(float(side) for side in figure.get_size_inches())
+    (7.4, 2.9)
+    """
+    undo: list[Callable[[], Any]] = [partial(figure.set_size_inches, *figure.get_size_inches())]
+    try:
+        undo += _stacked(figure)
+        undo += _legends_that_fit(figure)
+        figure.draw_without_rendering()  # which lays it out
+        yield figure
+    finally:
+        for step in reversed(undo):
+            step()
+
+
+def small_letters(figure: Figure) -> list[str]:
+    """Texts of a figure that are set in smaller letters than `style.LEAST_SIZE`."""
+    return [
+        text.get_text()
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and text.get_fontsize() < style.LEAST_SIZE
+    ]
+
+
+def _stacked(figure: Figure) -> Iterator[Callable[[], Any]]:
+    """Put panels of one row below each other, and make the figure narrow; yield what undoes it."""
+    panels = [ax for ax in figure.axes if ax.get_subplotspec() is not None]
+    grids = {id(ax.get_subplotspec().get_gridspec()) for ax in panels}
+    width, height = figure.get_size_inches()
+    are_maps = bool(panels) and all(ax.get_aspect() == 1 for ax in panels)
+    one_row = len(grids) == 1 and panels[0].get_gridspec().nrows == 1
+    if not one_row or len(panels) == 1:
+        # A map keeps its shape, less what stands around it; a graph keeps its height.
+        shape = (height - AROUND) * WIDTH / width + AROUND
+        figure.set_size_inches(WIDTH, min(height, shape) if are_maps else height)
+        return
+    beside = (
+        height - width / len(panels) if are_maps else max(0.0, height - 3.7)
+    )  # what is not a panel
+    each = WIDTH if are_maps else GRAPH_HEIGHT
+    figure.set_size_inches(WIDTH, len(panels) * each + beside)
+    column = GridSpec(len(panels), 1, figure=figure)
+    label = panels[0].get_ylabel()
+    for place, ax in enumerate(panels):
+        yield partial(ax.set_subplotspec, ax.get_subplotspec())
+        ax.set_subplotspec(column[place])
+        shown = ax.yaxis.get_tick_params()["labelleft"]
+        yield partial(ax.tick_params, axis="y", labelleft=shown)
+        ax.tick_params(axis="y", labelleft=True)
+        if not ax.get_ylabel():
+            yield partial(ax.set_ylabel, "")
+            ax.set_ylabel(label)
+
+
+def _legends_that_fit(figure: Figure) -> Iterator[Callable[[], Any]]:
+    """Give legends that are too wide fewer columns; yield what undoes it."""
+    for owner in (figure, *figure.axes):
+        legend = figure.legends[0] if owner is figure and figure.legends else None
+        legend = owner.get_legend() if isinstance(owner, Axes) else legend
+        anew = getattr(legend, style.ANEW, None)
+        if legend is None or anew is None:
+            continue
+        room = 0.98 * WIDTH * figure.dpi
+        count, width = len(legend.get_texts()), legend.get_window_extent().width
+        columns = min(count, int(count * room / width))
+        if columns == count:
+            continue
+        height = legend.get_window_extent().height
+        yield partial(_put, owner, legend)
+        while True:
+            _put(owner, None)
+            narrow = anew(max(1, columns))
+            extent = narrow.get_window_extent()
+            if extent.width <= room or columns <= 1:
+                break
+            columns -= 1
+        figure.set_figheight(
+            figure.get_figheight() + max(0.0, (extent.height - height) / figure.dpi)
+        )
+
+
+def _put(owner: Figure | Axes, legend: Legend | None) -> None:
+    """Let this be the legend. `Legend.remove` would cut it off from its figure for good."""
+    if isinstance(owner, Figure):
+        owner.legends[:] = [] if legend is None else [legend]
+    else:
+        owner.legend_ = legend
