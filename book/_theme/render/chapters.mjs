@@ -30,9 +30,15 @@ function other(entry, data, context) {
 function card(entry, data, context) {
   const figure = pictureOf(data);
   return h("li",
-    h("div.picture", figure ? quotedFigure(figure, data, context).pictures.slice(0, 1) : null),
+    h("div.picture", figure ? wide(quotedFigure(figure, data, context).pictures[0]) : null),
     h("div", h("p.title", h("span.number", entry.enumerator), " ", title(entry, context)),
       h("p", data.frontmatter.description ?? ""), h("p.minutes", `${minutesToRead(data)} min`)));
+}
+
+/** Of a picture that gives way to a narrow one only what it gives way from: a card has one shape. */
+function wide(part) {
+  if (part?.tagName === "picture") return part.children.at(-1);
+  return part && { ...part, children: part.children?.map(wide) };
 }
 
 /** The figure that the chapter names, or its first. */
