@@ -195,6 +195,34 @@ def test_scents_in_a_narrow_legend_are_painted_for_the_dark(make_world):
     assert figure.legends[0] is not narrow
 
 
+def test_numbers_of_an_axis_that_would_collide_are_thinned_out():
+    figure, (ax,) = plotting.graph_panels(1)
+    ax.plot([0, 1e6], [0, 1])
+    names = {place: f"{place:,}" for place in range(0, 1_000_001, 100_000)}
+    ax.set_xticks(list(names), list(names.values()))
+    figure.draw_without_rendering()
+    with drawn_narrow(figure):
+        shown = {label.get_text(): label.get_window_extent() for label in ax.get_xticklabels()}
+        assert 3 <= len(shown) < len(names)
+        for place, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True):
+            assert label.get_text() == names[place]
+        for one, other in itertools.pairwise(shown.values()):
+            assert one.x1 < other.x0
+    assert [label.get_text() for label in ax.get_xticklabels()] == list(names.values())
+
+
+def test_a_legend_inside_of_axes_stays_within_them():
+    _, (ax,) = plotting.graph_panels(1)
+    for label in LABELS:
+        ax.plot([0, 1], [0, 1], label=label)
+    legend = plotting.legend_within(ax, num_columns=5, loc="upper left")
+    with drawn_narrow(ax.figure):
+        box, around = ax.get_legend().get_window_extent(), ax.get_window_extent()
+        assert around.x0 <= box.x0
+        assert box.x1 <= around.x1
+    assert ax.get_legend() is legend
+
+
 def test_small_letters_are_found():
     figure = graphs(1)
     assert small_letters(figure) == []

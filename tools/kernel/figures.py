@@ -44,7 +44,10 @@ def _set_up() -> None:
 
         from tree_world.plotting.dark import drawn_for_dark
         from tree_world.plotting.narrow import drawn_narrow, small_letters
-        from tree_world.plotting.style import LEAST_SIZE
+        from tree_world.plotting.style import LEAST_SIZE, WIDE
+
+        if narrow and getattr(figure, WIDE, False):
+            return None
 
         if small := small_letters(figure):
             raise ValueError(

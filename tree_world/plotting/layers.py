@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 
-from tree_world.plotting.style import INK, LEAF, LEAST_SIZE, LINE, PAPER, TEXT_WIDTH
+from tree_world.plotting.style import INK, LEAF, LEAST_SIZE, LINE, PAPER, TEXT_WIDTH, keep_wide
 
 Link: TypeAlias = tuple[str, str]
 
@@ -68,7 +68,8 @@ def plot_layers(
     }
     height = _ROW * len(rows)
     if ax is None:
-        _, ax = plt.subplots(figsize=(TEXT_WIDTH, height + 0.1))
+        figure, ax = plt.subplots(figsize=(TEXT_WIDTH, height + 0.1))
+        keep_wide(figure)  # names would not fit into boxes that are narrower
     ax.set(xlim=(0, TEXT_WIDTH), ylim=(0, height))
     ax.axis("off")
     middles = {

@@ -11,13 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Tick, XAxis
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.legend import Legend
 from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FixedLocator
+from matplotlib.transforms import Bbox
 
 from tree_world.plotting import style
 
@@ -25,6 +29,10 @@ WIDTH = 4.4
 """Inches. On a phone with a column of 350 dots, letters of 9.5 points are 10 of its dots high."""
 AROUND = 0.45
 """Inches, of title and labels of a map."""
+WITHIN = 0.75
+"""Share of the width that axes have in such a figure, at least, with what stands beside them."""
+APART = 4.0
+"""Dots between two numbers of an axis, at least."""
 GRAPH_HEIGHT = 2.6
 """Inches, of each of several graphs below each other."""
 
@@ -57,7 +65,9 @@ def drawn_narrow(figure: Figure) -> Iterator[Figure]:
     try:
         undo += _stacked(figure)
         undo += _legends_that_fit(figure)
-        figure.draw_without_rendering()  # which lays it out
+        figure.draw_without_rendering()
+        undo += _ticks_that_fit(figure)
+        figure.draw_without_rendering()
         yield figure
     finally:
         for step in reversed(undo):
@@ -111,7 +121,7 @@ def _legends_that_fit(figure: Figure) -> Iterator[Callable[[], Any]]:
         anew = getattr(legend, style.ANEW, None)
         if legend is None or anew is None:
             continue
-        room = 0.98 * WIDTH * figure.dpi
+        room = WIDTH * figure.dpi * (WITHIN if getattr(legend, style.INSIDE, False) else 0.98)
         count, width = len(legend.get_texts()), legend.get_window_extent().width
         columns = min(count, int(count * room / width))
         if columns == count:
@@ -125,9 +135,9 @@ def _legends_that_fit(figure: Figure) -> Iterator[Callable[[], Any]]:
             if extent.width <= room or columns <= 1:
                 break
             columns -= 1
-        figure.set_figheight(
-            figure.get_figheight() + max(0.0, (extent.height - height) / figure.dpi)
-        )
+        if not getattr(legend, style.INSIDE, False):
+            grown = max(0.0, (extent.height - height) / figure.dpi)
+            figure.set_figheight(figure.get_figheight() + grown)
 
 
 def _put(owner: Figure | Axes, legend: Legend | None) -> None:
@@ -136,3 +146,34 @@ def _put(owner: Figure | Axes, legend: Legend | None) -> None:
         owner.legends[:] = [] if legend is None else [legend]
     else:
         owner.legend_ = legend
+
+
+def _ticks_that_fit(figure: Figure) -> Iterator[Callable[[], Any]]:
+    """Leave out every other number of an x axis until they stand apart; yield what undoes it."""
+    for ax in figure.axes:
+        axis = ax.xaxis
+        while len(labels := _drawn_labels(axis)) > 2 and _collide(labels):
+            ticks = _drawn_ticks(axis)[::2]
+            kept = [(tick.get_loc(), tick.label1.get_text()) for tick in ticks]
+            yield partial(axis.set_major_formatter, axis.get_major_formatter())
+            yield partial(axis.set_major_locator, axis.get_major_locator())
+            axis.set_major_locator(FixedLocator([place for place, _ in kept]))
+            axis.set_major_formatter(FixedFormatter([text for _, text in kept]))
+
+
+def _drawn_ticks(axis: XAxis) -> list[Tick]:
+    axis.get_majorticklabels()  # which brings the ticks up to date
+    low, high = sorted(axis.get_view_interval())
+    return [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+
+
+def _drawn_labels(axis: XAxis) -> list[Bbox]:
+    labels = [tick.label1 for tick in _drawn_ticks(axis)]
+    return [one.get_window_extent() for one in labels if one.get_visible() and one.get_text()]
+
+
+def _collide(labels: list[Bbox]) -> bool:
+    return any(
+        right.x0 < left.x1 + APART and left.y1 > right.y0 and right.y1 > left.y0
+        for left, right in pairwise(labels)
+    )

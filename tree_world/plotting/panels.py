@@ -15,11 +15,20 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from tree_world.checks import positive_distance, whole_number
-from tree_world.plotting.style import CLAY, LEAST_SIZE, TEXT_WIDTH, as_array, when_columns_change
+from tree_world.plotting.style import (
+    CLAY,
+    INSIDE,
+    LEAST_SIZE,
+    TEXT_WIDTH,
+    as_array,
+    when_columns_change,
+)
 
 _LEGEND_HEIGHT = 0.35  # inches
+_BELOW = 0.5  # inches from axes to a legend below them, past the label of x
 
 
 @dataclass(frozen=True)
@@ -172,7 +181,7 @@ def map_axes(ax: Axes | None, half_width: float, title: str | None) -> Axes:
 
 
 def legend_below(ax: Axes, **options: object) -> Legend:
-    """Put the legend of some axes under them, in one row.
+    """Put the legend of some axes under them, in one row; in a narrow figure in more, if need be.
 
     Parameters
     ----------
@@ -185,14 +194,42 @@ def legend_below(ax: Axes, **options: object) -> Legend:
     matplotlib.legend.Legend
     """
     handles, _ = ax.get_legend_handles_labels()
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # axes that are drawn on have one
+    below = ScaledTranslation(0, -_BELOW, figure.dpi_scale_trans)
     chosen: dict[str, object] = {
         "loc": "upper center",
-        "bbox_to_anchor": (0.5, -0.12),
+        "bbox_to_anchor": (0.5, 0.0),
+        "bbox_transform": ax.transAxes + below,
         "ncols": max(1, len(handles)),
         "handletextpad": 0.3,
         "columnspacing": 1.6,
     }
     return _made_in_columns(lambda columns: ax.legend(**(chosen | options | columns)))
+
+
+def legend_within(ax: Axes, *, num_columns: int, **options: Any) -> Legend:
+    """Put the legend of some axes inside of them, in columns; in a narrow figure in fewer.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    num_columns : int
+    **options
+        Passed on to ``Axes.legend``.
+
+    Returns
+    -------
+    matplotlib.legend.Legend
+    """
+    chosen = {"ncols": num_columns} | options
+
+    def make(columns: dict[str, Any]) -> Legend:
+        legend = ax.legend(**(chosen | columns))
+        setattr(legend, INSIDE, True)
+        return legend
+
+    return _made_in_columns(make)
 
 
 def legend_under_figure(

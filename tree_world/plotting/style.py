@@ -14,6 +14,7 @@ from cycler import cycler
 from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 
@@ -34,6 +35,10 @@ SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Colours of curves, told apart by readers of every kind of colour vision."""
 REPAINT = "repaint_on"
 """Name of the attribute in which an artist keeps how to be painted on paper of another colour."""
+WIDE = "kept_wide"
+"""Name of the attribute of a figure that cannot be laid out for a narrow column."""
+INSIDE = "inside_of_axes"
+"""Name of the attribute of a legend that lies inside of its axes."""
 ANEW = "made_anew"
 """Name of the attribute in which a legend keeps how to be made with another number of columns."""
 PAPER_TO_LEAF = LinearSegmentedColormap.from_list("paper to leaf", [PAPER, "#9cc3ae", LEAF])
@@ -132,6 +137,11 @@ def when_paper_changes(artist: Artist, repaint: Callable[[str], None]) -> None:
 def when_columns_change(legend: Legend, make: Callable[[int], Legend]) -> None:
     """Say how to make a legend with fewer columns, for a narrow figure."""
     setattr(legend, ANEW, make)
+
+
+def keep_wide(figure: Figure) -> None:
+    """Say that a figure cannot be laid out for a narrow column."""
+    setattr(figure, WIDE, True)
 
 
 def unknown_patch() -> Patch:
