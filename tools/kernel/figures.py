@@ -9,7 +9,6 @@ the one that fits.
 def _set_up() -> None:
     # Imported in here, so that chapters find no names that they did not import themselves.
     import os
-    from collections.abc import Callable
     from contextlib import ExitStack
     from typing import Any
 
@@ -54,7 +53,7 @@ def _set_up() -> None:
                 f"{small[0]!r} is set in letters of less than {LEAST_SIZE} points, too small for a "
                 "phone. Leave fontsize to the style of the book."
             )
-        ways: list[Callable[[Any], Any]] = [drawn_narrow] * narrow + [drawn_for_dark] * dark
+        ways: list[Any] = [drawn_narrow] * narrow + [drawn_for_dark] * dark
         with ExitStack() as stack:
             for way in ways:
                 stack.enter_context(way(figure))

@@ -79,32 +79,34 @@ def small_letters(figure: Figure) -> list[str]:
     return [
         text.get_text()
         for text in figure.findobj(Text)
-        if text.get_visible() and text.get_text().strip() and text.get_fontsize() < style.LEAST_SIZE
+        if text.get_visible()
+        and text.get_text().strip()
+        and float(text.get_fontsize()) < style.LEAST_SIZE
     ]
 
 
 def _stacked(figure: Figure) -> Iterator[Callable[[], Any]]:
     """Put panels of one row below each other, and make the figure narrow; yield what undoes it."""
-    panels = [ax for ax in figure.axes if ax.get_subplotspec() is not None]
-    grids = {id(ax.get_subplotspec().get_gridspec()) for ax in panels}
+    places = [(ax, ax.get_subplotspec()) for ax in figure.axes]
+    panels = [(ax, place) for ax, place in places if place is not None]
+    grids = {id(place.get_gridspec()): place.get_gridspec() for _, place in panels}
     width, height = figure.get_size_inches()
-    are_maps = bool(panels) and all(ax.get_aspect() == 1 for ax in panels)
-    one_row = len(grids) == 1 and panels[0].get_gridspec().nrows == 1
+    are_maps = bool(panels) and all(ax.get_aspect() == 1 for ax, _ in panels)
+    one_row = len(grids) == 1 and next(iter(grids.values())).nrows == 1
     if not one_row or len(panels) == 1:
         # A map keeps its shape, less what stands around it; a graph keeps its height.
         shape = (height - AROUND) * WIDTH / width + AROUND
         figure.set_size_inches(WIDTH, min(height, shape) if are_maps else height)
         return
-    beside = (
-        height - width / len(panels) if are_maps else max(0.0, height - 3.7)
-    )  # what is not a panel
+    legends = sum(legend.get_window_extent().height for legend in figure.legends) / figure.dpi
+    around = height - width / len(panels) if are_maps else legends
     each = WIDTH if are_maps else GRAPH_HEIGHT
-    figure.set_size_inches(WIDTH, len(panels) * each + beside)
+    figure.set_size_inches(WIDTH, len(panels) * each + around)
     column = GridSpec(len(panels), 1, figure=figure)
-    label = panels[0].get_ylabel()
-    for place, ax in enumerate(panels):
-        yield partial(ax.set_subplotspec, ax.get_subplotspec())
-        ax.set_subplotspec(column[place])
+    label = panels[0][0].get_ylabel()
+    for row, (ax, place) in enumerate(panels):
+        yield partial(ax.set_subplotspec, place)
+        ax.set_subplotspec(column[row])
         shown = ax.yaxis.get_tick_params()["labelleft"]
         yield partial(ax.tick_params, axis="y", labelleft=shown)
         ax.tick_params(axis="y", labelleft=True)
@@ -115,9 +117,9 @@ def _stacked(figure: Figure) -> Iterator[Callable[[], Any]]:
 
 def _legends_that_fit(figure: Figure) -> Iterator[Callable[[], Any]]:
     """Give legends that are too wide fewer columns; yield what undoes it."""
-    for owner in (figure, *figure.axes):
-        legend = figure.legends[0] if owner is figure and figure.legends else None
-        legend = owner.get_legend() if isinstance(owner, Axes) else legend
+    owners: list[Figure | Axes] = [figure, *figure.axes]
+    for owner in owners:
+        legend = owner.get_legend() if isinstance(owner, Axes) else next(iter(owner.legends), None)
         anew = getattr(legend, style.ANEW, None)
         if legend is None or anew is None:
             continue
