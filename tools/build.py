@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import origins
-from tools import colophons, failures, notebooks, settings
+from tools import colophons, downloads, failures, notebooks, settings
 from tools.checks import check_site
 from tools.engine import plain
 
@@ -41,6 +41,7 @@ def main() -> int:
         try:
             executed = run_engine()
             colophons.renew()
+            _renew_downloads()
             findings, summary = check_site.check_book()
             if findings:
                 raise BuildError("\n".join(["The site has faults:", *map(str, findings)]))
@@ -69,6 +70,14 @@ def _only_build() -> Iterator[None]:
         except BlockingIOError:
             sys.exit("Another build of this folder is under way. Wait for it, or stop it.")
         yield
+
+
+def _renew_downloads() -> None:
+    home = os.environ.get("BOOK_URL") or ".."
+    try:
+        downloads.renew(home.rstrip("/") + "/")
+    except downloads.DownloadError as error:
+        raise BuildError(f"A notebook could not be made ready to be downloaded: {error}") from error
 
 
 def theme_assets() -> None:

@@ -188,7 +188,8 @@ def read(text: str) -> Chapter:
 
 
 @cache
-def _parser() -> MarkdownIt:
+def parser() -> MarkdownIt:
+    """Make a parser with the engine's rules."""
     parser = (
         MarkdownIt("commonmark")
         .enable("table")
@@ -220,6 +221,43 @@ def _role(state: StateInline, silent: bool) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class Directive:
+    """A directive as it is written.
+
+    Attributes
+    ----------
+    name, argument, body : str
+    options : dict of str to (value, int)
+        Each with the line on which it stands, counted from that of the fence.
+    offset : int
+        The line on which the body begins, counted likewise.
+    """
+
+    name: str
+    argument: str
+    options: dict[str, tuple[Any, int]]
+    body: str
+    offset: int
+
+    def option(self, name: str) -> Any:
+        """Value of an option; None if it has none."""
+        return self.options.get(name, (None, 0))[0]
+
+
+def directive(token: Token) -> Directive | None:
+    """Read a token as a directive; None if it is none."""
+    match = _FENCE.match(token.info) if token.type in ("fence", "colon_fence") else None
+    if match is None:
+        return None
+    lines = token.content.split("\n") if token.content.strip() else []
+    options, body, offset = _options(lines)
+    while body and not body[0].strip():
+        body, offset = body[1:], offset + 1
+    name = re.split(r"[\s.#]", match[1].strip())[0] or "div"
+    return Directive(name, match[2].strip(), options, "\n".join(body).rstrip(), offset)
+
+
 class _Reader:
     """Turns tokens into blocks."""
 
@@ -232,7 +270,7 @@ class _Reader:
     def fill(self, block: Block, text: str, line: int, nested: bool) -> None:
         """Read a text that starts on a line into a block."""
         stack = [block]
-        for token in _parser().parse(text):
+        for token in parser().parse(text):
             at = line + (token.map[0] if token.map else 0)
             if token.type.startswith("footnote_block") or token.type == "footnote_anchor":
                 continue
@@ -246,11 +284,8 @@ class _Reader:
                 words = self._inline(stack[-1], token.children or [], at)
                 if words.strip("… \n"):
                     stack[-1].parts.append(Piece(at, _CITATION.sub(_as_lines, words)))
-            elif token.type in ("fence", "colon_fence"):
-                match = _FENCE.match(token.info)
-                if match:
-                    deep = nested or len(stack) > 1
-                    self._directive(stack[-1], token, match[1], match[2].strip(), at, deep)
+            elif found := directive(token):
+                self._directive(stack[-1], found, at, nested or len(stack) > 1)
             elif token.type == "html_block":
                 words = _TAG.sub(_as_lines, token.content)
                 stack[-1].parts.append(Block("html", at, [Piece(at, words)]))
@@ -279,7 +314,7 @@ class _Reader:
                 if name == "eval":
                     block.parts.append(Expression(at, token.content))
                 if name in _PARSED_ROLES:
-                    (inner,) = _parser().parseInline(token.content)
+                    (inner,) = parser().parseInline(token.content)
                     text += self._inline(block, inner.children or [], at)
                 elif name in _WORD_ROLES:
                     text += re.sub(r"<[^>]*>$", "", token.content)
@@ -305,17 +340,11 @@ class _Reader:
             return
         owner.repeats.append(Repeat(line, typed.strip(), code.strip()))
 
-    def _directive(
-        self, block: Block, token: Token, info: str, argument: str, line: int, nested: bool
-    ) -> None:
-        name = re.split(r"[\s.#]", info.strip())[0] or "div"
-        lines = token.content.split("\n") if token.content.strip() else []
-        options, body, offset = _options(lines)
-        while body and not body[0].strip():
-            body, offset = body[1:], offset + 1
-        text = "\n".join(body).rstrip()
+    def _directive(self, block: Block, found: Directive, line: int, nested: bool) -> None:
+        name, argument, options = found.name, found.argument, found.options
+        text, offset = found.body, found.offset
         if name == CODE_CELL:
-            self._cell(block, token, text, options, line, offset, nested)
+            self._cell(block, found, line, nested)
             return
         inner = Block(name, line)
         block.parts.append(inner)
@@ -336,16 +365,8 @@ class _Reader:
         if isinstance(footer := options.get("footer", ("", 0))[0], str):
             self.fill(inner, footer, line, nested=True)
 
-    def _cell(
-        self,
-        block: Block,
-        token: Token,
-        text: str,
-        options: dict[str, tuple[Any, int]],
-        line: int,
-        offset: int,
-        nested: bool,
-    ) -> None:
+    def _cell(self, block: Block, found: Directive, line: int, nested: bool) -> None:
+        options, text, offset = found.options, found.body, found.offset
         plain = {name: value for name, (value, _) in options.items()}
         block.parts.append(Cell(line, line + offset, text, plain, nested))
         around = Block("cell", line)

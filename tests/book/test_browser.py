@@ -365,7 +365,8 @@ def test_a_chapter_can_be_downloaded(open_page, label):
         "notebooks/03-drives.ipynb" if label == "Notebook" else "03-drives.md"
     )
     assert download.value.suggested_filename == source.name
-    assert download.value.path().read_bytes() == source.read_bytes()
+    offered = settings.SITE / "downloads" / source.name
+    assert download.value.path().read_bytes() == offered.read_bytes()
 
 
 @FROM_DISK
@@ -373,7 +374,8 @@ def test_what_can_be_downloaded_lies_beside_the_pages(open_page):
     page = open_page(PAGES["drives"])
     link = page.locator(".meta").get_by_role("link", name="Notebook")
     path = settings.SITE / "drives" / link.get_attribute("href")
-    assert path.resolve().read_bytes() == (settings.NOTEBOOKS / "03-drives.ipynb").read_bytes()
+    assert path.resolve() == (settings.SITE / "downloads" / "03-drives.ipynb").resolve()
+    assert path.exists()
 
 
 # --- how it looks --------------------------------------------------------------------------------

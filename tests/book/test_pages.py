@@ -7,10 +7,11 @@ import subprocess
 from pathlib import Path
 
 import html5lib
+import nbformat
 import pytest
 from PIL import Image
 
-from tools import settings
+from tools import downloads, settings
 from tools.checks import check_site
 
 SCRIPT_AND_STYLE = 150_000
@@ -216,11 +217,19 @@ def test_nothing_tells_of_this_machine(built_site):
     assert platform.node() not in words
 
 
-def test_downloads_are_the_sources(built_site):
+def test_downloads_are_the_sources_and_what_is_derived_from_the_notebooks(built_site):
     for source in settings.chapters():
-        notebook = settings.NOTEBOOKS / f"{source.stem}.ipynb"
-        for path in (source, notebook):
-            assert (built_site / "downloads" / path.name).read_bytes() == path.read_bytes()
+        found = built_site / "downloads" / source.name
+        assert found.read_bytes() == source.read_bytes()
+        found = found.with_suffix(".ipynb")
+        made = downloads.of(settings.NOTEBOOKS / found.name)
+        # The address of the site in it is that which the site was built for.
+        ours, theirs = (one.cells[1:] for one in (made, nbformat.read(found, as_version=4)))
+        assert [_addressless(one) for one in ours] == [_addressless(one) for one in theirs]
+
+
+def _addressless(cell):
+    return cell | {"source": re.sub(r"\]\([^)]*/([\w-]+/index\.html)", r"](\1", cell.source)}
 
 
 # --- lists at the back, and search ---------------------------------------------------------------
