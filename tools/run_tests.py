@@ -27,7 +27,8 @@ STAMP = settings.CACHE / "tested"
 PYTEST = [
     *(sys.executable, "-m", "pytest", "--no-header", f"--junitxml={REPORT}"),
     *("-p", "tools.checks.nbval_tolerance", "--nbval"),
-    # Two at a time, each file in one process: the cells of a notebook share a kernel.
+    # Two at a time, each file in one process: the cells of a notebook share a kernel. It runs as
+    # readers get it, in an empty folder.
     *("--numprocesses=2", "--dist=loadfile"),
     # What takes longest comes first: the notebooks, and then as `tests/conftest.py` sorts.
     *("--no-loadscope-reorder", f"--nbval-cell-timeout={settings.CELL_TIMEOUT_SECONDS}"),

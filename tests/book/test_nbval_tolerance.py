@@ -18,7 +18,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from tools import computed, myst, notebooks, settings
+from tools import computed, downloads, myst, notebooks, settings
 from tools.checks import nbval_tolerance
 from tools.checks.nbval_tolerance import compare_outputs, compare_pictures, compare_text
 
@@ -110,17 +110,24 @@ def not_compared(notebook):
 
 
 def other_code(notebook):
-    notebook.cells[4].source = notebook.cells[4].source.replace("25", "26")
-    last = notebook.cells[-1]
-    last.metadata.user_expressions.pop(1)
-    last.source = last.source.replace("25 metres.", "25 metres, {eval}`nowhere`.")
+    notebook.cells[4].source = notebook.cells[4].source.replace("threshold = 25", "threshold = 26")
+    notebook.cells[4].source = notebook.cells[4].source.replace("tiny =", "other =")
+
+
+def not_stored(notebook):
+    notebook.cells[-1].metadata.user_expressions.pop(1)
+
+
+def not_alone(notebook):
+    """What lies beside the reference does not come with the download."""
+    notebook.cells[0].source += "\nassert len(list(__import__('pathlib').Path().iterdir())) > 1"
 
 
 def dead(notebook):
     notebook.cells[0].source = "import os; os._exit(1)"
 
 
-CHANGES = (slightly_other, stored_wrong, not_compared, other_code, dead)
+CHANGES = (slightly_other, stored_wrong, not_compared, other_code, not_stored, not_alone, dead)
 
 
 @dataclasses.dataclass
@@ -168,7 +175,8 @@ def checked(executed, tmp_path_factory):
             one.failed.append(int(cell[1]))
         else:
             one.values.append(case.get("name"))
-    assert {one.items for one in found.values()} == {6}  # five cells, and the values
+    items = {name: one.items for name, one in found.items()}
+    assert items == {change.__name__: 6 for change in CHANGES} | {not_stored.__name__: 1}
     return {change: found[change.__name__] for change in CHANGES}
 
 
@@ -191,7 +199,7 @@ def test_whatever_is_stored_wrong_fails_and_is_named(checked):
     for cell in (1, 2, 3):
         assert f"Cell {cell}" in found.printed
     assert 'print(f"the deviation' in found.printed
-    assert found.values == ["Values after Cell 4 (5)"]
+    assert found.values == ["Values after Cell 4 (6)"]
     line = next(n for n, words in enumerate(CHAPTER.split("\n"), 1) if words.startswith("Within"))
     said = f"stored_wrong.md, line {line}, threshold: 35 became 25: number 35 became 25"
     assert said in found.printed
@@ -206,23 +214,36 @@ def test_an_output_that_depends_on_the_processor_is_run_and_not_compared(checked
 
 
 def test_code_behind_a_value_that_changed_fails(checked):
-    """So do an expression that raises, and one whose value is not stored."""
+    """So does an expression that raises; each is named by the line of its chapter."""
     found = checked[other_code]
     assert found.failed == []
-    assert found.values == ["Values after Cell 4 (5)"]
+    assert found.values == ["Values after Cell 4 (6)"]
+    line = CHAPTER.split("\n").index("% repeats 25 metres: threshold") + 1
     for fault in (
-        "threshold: 25 became 26",
-        'f"{tiny:.2e}": no value is stored. Run: make notebooks',
-        "nowhere failed: NameError: name 'nowhere' is not defined",
-        "'25 metres' was typed, but threshold is '26 metres'",
+        f"other_code.md, line {line - 2}, threshold: 25 became 26",
+        "name 'tiny' is not defined",
+        f"other_code.md, line {line}, threshold: '25 metres' was typed, but threshold is",
     ):
         assert fault in found.printed
+
+
+def test_a_value_that_is_not_stored_fails_by_its_expression(checked):
+    assert checked[not_stored].values == ["Download"]
+    assert (
+        checked[not_stored]
+        .printed.strip()
+        .endswith('not_stored: no value of f"{tiny:.2e}" is stored. Run: make notebooks')
+    )
+
+
+def test_a_notebook_runs_where_nothing_else_is(checked):
+    assert checked[not_alone].failed == [0], checked[not_alone].printed
 
 
 def test_a_kernel_that_dies_is_told_once_and_nothing_hangs(checked):
     found = checked[dead]
     assert found.failed == [0, 1, 2, 3, 4]
-    assert found.values == ["Values after Cell 4 (5)"]
+    assert found.values == ["Values after Cell 4 (6)"]
     assert "In this cell the kernel died" in found.printed
     assert found.printed.count("Not run, as the kernel died in Cell 0") >= 5
 
@@ -316,7 +337,7 @@ def test_no_value_in_the_prose_of_the_book_could_change_unnoticed(source):
 def test_every_value_in_the_prose_of_the_book_is_compared(source, pytestconfig):
     """What a run of the notebooks collects holds each expression of the chapter, once, in order."""
     path = settings.NOTEBOOKS / f"{source.stem}.ipynb"
-    lines = nbval_tolerance.lines_of_values(path, nbformat.read(path, as_version=4))
+    lines = nbval_tolerance.lines_of_values(path, downloads.of(path))
     chapter = myst.read(source.read_text())
     found = sorted((line, one["expression"]) for cell in lines for line, one in cell)
     wanted = [(item.line, item.code) for item in (*chapter.expressions, *chapter.repeats)]

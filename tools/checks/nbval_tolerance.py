@@ -1,7 +1,8 @@
-"""Compare notebook outputs with a tolerance: a plugin for pytest on top of nbval.
+"""Run notebooks as readers get them, and compare: a plugin for pytest on top of nbval.
 
-nbval runs each cell of a notebook and compares what it prints with what is stored, to the letter,
-and leaves pictures out. Here numbers may differ a little and pictures are compared:
+nbval runs each cell of a notebook where it lies, compares what it prints with what is stored, to
+the letter, and leaves pictures out. Here the download is derived from each notebook, and run in a
+folder that holds nothing else; numbers may differ a little, and pictures are compared:
 
 - text must be the same, number by number and word by word. Whole numbers are compared exactly;
   another number may differ by ``RELATIVE_TOLERANCE`` of itself or by ``ABSOLUTE_TOLERANCE``,
@@ -12,7 +13,7 @@ and leaves pictures out. Here numbers may differ a little and pictures are compa
 - a picture must have the same size, and the root of the mean squared difference of its colour
   values (0 to 255) must not exceed ``PIXEL_TOLERANCE``.
 
-Use: ``pytest --nbval -p tools.checks.nbval_tolerance book/notebooks``
+Use: ``pytest --nbval -p tools.checks.nbval_tolerance book/notebooks``; reports name the references.
 """
 
 from __future__ import annotations
@@ -21,19 +22,21 @@ import base64
 import io
 import math
 import re
+import tempfile
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 from nbval.kernel import CURRENT_ENV_KERNEL_NAME, RunningKernel
 from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
 from PIL import Image
 
-from tools import computed, failures, myst, notebooks, settings
+from tools import computed, downloads, failures, myst, notebooks, settings
 
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-6
@@ -44,7 +47,6 @@ _NUMBER = re.compile(
     r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?(?:[eE][-+]?\d+)?(?![\w])"
 )
 _WHOLE = re.compile(r"[-+−]?[\d,]+")
-_FENCE = "`" * 40
 
 
 @pytest.hookimpl(wrapper=True)
@@ -52,8 +54,7 @@ def pytest_collect_file(parent: Any) -> Generator[None, list[Any], list[Any]]:
     """Collect notebooks as ours where nbval would."""
     collected = yield
     return [
-        Notebook.from_parent(parent, path=one.path) if type(one) is IPyNbFile else one
-        for one in collected
+        Notebook.made_from(parent, one.path) if type(one) is IPyNbFile else one for one in collected
     ]
 
 
@@ -206,21 +207,45 @@ def _joined(content: Any) -> str:
 
 
 class Notebook(IPyNbFile):  # type: ignore[misc]
-    """A notebook: its cells and, between them, the values of its prose."""
+    """The download of a notebook: its cells and, between them, the values of its prose."""
+
+    download: Path
+    broken: Exception | None = None
+
+    @classmethod
+    def made_from(cls, parent: Any, reference: Path) -> Notebook:
+        """Derive the download of a notebook into an empty folder. Reports name the reference."""
+        made: Notebook = cls.from_parent(parent, path=reference)
+        folder = tempfile.TemporaryDirectory()
+        parent.config.add_cleanup(folder.cleanup)
+        made.download = Path(folder.name).resolve() / reference.name
+        try:
+            made.download.write_bytes(downloads.as_file(downloads.of(reference)))
+        except (downloads.DownloadError, nbformat.ValidationError) as error:
+            made.broken = error
+        return made
+
+    @property
+    def fspath(self) -> Path:
+        """Where nbval reads the notebook."""
+        return self.download
 
     def setup(self) -> None:
-        """Start a kernel, in the folder of the chapter: one above that of the references."""
-        folder = self.path.parent
-        if folder.name == settings.NOTEBOOKS.name:
-            folder = folder.parent
+        """Start a kernel where the download is, and nothing else."""
+        if self.broken:
+            return
         choice = self.config.option
         stored = self.nb.metadata.get("kernelspec", {}).get("name", "python")
         name = CURRENT_ENV_KERNEL_NAME if choice.nbval_current_env else choice.nbval_kernel_name
         timeout = choice.nbval_kernel_startup_timeout
-        self.kernel = Kernel(name or stored, cwd=str(folder), startup_timeout=timeout)
+        folder = str(self.download.parent)
+        self.kernel = Kernel(name or stored, cwd=folder, startup_timeout=timeout)
 
     def collect(self) -> Iterator[pytest.Item]:
         """Collect what is to be run and compared, in its order."""
+        if self.broken:
+            yield Broken.from_parent(self, name="Download")
+            return
         cells = {id(item.cell): item for item in super().collect()}
         lines = lines_of_values(self.path, self.nb)
         number = 0
@@ -238,6 +263,18 @@ class Notebook(IPyNbFile):  # type: ignore[misc]
                     name = f"Repeats of Cell {number - 1}"
                 name = f"{name} ({index})"
                 yield Values.from_parent(self, name=name, cell=cell, lines=lines[index])
+
+
+class Broken(pytest.Item):
+    """What no reader can run, as it cannot be derived."""
+
+    def runtest(self) -> None:
+        """Fail by the reason."""
+        raise getattr(self.parent, "broken")  # noqa: B009
+
+    def repr_failure(self, excinfo: Any, style: Any = None) -> str:
+        """Say the reason, and nothing of how it was found."""
+        return str(excinfo.value)
 
 
 class Kernel(RunningKernel):  # type: ignore[misc]
@@ -317,46 +354,43 @@ class Cell(IPyNbCell):  # type: ignore[misc]
         self.comparison_traceback = [fault] if fault else []
         return fault is None
 
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Name the cell in reports."""
+        return self.path, 0, f"{self.path.name}::{self.name}"
+
 
 # --- values in prose -----------------------------------------------------------------------------
 
 
-def lines_of_values(path: Path, notebook: Any) -> list[list[tuple[int, computed.Entry]]]:
+def lines_of_values(path: Path, download: Any) -> list[list[tuple[int, computed.Entry]]]:
     """List what must be compared of the prose of each cell, with lines of its chapter.
 
     Parameters
     ----------
     path : pathlib.Path
-        A notebook; its chapter lies in the folder above, or beside it.
-    notebook : notebook
+        The reference notebook; its chapter lies in the folder above, or beside it.
+    download : notebook
+        What was derived from it.
 
     Returns
     -------
     list of list of (int, dict)
-        For each cell the entries that its text asks for, whether they are stored or not. Without a
-        chapter, or with another, the lines are those of the cell.
+        For each cell of the download its entries, without their values. Without a chapter, or with
+        another, the lines are 0.
     """
-    wanted = []
-    for cell in notebook.cells:
-        text = cell.source
-        if cell.cell_type == "code":
-            text = f"{_FENCE}{{{myst.CODE_CELL}}}\n{text}\n{_FENCE}"
-        chapter = myst.read(text)
-        items: list[myst.Expression | myst.Repeat] = [*chapter.expressions, *chapter.repeats]
-        wanted.append([(item.line, computed.entry(item)) for item in items])
+    wanted = [[dict(computed.plain(one)) for one in computed.entries(c)] for c in download.cells]
     for folder in (path.parent.parent, path.parent):
         source = folder / f"{path.stem}.md"
         if source.exists():
             try:
-                lines = notebooks.value_lines(source)
+                lines = iter([one for one in notebooks.value_lines(source) if one])
             except myst.ChapterError:
                 break
-            if [len(one) for one in lines] == [len(one) for one in wanted]:
-                return [
-                    [(line, asked) for line, (_, asked) in zip(*pair, strict=True)]
-                    for pair in zip(lines, wanted, strict=True)
-                ]
-    return wanted
+            numbers = [next(lines, []) if one else [] for one in wanted]
+            if [*map(len, numbers), sum(map(len, lines))] == [*map(len, wanted), 0]:
+                pairs = zip(numbers, wanted, strict=True)
+                return [list(zip(*pair, strict=True)) for pair in pairs]
+    return [[(0, one) for one in cell] for cell in wanted]
 
 
 class ValuesError(Exception):
@@ -384,17 +418,10 @@ class Values(pytest.Item):
         faults = []
         for position, new in enumerate(computed.results(asked, reply)):
             line, one = self.lines[position]
-            old = stored[position] if position < len(stored) else {}
-            if dict(computed.plain(old)) != one:
-                old = {}
-            fault = compare_value(old, new)
+            fault = compare_value(stored[position], new)
             if fault:
-                where = f"{self.path.stem}.md, line {line}"
+                where = f"{self.path.stem}.md" + (f", line {line}" if line else "")
                 faults.append(f"{where}, {one['expression']}: {fault}")
-        if len(stored) > len(asked):
-            faults.append(
-                f"{self.path.name}: {len(stored) - len(asked)} values too many are stored"
-            )
         if faults:
             raise ValuesError("\n".join(faults))
 
