@@ -1,5 +1,6 @@
 """Fixtures for what is built from the book."""
 
+import fcntl
 import functools
 import http.server
 import os
@@ -40,15 +41,51 @@ def built_site(unavailable):
     return settings.SITE
 
 
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory):
+    """A folder that all processes of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def once(run_folder):
+    """Let one process of this run make something, and the others wait for it."""
+
+    def once_(name, make):
+        made = run_folder / f"{name}.made"
+        with (run_folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                make()
+                made.touch()
+
+    return once_
+
+
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory):
+    """What builds may take over from earlier ones, as an author's do: fonts, and compiled scripts.
+
+    Each process has its own, as two builds of one folder never run side by side.
+    """
+    folder = tmp_path_factory.mktemp("kept")
+    (folder / "images").mkdir()
+    return folder
+
+
 @contextmanager
-def project(folder):
+def project(folder, kept):
     """Let the build work on another folder than this repository."""
     contents = folder / "myst.yml"
     theme = os.path.relpath(settings.THEME, folder)
     contents.write_text(contents.read_text().replace("THEME", theme))
+    (folder / ".cache").mkdir(exist_ok=True)
+    (folder / ".cache" / "images").symlink_to(kept / "images")
     with pytest.MonkeyPatch.context() as patch:
         binaries = str(Path(sys.executable).parent)
         patch.setenv("PATH", f"{binaries}{os.pathsep}{os.environ['PATH']}")
+        patch.setenv("NODE_COMPILE_CACHE", str(kept / "scripts"))
         patch.setattr(settings, "ROOT", folder)
         patch.setattr(settings, "SITE", folder / "_build" / "html")
         patch.setattr(settings, "CONTENT", folder / "_build" / "site")
@@ -57,34 +94,47 @@ def project(folder):
 
 
 @pytest.fixture(scope="session")
-def specimen(tmp_path_factory):
-    """Build a small book with everything that a chapter may hold; the folder of its site."""
-    folder = tmp_path_factory.mktemp("specimen")
-    shutil.copytree(SPECIMEN, folder, dirs_exist_ok=True)
-    with project(folder):
-        # Its notebook is not executed: that it can be taken along is all that is asked of it.
-        (folder / "notebooks").mkdir()
-        notebook = notebooks.nbformat.writes(notebooks.from_chapter(folder / "cells.md"))
-        (folder / "notebooks" / "cells.ipynb").write_text(notebook)
-        assert build.run_engine() == 2
-        return settings.SITE
+def theme_assets(once):
+    """Fill the theme's ``public`` folder once for all builds."""
+    once("theme_assets", build.theme_assets)
 
 
 @pytest.fixture(scope="session")
-def theme_assets():
-    """Fill the theme's ``public`` folder once for all builds."""
-    build.theme_assets()
+def specimen(run_folder, once, kept, theme_assets):
+    """Build a small book with everything that a chapter may hold; the folder of its site."""
+    folder = run_folder / "specimen"
+
+    def make():
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(SPECIMEN, folder)
+        with project(folder, kept) as patch:
+            patch.setattr(build, "theme_assets", lambda: None)
+            # Its notebook is not executed: that it can be taken along is all that is asked of it.
+            (folder / "notebooks").mkdir()
+            notebook = notebooks.nbformat.writes(notebooks.from_chapter(folder / "cells.md"))
+            (folder / "notebooks" / "cells.ipynb").write_text(notebook)
+            assert build.run_engine() == 2
+
+    once("specimen", make)
+    return folder / "_build" / "html"
 
 
-@pytest.fixture
-def small_project(tmp_path, theme_assets):
-    """A book of one chapter, ``chapter.md``, to be broken by the test; with the settings' patch."""
-    (tmp_path / "myst.yml").write_text(
+@contextmanager
+def one_chapter(folder, kept):
+    """A book of one chapter, ``chapter.md``, that is yet to be written."""
+    (folder / "myst.yml").write_text(
         "version: 1\nproject:\n  title: Small\n  toc:\n    - file: chapter.md\n"
         "site:\n  template: THEME\n"
     )
-    with project(tmp_path) as patch:
+    with project(folder, kept) as patch:
         patch.setattr(build, "theme_assets", lambda: None)
+        yield patch
+
+
+@pytest.fixture
+def small_project(tmp_path, theme_assets, kept):
+    """A book of one chapter, ``chapter.md``, to be broken by the test; with the settings' patch."""
+    with one_chapter(tmp_path, kept) as patch:
         yield tmp_path, patch
 
 

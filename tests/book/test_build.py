@@ -5,7 +5,6 @@ import json
 import re
 import shutil
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,8 +43,11 @@ def test_only_a_change_of_code_or_library_executes_a_chapter(small_project):
     chapter.write_text(text)
     patch.setattr(settings, "library_digest", lambda: "one")
     assert build.run_engine() == 1
+    assert len((settings.CACHE / "cell-times.txt").read_text().splitlines()) == 1
+    patch.setattr(settings, "library_digest", lambda: "two")
+    assert build.run_engine() == 1
     times = (settings.CACHE / "cell-times.txt").read_text()
-    assert len(times.splitlines()) == 1
+    patch.setattr(settings, "library_digest", lambda: "one")
     chapter.write_text(text.replace("Some words", "Other words"))
     assert build.run_engine() == 0
     assert (settings.CACHE / "cell-times.txt").read_text() == times
@@ -61,19 +63,8 @@ def test_only_a_change_of_code_or_library_executes_a_chapter(small_project):
         "open",
         "quit",
     }
-    patch.setattr(settings, "library_digest", lambda: "two")
-    assert build.run_engine() == 1
-    patch.setattr(settings, "library_digest", lambda: "one")
-    assert build.run_engine() == 0
     (settings.CACHE / "cell-times.txt").unlink()
     assert build.run_engine() == 1  # outputs without times are made again
-
-
-def test_a_failing_cell_fails_the_build(small_project):
-    folder, _ = small_project
-    (folder / "chapter.md").write_text(CHAPTER.replace('print("from', 'print(1 / 0, "from'))
-    with pytest.raises(build.BuildError, match=r"chapter\.md, line 16, .*ZeroDivisionError"):
-        build.run_engine()
 
 
 def test_what_the_notebooks_could_not_hold_is_refused_before_anything_runs(small_project):
@@ -84,18 +75,6 @@ def test_what_the_notebooks_could_not_hold_is_refused_before_anything_runs(small
     (folder / "chapter.md").write_text(CHAPTER.replace("name: python3", "name: julia"))
     with pytest.raises(build.BuildError, match=r"^chapter.md, line 2: the kernel 'julia' is not"):
         build.run_engine()
-
-
-def test_a_hanging_cell_is_stopped(small_project):
-    folder, patch = small_project
-    patch.setattr(settings, "CELL_TIMEOUT_SECONDS", 1)
-    (folder / "chapter.md").write_text(
-        CHAPTER.replace('print("from', 'import time; time.sleep(60); print("from')
-    )
-    started = time.monotonic()
-    with pytest.raises(build.BuildError, match="This cell ran for more than 1 seconds"):
-        build.run_engine()
-    assert time.monotonic() - started < 50
 
 
 def test_an_engine_that_hangs_is_stopped(small_project):
@@ -122,8 +101,7 @@ def test_an_unresolved_reference_fails_the_build(small_project):
 
 
 def test_a_failed_build_leaves_no_site(small_project, capsys):
-    folder, patch = small_project
-    patch.setattr(settings, "CACHE", folder / ".cache")
+    folder, _ = small_project
     (folder / "chapter.md").write_text("# One\n\nA [link](./gone.md).\n")
     settings.SITE.mkdir(parents=True)
     (settings.SITE / "index.html").write_text("of yesterday")
@@ -138,34 +116,32 @@ def test_a_failed_build_leaves_no_site(small_project, capsys):
 def test_the_last_line_says_what_was_built_and_where(small_project, capsys):
     """And studies older than their code are named; and nothing keeps running."""
     folder, patch = small_project
-    patch.setattr(settings, "CACHE", folder / ".cache")
     patch.setattr(settings, "NOTEBOOKS", folder / "notebooks")
     (folder / "chapter.md").write_text("# One\n\nA [link](#one).\n\n(one)=\n## Two\n\nWords.\n")
-    results = origins.results_file("tiny", folder)
-    results.parent.mkdir(parents=True)
-    study = folder / "benchmarks" / "study_tiny.py"
-    study.parent.mkdir()
-    study.write_text("x = 1\n")
-    origin = {"code": origins.digest_of_code([study], folder), "commit": "abc", "date": "today"}
-    results.write_text(json.dumps({"lives": {"origin": origin}}))
+    for name in ("tiny", "small"):
+        results = origins.results_file(name, folder)
+        results.parent.mkdir(parents=True, exist_ok=True)
+        study = folder / "benchmarks" / f"study_{name}.py"
+        study.parent.mkdir(exist_ok=True)
+        study.write_text("x = 1\n")
+        code = origins.digest_of_code([study], folder)
+        origin = {"code": code, "commit": "abc", "date": "today"}
+        results.write_text(json.dumps({"lives": {"origin": origin}}))
+    (folder / "benchmarks" / "study_tiny.py").write_text("x = 2\n")
     before = threading.active_count()
     assert build.main() == 0, capsys.readouterr().err
     assert threading.active_count() == before
     assert processes_in(folder) == []
-    printed = capsys.readouterr().out
-    last = printed.splitlines()[-1]
-    assert last.startswith("Built 1 page with 0 figures, 0 executed anew, in ")
-    assert last.endswith(": _build/html/index.html")
-    assert "Older" not in printed
-    study.write_text("x = 2\n")
-    assert build.main() == 0
-    line = "Older than the code that makes it: the study tiny: lives (today, abc)"
-    assert line in capsys.readouterr().out
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[-1].startswith("Built 1 page with 0 figures, 0 executed anew, in ")
+    assert printed[-1].endswith(": _build/html/index.html")
+    assert [line for line in printed if "Older" in line] == [
+        "Older than the code that makes it: the study tiny: lives (today, abc)"
+    ]
 
 
 def test_a_finding_of_the_check_fails_the_build(small_project, capsys):
-    folder, patch = small_project
-    patch.setattr(settings, "CACHE", folder / ".cache")
+    folder, _ = small_project
     (folder / "chapter.md").write_text("# One\n\n![](leaf.png)\n")
     shutil.copy(settings.THEME.parent.parent / "tests/book/specimen/leaf.png", folder)
     assert build.main() == 1
@@ -173,10 +149,9 @@ def test_a_finding_of_the_check_fails_the_build(small_project, capsys):
     assert not settings.SITE.exists()
 
 
-def test_two_builds_do_not_mix(small_project):
-    folder, patch = small_project
-    patch.setattr(settings, "CACHE", folder / ".cache")
-    settings.CACHE.mkdir()
+@pytest.mark.usefixtures("small_project")
+def test_two_builds_do_not_mix():
+    settings.CACHE.mkdir(exist_ok=True)
     with (settings.CACHE / "build.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(SystemExit, match="under way"):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools import build
+from tools import build, settings
 from tools.engine import plain
 
 FRONT = "---\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n# One\n\n"
@@ -41,13 +41,18 @@ PAGES = {
         "module.md, line 10, code cell 0 (import nothing_such): ModuleNotFoundError: No module "
         "named 'nothing_such'. Is it spelt so",
     ),
-    "dead.md": (
-        FRONT + CELL % "import os; os._exit(1)",
-        "dead.md, line 8, code cell 0 (import os; os._exit(1)): the kernel died",
-    ),
     "expected.md": (
         FRONT + CELL % ":tags: [raises-exception]\n1 / 0",
         None,
+    ),
+    "hanging.md": (
+        FRONT + CELL % "import time; time.sleep(60)",
+        "hanging.md, line 9, code cell 0 (import time; time.sleep(60)): "
+        "TimeoutError: This cell ran for more than 5 seconds",
+    ),
+    "dead.md": (  # the last, as the engine stops at it
+        FRONT + CELL % "import os; os._exit(1)",
+        "dead.md, line 8, code cell 0 (import os; os._exit(1)): the kernel died",
     ),
 }
 
@@ -64,7 +69,8 @@ def told(folder):
 
 
 def test_what_fails_in_cells_and_sentences_is_told_by_its_place(small_project):
-    folder, _ = small_project
+    folder, patch = small_project
+    patch.setattr(settings, "CELL_TIMEOUT_SECONDS", 5)
     contents = folder / "myst.yml"
     files = "".join(f"    - file: {name}\n" for name in PAGES)
     contents.write_text(contents.read_text().replace("    - file: chapter.md\n", files))
@@ -72,7 +78,7 @@ def test_what_fails_in_cells_and_sentences_is_told_by_its_place(small_project):
         (folder / name).write_text(text)
     lines = told(folder)
     expected = [message for _, message in PAGES.values() if message]
-    assert len(lines) == len(expected), lines
+    assert len(lines) == len(expected), "\n".join(lines)
     for message in expected:
         assert [line for line in lines if line.startswith(message)], message
 

@@ -41,14 +41,34 @@ HIDDEN = """() => {
 }"""
 
 
+# What is too wide for the screen, and cannot be scrolled to either.
+STICKS_OUT = """() => {
+    const scrolls = (element) => {
+        for (let e = element.parentElement; e; e = e.parentElement) {
+            if (getComputedStyle(e).overflowX !== "visible") return true;
+        }
+        return false;
+    };
+    return [...document.querySelectorAll("main *")]
+        .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
+        .filter((element) => !scrolls(element) && !element.closest(".katex-mathml"))
+        .map((element) => element.outerHTML.slice(0, 80));
+}"""
+
+
 @FROM_DISK
 @BY_NAME
-def test_nothing_is_cut_without_a_sign(open_page, path):
+def test_nothing_is_cut_without_a_sign_and_nothing_sticks_out(open_page, path):
     page = open_page(path, viewport={"width": 360, "height": 800})
     for width in (360, 390, 820):
         page.set_viewport_size({"width": width, "height": 800})
         page.evaluate(SETTLED)
         assert page.evaluate(HIDDEN) == [], width
+    page.set_viewport_size(PHONE)
+    page.evaluate("document.querySelectorAll('main details').forEach((one) => { one.open = true })")
+    page.evaluate(SETTLED)
+    assert page.evaluate(STICKS_OUT) == []
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
 @FROM_DISK

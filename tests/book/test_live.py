@@ -8,6 +8,7 @@ import sys
 import pytest
 from playwright.sync_api import TimeoutError
 
+from tests.book.conftest import one_chapter
 from tools import build
 
 PROGRAM = """\
@@ -17,6 +18,7 @@ settings.ROOT = Path({root!r})
 settings.CACHE = settings.ROOT / ".cache"
 live.main()
 """
+FIRST = "# One\n\nThe first words.\n"
 ODD = """\
 const role = { name: "odd", body: { type: String, required: true },
   run: () => [{ type: "oddity", value: "x" }] };
@@ -24,40 +26,51 @@ export default { name: "Odd", roles: [role] };
 """
 
 
-@pytest.fixture
-def live_book(small_project):
+@pytest.fixture(scope="module")
+def live_book(tmp_path_factory, theme_assets, kept):
     """A book that is being served: the file of its chapter, and its address."""
-    folder, _ = small_project
-    (folder / "odd.mjs").write_text(ODD)
-    contents = folder / "myst.yml"
-    contents.write_text(contents.read_text().replace("  toc:", "  plugins:\n    - odd.mjs\n  toc:"))
-    chapter = folder / "chapter.md"
-    chapter.write_text("# One\n\nThe first words.\n")
-    server = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(root=str(folder))],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        for line in server.stdout:
-            if found := re.search(r"http://localhost:\d+", line):
-                break
-        else:
-            pytest.fail("the server did not start")
-        yield chapter, found[0]
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(20)
-        build.end_group(server.pid)
+    folder = tmp_path_factory.mktemp("live")
+    with one_chapter(folder, kept):
+        (folder / "odd.mjs").write_text(ODD)
+        contents = folder / "myst.yml"
+        odd = contents.read_text().replace("  toc:", "  plugins:\n    - odd.mjs\n  toc:")
+        contents.write_text(odd)
+        chapter = folder / "chapter.md"
+        chapter.write_text(FIRST)
+        server = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM.format(root=str(folder))],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            for line in server.stdout:
+                if found := re.search(r"http://localhost:\d+", line):
+                    break
+            else:
+                pytest.fail("the server did not start")
+            yield chapter, found[0]
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.wait(20)
+            build.end_group(server.pid)
 
 
-def test_a_page_reloads_and_names_what_is_wrong(live_book, browser):
+@pytest.fixture
+def page(live_book, browser):
+    """The book in a browser, with the chapter as it was first."""
     chapter, address = live_book
+    chapter.write_text(FIRST)
     page = browser.new_page()
     page.goto(address)
     page.get_by_text("The first words.").wait_for()
+    yield page
+    page.close()
+
+
+def test_a_page_reloads_and_names_what_is_wrong(live_book, page):
+    chapter, _ = live_book
     chapter.write_text("# One\n\nOther words.\n")
     page.get_by_text("Other words.").wait_for()
 
@@ -80,17 +93,13 @@ def test_a_page_reloads_and_names_what_is_wrong(live_book, browser):
             if not tries_left:
                 raise
             page.reload()
-    page.close()
 
 
-def test_the_book_comes_back_when_its_contents_are_mended(live_book, browser):
-    chapter, address = live_book
+def test_the_book_comes_back_when_its_contents_are_mended(live_book, page):
+    chapter, _ = live_book
+    page.set_default_timeout(90_000)  # the engine starts anew
     contents = chapter.with_name("myst.yml")
     good = contents.read_text()
-    page = browser.new_page()
-    page.set_default_timeout(90_000)  # the engine starts anew
-    page.goto(address)
-    page.get_by_text("The first words.").wait_for()
     wrong = ("version: 1\nproject: [\n", good.replace("chapter.md", "gone.md"))
     for text, cause in zip(wrong, ("flow collection", "gone.md"), strict=True):
         contents.write_text(text)
@@ -106,4 +115,3 @@ def test_the_book_comes_back_when_its_contents_are_mended(live_book, browser):
     contents.write_text(good.replace("title: Small", "title: Renamed"))
     page.get_by_text("The first words.").wait_for()
     assert "Renamed" in page.title()
-    page.close()

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tree_world.models.memory import SpatialMemory
+from tree_world.models.memory.forget.neighbours import PRUNING_LIMIT
 from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.policy import (
     Forgetter,
@@ -59,13 +60,13 @@ def test_a_memory_stays_small_without_ever_losing_the_oldest(in_background):
 
 
 def test_consolidation_by_policy():
-    memory = SpatialMemory(2, DIM, max_memory_size=300)
+    memory = SpatialMemory(2, DIM, max_memory_size=100)
     policy = ForgettingPolicy(
-        200, 80, match_threshold=25.0, method="consolidate", in_background=False
+        60, 25, match_threshold=25.0, method="consolidate", in_background=False
     )
-    reports, most = live(memory, Forgetter(memory, policy), 330, spread=60.0)
-    assert [report.num_after for report in reports] == [80, 80]
-    assert most == 200
+    reports, most = live(memory, Forgetter(memory, policy), 100, spread=60.0)
+    assert [report.num_after for report in reports] == [25, 25]
+    assert most == 60
 
 
 def test_the_least_important_go_where_nothing_may_go():
@@ -121,9 +122,12 @@ def test_a_memory_that_was_reset_meanwhile_is_taken_as_it_is():
 
 
 def test_who_rests_forgets_that_it_rests():
-    memory = SpatialMemory(2, DIM, max_memory_size=12_000)
-    forgetter = Forgetter(memory, ForgettingPolicy(11_000, 10, 0.1, 25.0))
-    memory.write(torch.zeros(11_000, 2), 5.0, torch.ones(11_000, DIM))
+    """Of so many at one place, the lists of neighbours would take more than a prune may."""
+    number = 9_500
+    assert 12 * number * (number - 1) > PRUNING_LIMIT
+    memory = SpatialMemory(2, DIM, max_memory_size=10_000)
+    forgetter = Forgetter(memory, ForgettingPolicy(number, 10, 0.1, 25.0))
+    memory.write(torch.zeros(number, 2), 5.0, torch.ones(number, DIM))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         forgetter.step()

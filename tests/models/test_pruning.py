@@ -309,9 +309,9 @@ def crowd(number, *, around=0.0, noise=0.0, sides=1, seed=0):
 
 
 def test_a_crowd_is_pruned_whatever_its_size():
-    """The lists of neighbours of ten thousand would take more than the default limit."""
-    everything = crowd(10_000, around=0.05, noise=0.02)
-    found = prune(everything, 0.2, 25.0)
+    """The lists of neighbours of all would take 60 MB."""
+    everything = crowd(2500, around=0.05, noise=0.02)
+    found = prune(everything, 0.2, 25.0, memory_limit=2**24)
     assert found.kept.sum() == 1
     some = rows_of(everything, ~found.kept).take(slice(0, 300))
     errors = errors_of(some, rows_of(everything, found.kept), 25.0)
