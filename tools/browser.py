@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Playwright
 
-# The first one draws pages and no window around them: it takes a third of the time.
+# The first ones draw pages and no window around them, which takes half of the time or less.
 NAMES = (
     *("chromium-headless-shell", "chrome-headless-shell"),
     *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
