@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from urllib.parse import unquote
 
 import yaml
 from markdown_it import MarkdownIt
@@ -59,6 +60,7 @@ _TAG = re.compile(r"<!--.*?-->|<[^>]*>", re.DOTALL)
 _HEAD = re.compile(r"^#\s?\| ")  # of a cell: its options
 _ALT = re.compile(r"^#\|\s*alt:\s*(.*)$")
 _REPEATS = re.compile(r"^\s*repeats\b\s*(.*)$")
+_LABEL = re.compile(r"[a-zA-Z0-9|@<>*./_\-+:]{1,100}")  # one that the engine reads
 _CITATION = re.compile(r"(?<![A-Za-z0-9])@[\w{][\w:.#$%&\-+?~/}]*")
 
 
@@ -263,6 +265,7 @@ class _Reader:
 
     def __init__(self, chapter: Chapter) -> None:
         self.chapter = chapter
+        self.title: Block | None = None  # where the page has its title from
 
     def refuse(self, line: int, why: str) -> None:
         self.chapter.faults.append((line, why))
@@ -272,15 +275,20 @@ class _Reader:
         stack = [block]
         for token in parser().parse(text):
             at = line + (token.map[0] if token.map else 0)
+            if token.type == "front_matter" and re.search(r"(?m)^title:", token.content):
+                self.title = block
             if token.type.startswith("footnote_block") or token.type == "footnote_anchor":
                 continue
             if token.nesting == 1:
                 inner = Block(token.type.removesuffix("_open"), at)
+                if token.tag == "h1" and self.title is None:
+                    self.title = inner
                 stack[-1].parts.append(inner)
                 stack.append(inner)
             elif token.nesting == -1:
                 stack.pop()
             elif token.type == "inline":
+                self._refuse_lost(stack[-1], token, at)
                 words = self._inline(stack[-1], token.children or [], at)
                 if words.strip("… \n"):
                     stack[-1].parts.append(Piece(at, _CITATION.sub(_as_lines, words)))
@@ -289,8 +297,31 @@ class _Reader:
             elif token.type == "html_block":
                 words = _TAG.sub(_as_lines, token.content)
                 stack[-1].parts.append(Block("html", at, [Piece(at, words)]))
+            elif token.type == "myst_target" and not _LABEL.fullmatch(token.content):
+                self.refuse(
+                    at,
+                    f"the engine shows the label ({token.content})= as text. Name the place with "
+                    "letters of English, digits and -_.:/",
+                )
             elif token.type == "myst_line_comment":
                 self._comment(stack[-1], token.content, at)
+
+    def _refuse_lost(self, block: Block, token: Token, line: int) -> None:
+        parts = token.children or []
+        for part in parts:
+            address = str(part.attrs.get("href") or part.attrs.get("src") or "")
+            if "%" in address and not re.match(r"[a-z]+:|//", address, re.IGNORECASE):
+                self.refuse(
+                    line,
+                    f"the engine does not find {unquote(address)}. Name files and places with "
+                    "letters of English, digits and -_. alone",
+                )
+        if block is self.title and any(part.type.startswith("math_inline") for part in parts):
+            self.refuse(
+                line,
+                "the engine drops formulas from a title that is a heading. Write it into the front "
+                "matter, title: …",
+            )
 
     def _inline(self, block: Block, tokens: list[Token], line: int) -> str:
         """Add the expressions of a line of text to a block; the words, with … for the rest."""

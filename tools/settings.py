@@ -210,6 +210,7 @@ def site_environment() -> dict[str, str]:
         **kernel_environment(),
         "TREE_WORLD_FIGURE_DPI": str(SITE_DPI),
         "TREE_WORLD_DARK_FIGURES": "1",
+        "TREE_WORLD_FOR_SITE": "1",
         "TREE_WORLD_CELL_TIMES": str(CACHE / "cell-times.txt"),
         "TREE_WORLD_CELL_LOG": str(CACHE / "cell-log.txt"),
         "BOOK_ROOT": str(ROOT),

@@ -7,6 +7,9 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { imageSize } from "image-size";
 import { hangCells } from "./folding.mjs";
+import { tellCitations } from "./render/bibliography.mjs";
+import { formula, parsed } from "./render/formulas.mjs";
+import { isNameless } from "./render/names.mjs";
 
 /** What is asked for does not exist. */
 export class NotFound extends Error {}
@@ -44,6 +47,10 @@ export async function openBook(address) {
     data.seconds = timesOfPage(data, times);
     tellOutputs(data);
     tellSymbols(data);
+  }
+  for (const data of pages.values()) {
+    tellValues(data);
+    tellCitations(data);
   }
   await tellNumbers([...pages.values()]);
   for (const data of pages.values()) hangCells(data.mdast);
@@ -95,6 +102,28 @@ export function minutesToRead(data) {
   let words = 0;
   visit(data.mdast, (node) => { if (node.type === "text") words += node.value.split(/\s+/).filter(Boolean).length; });
   return Math.max(1, Math.round(words / 220));
+}
+
+/** What a sentence has computed is shown in its richest form; the engine takes the plainest. */
+function tellValues(data) {
+  visit(data.mdast, (node) => {
+    if (node.type !== "inlineExpression" || node.result?.status !== "ok") return;
+    const { "text/html": html, "text/latex": latex, "text/plain": plain = "" } = node.result.data;
+    if (html) node.children = [{ type: "html", value: html, phrase: true }];
+    else if (latex) node.children = parsed(latex).map((part) => (part.formula ? { type: "inlineMath", value: part.formula, html: formula(part.formula) } : { type: "text", value: part.text }));
+    else if (node.children?.every((child) => child.type === "text")) {
+      if (isNameless(plain)) throw new Error(`${node.value} is ${plain}, which says nothing to a reader: compute a number or a text (${data.location})`);
+      node.children = unquoted(plain).split("\n").flatMap((value, index) => [...(index ? [{ type: "break" }] : []), { type: "text", value }]);
+    }
+  });
+}
+
+const ESCAPES = { n: "\n", t: "\t", r: "\r", a: "", b: "", f: "", v: "" };
+
+/** A text, of which Python has written the literal. */
+function unquoted(written) {
+  const literal = /^(["'])(.*)\1$/s.exec(written);
+  return literal ? literal[2].replace(/\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))/gi, (_, x, u, U, one) => (one ? ESCAPES[one] ?? one : String.fromCodePoint(parseInt(x ?? u ?? U, 16)))) : written;
 }
 
 const textOf = (node) => node?.value ?? (node?.children ?? []).map(textOf).join("");
@@ -161,7 +190,8 @@ async function filesOf(pages, load) {
   for (const data of pages) {
     visit(data.mdast, (node) => {
       if (node.type === "image" && node.url?.startsWith("/")) wanted.add(node.url);
-      for (const item of Object.values(node.jupyter_data?.data ?? {})) if (item?.path) wanted.add(item.path);
+      // What is long the engine keeps in files: of streams and errors the text, of others each kind of content.
+      for (const item of [node.jupyter_data, ...Object.values(node.jupyter_data?.data ?? {})]) if (item?.path) wanted.add(item.path);
     });
   }
   await Promise.all([...wanted].map(async (where) => {

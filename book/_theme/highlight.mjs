@@ -9,15 +9,15 @@ const highlighter = await createHighlighter({ themes: ["github-light", "github-d
 
 // The themes are made for white and for black. On our paper these colours would fall short of a contrast of 4.5.
 const stronger = {
-  "github-light": { "#6a737d": "#5b665f", "#e36209": "#9a4a00", "#d73a49": "#b3243a", "#22863a": "#1a6a2e", "#28a745": "#1a6a2e", "#005cc5": "#0b51a8", "#1b7c83": "#156a70", "#dbab09": "#7a5c00" },
-  "github-dark": { "#6a737d": "#8b968f", "#ea4a5a": "#f58a94", "#008700": "#6cc07a" },
+  "github-light": { "#6a737d": "#465049", "#e36209": "#9a4a00", "#d73a49": "#b3243a", "#22863a": "#1a6a2e", "#28a745": "#1a6a2e", "#005cc5": "#0b51a8", "#1b7c83": "#156a70", "#dbab09": "#7a5c00" },
+  "github-dark": { "#6a737d": "#adb8b0", "#ea4a5a": "#f58a94", "#008700": "#6cc07a" },
 };
 
 // Half of a page was the colours of its tokens, once each was written out. These have a class in the stylesheet instead;
 // those that are like the text have nothing.
 const classes = {
   "#24292e #e1e4e8": null, "#b3243a #f97583": "k1", "#0b51a8 #79b8ff": "k2", "#032f62 #9ecbff": "k3",
-  "#9a4a00 #ffab70": "k4", "#6f42c1 #b392f0": "k5", "#5b665f #8b968f": "k6",
+  "#9a4a00 #ffab70": "k4", "#6f42c1 #b392f0": "k5", "#465049 #adb8b0": "k6",
 };
 
 function shortened(node) {

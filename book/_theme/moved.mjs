@@ -1,7 +1,7 @@
 // Pages and places that have moved: who follows an old address is led to the new one, from disk and without a server.
 // BOOK_MOVED holds the table as JSON, from `moved.yml` beside `myst.yml`: old address to new address, as "page" or
 // "page#place". A place of a page that is gone is looked for on the page that came for it.
-import { escape, pageAddress } from "./render/index.mjs";
+import { escape, pageAddress, titleText } from "./render/index.mjs";
 
 const parts = (address) => ({ slug: address.split("#")[0], place: address.split("#")[1] ?? "" });
 const addressOf = ({ slug, place }, prefix) => pageAddress(slug, { prefix }) + (place ? `#${place}` : "");
@@ -25,7 +25,7 @@ export function movedPages(book, html) {
   }
   return new Map([...gone].map(([slug, to]) => {
     const prefix = "../".repeat(slug.split("/").length);
-    const { title } = book.pages.get(to.slug).frontmatter;
+    const title = titleText(book.pages.get(to.slug).frontmatter.title);
     const kept = to.place ? [] : [...ids.get(to.slug)];
     return [slug, redirect({ title, prefix, to: addressOf(to, prefix), places: movedPlaces(slug, prefix), kept })];
   }));

@@ -5,7 +5,7 @@ import { h } from "hastscript";
 import { anchorOf, downloads, minutesToRead, visit } from "./book.mjs";
 import { FIRST } from "./fonts.mjs";
 import { movedPlaces } from "./moved.mjs";
-import { duration, escape, pageAddress, render, sanitizeHtml } from "./render/index.mjs";
+import { cleaned, duration, escape, pageAddress, quoted, render, titled, titleText } from "./render/index.mjs";
 
 const html = (tree) => toHtml(tree, { allowDangerousHtml: true });
 
@@ -15,8 +15,9 @@ function sectionsOf(data, context) {
   const sections = [];
   visit(data.mdast, (node) => {
     if (node.type !== "heading" || node.depth !== 2) return;
-    const quiet = { ...context, footnoteUses: new Map(), cards: new Map() };
-    sections.push({ id: anchorOf(node), number: node.enumerator, title: toString(h("span", node.children.flatMap((child) => render(child, quiet) ?? []))) });
+    const quiet = { ...context, quoting: true, footnotes: [], footnoteUses: new Map(), cards: new Map() };
+    const words = node.children.filter((child) => child.type !== "footnoteReference");
+    sections.push({ id: anchorOf(node), number: node.enumerator, title: quoted(words.flatMap((child) => render(child, quiet) ?? [])) });
   });
   return sections;
 }
@@ -24,12 +25,12 @@ function sectionsOf(data, context) {
 function contents({ book, data, context }) {
   const sections = sectionsOf(data, context);
   const entry = (page) => {
-    if (!page.slug) return h("li.part", page.title);
+    if (!page.slug) return h("li.part", titled(page.title));
     const current = page.slug === data.slug;
     const inner = current && sections.length > 1
       ? h("ol.sections", sections.map((section) => h("li", h("a", { href: `#${section.id}` }, section.number ? h("span.number", section.number) : null, h("span", section.title)))))
       : null;
-    return h("li", h("a", { href: pageAddress(page.slug, context), ariaCurrent: current ? "page" : undefined }, h("span.number", page.enumerator ?? ""), h("span", page.title)), inner);
+    return h("li", h("a", { href: pageAddress(page.slug, context), ariaCurrent: current ? "page" : undefined }, h("span.number", page.enumerator ?? ""), h("span", titled(page.title))), inner);
   };
   // The name of the book above the list leads to its first page.
   return { list: h("ol.contents", book.contents.slice(1).map(entry)), ...neighboursOf(book, data) };
@@ -60,7 +61,7 @@ function references(data, context) {
   const cited = data.references?.cite;
   if (!cited?.order?.length) return [];
   // The engine opens references in a new window; a reader can decide that alone.
-  const entry = (key) => h("li", { id: `ref-${key}` }, sanitizeHtml(cited.data[key].html ?? "").map(plainLink), backToText(key));
+  const entry = (key) => h("li", { id: `ref-${key}` }, cleaned(cited.data[key].html ?? "").map(plainLink), backToText(key));
   const backToText = (key) => {
     const places = context.citations.get(key) ?? [];
     return h("span.back", places.map((place, index) => [" ", h("a", { href: `#${place}`, ariaLabel: `Back to the text, citation ${index + 1} of ${places.length}` }, places.length === 1 ? "↩" : `↩${index + 1}`)]).flat());
@@ -82,7 +83,7 @@ function colophon(book, data, live) {
   const seed = data.frontmatter.site?.seed;
   return [h("section.colophon", h("h2", { id: "colophon" }, "Colophon"), h("p",
     `Computed with ${Object.entries(versions).map(([name, version]) => `${name}\u00a0${version}`).join(", ")}`, machine ? ` (${machine}). ` : ". ",
-    seed === undefined ? "Every random draw takes its seed in the cell that makes it. " : `Seeds: ${seed}. `,
+    seed === undefined ? "Every random draw takes its seed in the cell that makes it. " : ["Seeds: ", titled(seed), ". "],
     spent === undefined ? null : `The ${cells} cells took ${duration(spent)} in all. A cell that has not changed is not run again, and keeps the time of the run that made it.`),
     // What is known only afterwards is filled in by `tools/colophons.py`; while a page is edited, nothing is.
     live ? null : h("p.confirmed", "Its numbers are ", h("em", "not yet confirmed"), "."))];
@@ -121,7 +122,7 @@ const early = `document.documentElement.classList.add("scripted");try{const t=lo
 // Fonts that each page begins with come at once; but from disk a browser takes them from the stylesheet alone.
 const preload = (prefix) => `;if(location.protocol!=="file:")for(const f of ${JSON.stringify(FIRST)})document.head.append(Object.assign(document.createElement("link"),{rel:"preload",as:"font",type:"font/woff2",crossOrigin:"",href:"${prefix}assets/fonts/"+f}))`;
 
-function document({ title, bookTitle, description, prefix, picture, body, live }) {
+function document({ title, bookTitle, description, prefix, picture, body, live, styles = [] }) {
   // Whoever shares a page wants its whole address: BOOK_URL says where the book will be, if anybody knows.
   const home = process.env.BOOK_URL?.replace(/\/?$/, "/");
   const image = picture && (home ? new URL(picture, home).href : prefix + picture);
@@ -141,7 +142,8 @@ function document({ title, bookTitle, description, prefix, picture, body, live }
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="${prefix}assets/favicon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="${prefix}assets/katex.css">
-<link rel="stylesheet" href="${prefix}assets/style.css">
+<link rel="stylesheet" href="${prefix}assets/style.css">${styles.length ? `
+<style>${styles.join("\n")}</style>` : ""}
 <script>${early}${preload(prefix)}</script>
 <script src="${prefix}assets/script.js" defer${live ? ` data-live="${live}"` : ""}></script>
 </head>
@@ -158,6 +160,7 @@ export function page(book, slug, live) {
   const context = {
     book,
     prefix: slug === "index" ? "" : "../".repeat(slug.split("/").length),
+    slug,
     source: data.location ?? slug,
     seconds: data.seconds,
     trusted: data.frontmatter.site?.trust_outputs === true,
@@ -165,6 +168,7 @@ export function page(book, slug, live) {
     footnoteUses: new Map(),
     citations: new Map(),
     cards: new Map(),
+    outputs: { count: 0, styles: [] },
     used: new Set(),
   };
   const { title, description, enumerator } = data.frontmatter;
@@ -179,11 +183,11 @@ export function page(book, slug, live) {
     spent === undefined ? null : h("span", "ran in ", h("a", { href: "#colophon" }, duration(spent))),
     files.map((file) => h("a", { href: `${context.prefix}downloads/${file.name}`, download: file.name }, file.label, h("span", { ariaHidden: "true" }, "\u00a0↓"))),
   ];
-  const neighbour = (target, rel, word) => target ? `<a rel="${rel}" href="${pageAddress(target.slug, context)}"><small>${target.word ?? word}</small>${escape(target.title)}</a>` : "<span></span>";
+  const neighbour = (target, rel, word) => target ? `<a rel="${rel}" href="${pageAddress(target.slug, context)}"><small>${target.word ?? word}</small>${html(titled(target.title))}</a>` : "<span></span>";
   const home = pageAddress("index", context);
   const brand = `<a class="brand" href="${home}">${mark}<span>${escape(book.title)}</span></a>`;
   // Where the reader is, told on a narrow screen; the script adds the section.
-  const here = slug === "index" ? "" : `<p class="here"><span class="chapter">${enumerator ? `<span class="number">${escape(enumerator)}</span> ` : ""}${escape(title)}</span><span class="section" hidden></span></p>`;
+  const here = slug === "index" ? "" : `<p class="here"><span class="chapter">${enumerator ? `<span class="number">${escape(enumerator)}</span> ` : ""}${html(titled(title))}</span><span class="section" hidden></span></p>`;
   const cards = [...context.cards].map(([name, parts]) => `<template id="${name}">${html(parts ?? [])}</template>`);
 
   const body = `<a class="skip" href="#text">Skip to the text</a>
@@ -204,8 +208,8 @@ ${html(list)}
 <main id="text" tabindex="-1"${movedAttribute(slug, context)}${data.numbers.length ? ` data-numbers="${numbersAddress(slug)}"` : ""}>
 <div class="masthead">
 ${enumerator && slug !== "index" ? `<p class="eyebrow">Chapter ${escape(enumerator)}</p>` : ""}
-<h1>${escape(title)}</h1>
-${description ? `<p class="lede">${escape(description)}</p>` : ""}
+<h1>${html(titled(title))}</h1>
+${description ? `<p class="lede">${html(titled(description))}</p>` : ""}
 ${slug === "index" ? html(imprint(book.imprint)) : ""}
 <p class="meta">${html(h("p", meta).children)}</p>
 ${html(about(data.frontmatter.site))}
@@ -218,7 +222,7 @@ ${html(colophon(book, data, live))}
 </main>
 </div>
 ${cards.join("\n")}`;
-  const options = { title: slug === "index" ? book.title : title, bookTitle: book.title, description: description ?? book.description };
+  const options = { title: slug === "index" ? book.title : titleText(title), bookTitle: book.title, description: titleText(description ?? book.description), styles: context.outputs.styles };
   return { html: document({ ...options, prefix: context.prefix, picture: book.picture?.(data), body, live }), used: context.used };
 }
 

@@ -1,7 +1,8 @@
 // What the reader's search looks through: every section of the book as text, and every figure, table, equation, exercise
 // and symbol by itself.
 import { anchorOf } from "./book.mjs";
-import { pageAddress } from "./render/index.mjs";
+import { spoken } from "./render/formulas.mjs";
+import { pageAddress, titleText } from "./render/index.mjs";
 
 /** A script that sets a variable, as pages that are opened from disk may not fetch anything. */
 export function searchIndex(book) {
@@ -14,7 +15,7 @@ const PROSE = ["paragraph", "admonitionTitle", "summary", "tableCell", "definiti
 
 function entriesOf(entry, data) {
   const address = pageAddress(entry.slug, { prefix: "" });
-  const page = [entry.enumerator, entry.title].filter(Boolean).join(" ");
+  const page = [entry.enumerator, titleText(entry.title)].filter(Boolean).join(" ");
   const entries = [];
   const begin = (kind, id, title, number) => {
     const label = number ? `${kind} ${number}` : ""; // by which somebody may ask for it
@@ -23,8 +24,8 @@ function entriesOf(entry, data) {
     return made;
   };
   const add = (made, field, words) => { made[field] = `${made[field]} ${words}`.replace(/\s+/g, " ").trim(); };
-  let section = begin(entry.enumerator ? "Chapter" : "Page", "", entry.title, entry.enumerator);
-  section.text = data.frontmatter.description ?? "";
+  let section = begin(entry.enumerator ? "Chapter" : "Page", "", titleText(entry.title), entry.enumerator);
+  section.text = titleText(data.frontmatter.description);
 
   const collect = (node, into) => {
     const kind = kindOf(node);
@@ -67,10 +68,4 @@ function plain(node) {
   if (node.type === "text" || node.type === "inlineCode") return node.value;
   const words = (node.children ?? []).map(plain).join("");
   return node.type === "captionNumber" ? words.replace(/:?$/, ". ") : words; // as on the page
-}
-
-// KaTeX writes a formula for the ear, too: letters in order, without the commands.
-function spoken(html) {
-  const [, presentation = ""] = /<math[^>]*>(.*?)<annotation/s.exec(html) ?? [];
-  return presentation.replace(/<[^>]+>/g, "").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
 }

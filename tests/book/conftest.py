@@ -113,7 +113,7 @@ def specimen(run_folder, once, kept, theme_assets):
             (folder / "notebooks").mkdir()
             notebook = notebooks.nbformat.writes(notebooks.from_chapter(folder / "cells.md"))
             (folder / "notebooks" / "cells.ipynb").write_text(notebook)
-            assert build.run_engine() == 2
+            assert build.run_engine() == 3
 
     once("specimen", make)
     return folder / "_build" / "html"

@@ -413,5 +413,5 @@ def test_an_output_that_cannot_be_shown_stops_the_build(small_project):
         "from IPython.display import display\n"
         'display({"application/x-odd": "x"}, raw=True)\n```\n'
     )
-    with pytest.raises(build.BuildError, match=r"only application/x-odd \(/chapter.md"):
+    with pytest.raises(build.BuildError, match=r"only application/x-odd\. Give .* \(/chapter.md"):
         build.run_engine()

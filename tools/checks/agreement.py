@@ -10,10 +10,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tools import computed, myst, settings
+from tools import computed, myst, settings, terminal
 from tools.checks.check_site import Finding, Node, walk
 from tools.checks.nbval_tolerance import compare_outputs, compare_value
 
+_CLEARED = "application/vnd.tree-world.cleared"  # from kernel/cleared_outputs.py
 _NOT_COMPARED = re.compile(r"#\s*NBVAL_IGNORE_OUTPUT")
 
 
@@ -62,8 +63,8 @@ def disagreements(page: Node, notebook: Any) -> list[Finding]:
         tags = cell.metadata.get("tags", [])
         if myst.SKIP in tags or "remove-output" in tags or _NOT_COMPARED.search(cell.source):
             continue
-        outputs = [_texts(_whole(node)) for node in walk(block) if node["type"] == "output"]
-        if fault := compare_outputs([_texts(one) for one in cell.outputs], outputs):
+        outputs = [_whole(node) for node in walk(block) if node["type"] == "output"]
+        if fault := compare_outputs(_shown(cell.outputs), _shown(outputs)):
             add(f"code cell {number}", fault)
     return findings
 
@@ -84,11 +85,48 @@ def _whole(node: Node) -> dict[str, Any]:
     return output
 
 
+def _shown(outputs: list[Any]) -> list[dict[str, Any]]:
+    """Leave of outputs what a reader sees in the end: not what was cleared or written over."""
+    left: list[dict[str, Any]] = []
+    waits = False
+    for output in outputs:
+        cleared = output.get("data", {}).get(_CLEARED)
+        if cleared == "wait":
+            waits = True
+        elif cleared or waits:
+            left, waits = [] if cleared else [_texts(output)], False
+        else:
+            left.append(_texts(output))
+    return [_on_screen(one) for one in _joined_streams(left)]
+
+
+def _joined_streams(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Join what came of a stream in portions, for a terminal knows none."""
+    joined: list[dict[str, Any]] = []
+    for output in outputs:
+        last = joined[-1] if joined else {}
+        if output["output_type"] == "stream" and last.get("name") == output["name"]:
+            joined[-1] = {**last, "text": "".join(last["text"]) + "".join(output["text"])}
+        else:
+            joined.append(output)
+    return joined
+
+
+def _on_screen(output: dict[str, Any]) -> dict[str, Any]:
+    if output["output_type"] != "stream":
+        return output
+    return {**output, "text": terminal.screen("".join(output["text"]))}
+
+
 def _texts(output: Any) -> dict[str, Any]:
-    """Leave out pictures, and the words that stand for them where there are none."""
-    data = output.get("data", {})
-    if not any(kind.startswith("image/") for kind in data):
-        return dict(output)
-    kept = {kind: one for kind, one in data.items() if not kind.startswith("image/")}
-    kept.pop("text/plain", None)
-    return {**output, "data": kept}
+    """Leave out pictures, and the words that stand for them where there are none.
+
+    Of Markdown, the site alone has HTML, too (``kernel/markdown.py``).
+    """
+    data = dict(output.get("data", {}))
+    if "text/markdown" in data:
+        data.pop("text/html", None)
+    if any(kind.startswith("image/") for kind in data):
+        data = {kind: one for kind, one in data.items() if not kind.startswith("image/")}
+        data.pop("text/plain", None)
+    return {**output, "data": data} if "data" in output else dict(output)

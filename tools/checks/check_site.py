@@ -42,6 +42,18 @@ _CSS_ADDRESS = re.compile(
 )
 
 
+_MATHML_PARTS = {
+    "mfrac": 2,
+    "mroot": 2,
+    "msub": 2,
+    "msup": 2,
+    "munder": 2,
+    "mover": 2,
+    "msubsup": 3,
+    "munderover": 3,
+}
+
+
 @dataclass(frozen=True)
 class Finding:
     """One fault: the page, the place on it, and what is wrong."""
@@ -249,6 +261,10 @@ def _check_page(
         shows_trace = "traceback" in classes or "Traceback (most recent" in _text(element)
         if tag == "pre" and shows_trace and "expected" not in classes:
             yield found(_text(element), "a traceback")
+        name = tag.rpartition("}")[2]
+        if len(element) != _MATHML_PARTS.get(name, len(element)):
+            parts = f"{len(element)} parts instead of {_MATHML_PARTS[name]}"
+            yield found(_text(element), f"invalid MathML, a <{name}> of {parts}")
         if tag == "img":
             if not (element.get("alt") or "").strip():
                 yield found(str(element.get("src")), "an image without a description (alt)")

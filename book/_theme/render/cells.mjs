@@ -2,11 +2,34 @@
 import { h } from "hastscript";
 import { highlight, languageName } from "../highlight.mjs";
 import { children, render } from "./core.mjs";
-import { outputs } from "./outputs.mjs";
+import { foldedOutputs, outputs } from "./outputs.mjs";
 import { enlargeable, isPicture } from "./pictures.mjs";
 
 export function source(node) {
-  return h("pre", highlight(node.value ?? "", node.lang));
+  const code = highlight(node.value ?? "", node.lang);
+  if (!node.showLineNumbers && !node.emphasizeLines?.length) return h("pre", code);
+  return h("pre", { ...code, children: inLines(code.children, node) });
+}
+
+/** Lines of code, of which some are numbered or marked. A number is for the eye: who copies the code gets none. */
+function inLines(parts, { showLineNumbers, startingLineNumber = 1, emphasizeLines = [] }) {
+  const lines = split(parts);
+  const width = `${startingLineNumber + lines.length - 1}`.length;
+  return lines.flatMap((line, index) => [index ? "\n" : "", h("span", {
+    class: ["line", emphasizeLines.includes(index + 1) ? "emphasised" : ""].filter(Boolean),
+    dataLine: showLineNumbers ? `${startingLineNumber + index}`.padStart(width) : undefined,
+  }, line)]).map((part) => (typeof part === "string" ? { type: "text", value: part } : part));
+}
+
+/** Nodes, cut at the ends of lines. */
+function split(nodes) {
+  const lines = [[]];
+  for (const node of nodes) {
+    const pieces = node.type === "text" ? node.value.split("\n").map((value) => (value ? [{ type: "text", value }] : [])) : split(node.children).map((children) => (children.length ? [{ ...node, children }] : []));
+    lines.at(-1).push(...pieces[0]);
+    lines.push(...pieces.slice(1));
+  }
+  return lines;
 }
 
 /** Code and outputs in one frame, or folded under a summary; with the time that the cell took. */
@@ -14,7 +37,7 @@ export function frame(parts, node, folded, context) {
   const seconds = context.seconds?.get(node);
   const time = seconds >= 0.05 ? h("span.time", { title: "Time of this cell" }, duration(seconds)) : null;
   if (folded) return h("details.cell.folded", { id: node.cellId }, h("summary", folded, time), parts);
-  const name = languageName(node.lang);
+  const name = node.filename ?? languageName(node.lang);
   return h("div.cell", { id: node.cellId }, name || time ? h("div.cell-head", h("span", name), time) : null, parts);
 }
 
@@ -45,18 +68,20 @@ function codeCell(node, context) {
   const input = node.children.find((child) => child.type === "code");
   const output = node.children.find((child) => child.type === "outputs");
   const others = node.children.filter((child) => child !== input && child !== output);
-  const hidden = (part) => (part?.visibility ?? "show") === "hide";
+  const hidden = (part) => part?.visibility === "hide";
   const removed = (part) => !part || part.visibility === "remove" || node.visibility === "remove";
   const printed = removed(output) ? [] : outputs(output, context);
-  const images = printed.filter(isPicture);
-  const texts = printed.filter((part) => !isPicture(part));
-  const shownTexts = texts.length === 0 ? [] : [h("div.outputs", texts)];
-  const foldedTexts = hidden(output) && texts.length ? [h("details.output", h("summary", "Output"), shownTexts)] : shownTexts;
+  // Pictures stand free below the cell, but go under its fold, if it has one.
+  const images = hidden(output) ? [] : printed.filter(isPicture);
+  const texts = printed.filter((part) => !images.includes(part));
+  const below = texts.length === 0 ? [] : [hidden(output) ? foldedOutputs(texts) : h("div.outputs", texts)];
+  const rest = [...images.map((image) => h("figure", enlargeable(image))), ...(node.visibility === "remove" ? [] : others.flatMap((child) => render(child, context)))];
+  if (hidden(node)) return frame([input && source(input), ...below, ...rest], input ?? node, "Show cell", context);
   const cell = [];
-  if (removed(input)) cell.push(...foldedTexts.map((part) => h("div.cell", part)));
-  else if (hidden(input) || node.visibility === "hide") cell.push(frame([source(input)], input, "Code", context), ...foldedTexts.map((part) => h("div.cell.alone", part)));
-  else cell.push(frame([source(input), ...foldedTexts], input, null, context));
-  const shown = [...cell, ...images.map((image) => h("figure", enlargeable(image))), ...others.flatMap((child) => render(child, context))];
+  if (removed(input)) cell.push(...below.map((part) => h("div.cell", part)));
+  else if (hidden(input)) cell.push(frame([source(input)], input, "Code", context), ...below.map((part) => h("div.cell.alone", part)));
+  else cell.push(frame([source(input), ...below], input, null, context));
+  const shown = [...cell, ...rest];
   // Where code is not shown, a number leads to what stands in its place.
   if (removed(input) && input?.cellId) shown.unshift(h("span.cell-place", { id: input.cellId }));
   return shown;
@@ -69,7 +94,7 @@ function inlineExpression(node, context) {
 }
 
 export const kinds = {
-  block: (node, context) => (node.kind === "notebook-code" || node.children?.some((c) => c.type === "outputs") ? codeCell(node, context) : children(node, context)),
+  block: (node, context) => (node.kind === "notebook-code" || node.children?.some((c) => c.type === "outputs") ? codeCell(node, context) : node.class ? h("div", children(node, context)) : children(node, context)),
   code, hungCells, inlineExpression,
   mermaid: (node, context) => code({ ...node, lang: "mermaid" }, context), // as text: a drawing would take a megabyte of script
 };

@@ -3,13 +3,14 @@ import { h } from "hastscript";
 import { anchorOf, find, minutesToRead, visit } from "../book.mjs";
 import { pageAddress } from "./addresses.mjs";
 import { quotedFigure } from "./references.mjs";
+import { titled } from "./titles.mjs";
 
 /** Chapters as cards; other pages in a list, below the name of their part. */
 export function chapters(context) {
   const shown = [];
   let list;
   for (const entry of context.book.contents.slice(1)) {
-    if (!entry.slug) shown.push(h("h2", entry.title));
+    if (!entry.slug) shown.push(h("h2", titled(entry.title)));
     const data = context.book.pages.get(entry.slug);
     if (!data) list = undefined;
     else {
@@ -21,10 +22,10 @@ export function chapters(context) {
   return shown;
 }
 
-const title = (entry, context) => h("a", { href: pageAddress(entry.slug, context) }, entry.title);
+const title = (entry, context) => h("a", { href: pageAddress(entry.slug, context) }, titled(entry.title));
 
 function other(entry, data, context) {
-  return h("li", title(entry, context), data.frontmatter.description ? h("span", data.frontmatter.description) : null);
+  return h("li", title(entry, context), data.frontmatter.description ? h("span", titled(data.frontmatter.description)) : null);
 }
 
 function card(entry, data, context) {
@@ -32,7 +33,7 @@ function card(entry, data, context) {
   return h("li",
     h("div.picture", figure ? wide(quotedFigure(figure, data, context).pictures[0]) : null),
     h("div", h("p.title", h("span.number", entry.enumerator), " ", title(entry, context)),
-      h("p", data.frontmatter.description ?? ""), h("p.minutes", `${minutesToRead(data)} min`)));
+      h("p", titled(data.frontmatter.description)), h("p.minutes", `${minutesToRead(data)} min`)));
 }
 
 /** Of a picture that gives way to a narrow one only what it gives way from: a card has one shape. */

@@ -3,7 +3,7 @@ import { h } from "hastscript";
 import { find, visit } from "../book.mjs";
 import { pageAddress } from "./addresses.mjs";
 import { fold } from "./cells.mjs";
-import { anchor, children, hasClass, place, render, text, unwrapped, wrap } from "./core.mjs";
+import { anchor, children, hasClass, render, text, unwrapped, wrap } from "./core.mjs";
 import { chapters } from "./chapters.mjs";
 import { enlargeable } from "./pictures.mjs";
 import { quotedFigure } from "./references.mjs";
@@ -17,10 +17,11 @@ function container(node, context) {
   const cells = [...(before?.children ?? []), input].filter(Boolean);
   const body = node.children.filter((child) => !captions.includes(child) && child !== before && child !== input);
   const code = cells.length ? fold(cells, "Code", context) : null;
-  const caption = h("figcaption", captions.flatMap((child) => render(child, { ...context, numbered: id })), node.kind === "table" ? null : code);
+  const isBare = node.kind === "quote" && captions.length === 0; // of nobody
+  const caption = isBare ? null : h("figcaption", captions.flatMap((child) => render(child, { ...context, numbered: id })), node.kind === "table" ? null : code);
   const parts = body.flatMap((child) => render(child, context) ?? []).map(context.quoting ? (part) => part : enlargeable);
   const first = node.kind === "table" ? [caption, parts, code] : [parts, caption];
-  return h("figure", { id, class: [node.kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean) }, first);
+  return h(isBare ? "div" : "figure", { id, class: [node.kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean) }, first);
 }
 
 /** The number of a figure or table is its own address, to be shared. */
@@ -76,7 +77,7 @@ function frontispiece(node, context) {
     const { address, pictures, caption } = quotedFigure(figure, data, context);
     return h("figure.frontispiece", h("a", { href: address }, pictures), h("figcaption", h("p", caption)));
   }
-  throw new Error(`there is no figure ${label} for a frontispiece ${place(context)}`);
+  throw new Error(`there is no figure ${label} for a frontispiece`);
 }
 
 export const kinds = {

@@ -9,12 +9,20 @@ import { kinds as pictures } from "./pictures.mjs";
 import { kinds as references } from "./references.mjs";
 import { kinds as text } from "./text.mjs";
 
+// While an author writes, the engine goes on after an error, and leaves what it says in the tree.
+function failed(node) {
+  throw new Error(`${node.message || "this directive or role has an error, which the engine tells where it runs"}`);
+}
+
 const shell = {
   root: children,
+  mystDirectiveError: failed,
+  mystRoleError: failed,
   embed: children,
   include: children,
   mystDirective: children,
   mystTarget: () => null,
+  blockBreak: () => null, // by which the source of a page is cut into cells
   comment: () => null,
 };
 
@@ -23,4 +31,6 @@ Object.assign(kinds, shell, text, references, citations, notes, pictures, figure
 export { pageAddress } from "./addresses.mjs";
 export { duration } from "./cells.mjs";
 export { escape, render } from "./core.mjs";
-export { sanitizeHtml } from "./outputs.mjs";
+export { cleaned } from "./html.mjs";
+export { quoted } from "./references.mjs";
+export { titled, titleText } from "./titles.mjs";

@@ -60,13 +60,25 @@ function card(node, context) {
 }
 
 function iframe(node) {
-  return h("iframe", { src: node.src, title: node.title ?? "Embedded page", loading: "lazy", sandbox: "allow-scripts" });
+  if (/^(https?:)?\/\//.test(node.src ?? "")) throw new Error(`a frame would load ${node.src}, and the book loads nothing from elsewhere: lead there by a link`);
+  return h("iframe", {
+    style: node.width ? `width:${/^[\d.]+$/.test(node.width) ? `${node.width}px` : node.width}` : undefined, class: node.align ? [`put-${node.align}`] : undefined,
+    src: node.src, title: node.title ?? "Embedded page", loading: "lazy", sandbox: "allow-scripts" });
 }
 
 export const kinds = {
   admonition, details, exercise, solution, proof, tabSet, tabItem, card, iframe,
+  // In the margin, with or without a title: `{aside}`, `{margin}`, `{sidebar}`, `{topic}`.
   aside: wrap("div.margin", { role: "note" }),
-  grid: wrap("div.grid"),
+  admonitionTitle: wrap("p.title"),
+  "grid-item": wrap("div.grid-item"),
+  grid: (node, context) => {
+    const columns = Math.max(...[node.columns ?? 1].flat());
+    return h("div.grid", { style: columns > 1 ? `--columns:${columns}` : undefined }, children(node, context));
+  },
+  anywidget: () => {
+    throw new Error(`a widget needs a kernel or a script from elsewhere, and a page of this book has neither: show it by HTML that holds all it needs, in the output of a code cell`);
+  },
   cardTitle: wrap("p.title"),
   header: wrap("div.card-header"),
   footer: wrap("div.card-footer"),

@@ -11,9 +11,12 @@ function picture(url, properties, context) {
 }
 
 /** A figure that a cell drew. The kernel draws it as PNG for light, as WebP for dark, and both for a narrow column. */
-export function plot(bundle, type, alt, context) {
-  const inches = context.book.files.get(bundle[type].path)?.inches;
-  const style = inches ? `--inches:${inches.toFixed(2)}` : undefined;
+export function plot(bundle, type, node, context) {
+  const { inches } = context.book.files.get(bundle[type].path) ?? {};
+  const wanted = node.jupyter_data?.metadata?.[type] ?? {}; // in pixels, as of `Image(…, width=300)`
+  const size = ["width", "height"].filter((name) => wanted[name] > 0).map((name) => `${name}:${Number(wanted[name])}px`);
+  const style = size.length ? size.join(";") : inches ? `--inches:${inches.toFixed(2)}` : undefined;
+  const alt = node.alt ?? "";
   const drawn = (kind, narrow, scheme) => onNarrow(bundle[narrow]?.path, picture(bundle[kind].path, { alt, class: ["plot", scheme].filter(Boolean), style }, context), context);
   if (type !== "image/png" || !bundle["image/webp"]?.path) return drawn(type, null, "");
   return h("span.themed", drawn(type, "image/webp+narrow", "for-light"), drawn("image/webp", "image/webp+narrow-dark", "for-dark"));
@@ -38,8 +41,12 @@ export function enlargeable(part) {
 }
 
 function image(node, context) {
-  const style = node.width ? `width:${node.width}` : undefined;
-  return picture(node.url, { alt: node.alt ?? "", ...(style ? { style } : {}) }, context);
+  const length = (value) => (/^[\d.]+$/.test(value) ? `${value}px` : value);
+  const style = ["width", "height"].filter((name) => node[name]).map((name) => `${name}:${length(node[name])}`).join(";");
+  return picture(node.url, {
+    alt: node.alt ?? "", title: node.title, style: style || undefined,
+    class: node.align ? [`put-${node.align}`] : undefined,
+  }, context);
 }
 
 export const kinds = { image };

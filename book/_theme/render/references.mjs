@@ -2,21 +2,29 @@
 import { h } from "hastscript";
 import { find } from "../book.mjs";
 import { fileAddress, internalAddress, internalOrNot, pageAddress, slugOf } from "./addresses.mjs";
-import { anchor, children, raw, render } from "./core.mjs";
+import { anchor, children, raw, render, text } from "./core.mjs";
 import { isPicture } from "./pictures.mjs";
 
 function link(node, context) {
-  if (node.internal) return h("a", { href: internalAddress(node.url, context) }, children(node, context));
+  if (node.internal) return h("a", { href: internalAddress(node.url, context), title: node.title }, children(node, context));
   if (node.static) return h("a", { href: fileAddress(node.url, context), download: true }, children(node, context));
   const external = /^[a-z]+:/i.test(node.url ?? "");
-  return h("a", { href: node.url, rel: external ? "noreferrer" : undefined }, children(node, context));
+  return h("a", { href: node.url, title: node.title, rel: external ? "noreferrer" : undefined }, children(node, context));
 }
 
 function crossReference(node, context) {
   const target = anchor(node);
   const elsewhere = node.url ? internalAddress(node.url, context) : "";
   const card = node.url ? cardOf(node, context) : undefined;
-  return h("a", { class: "reference", href: `${elsewhere}${target ? `#${target}` : ""}`, dataCard: card }, children(node, context));
+  const words = node.kind === "heading" ? headingOf(node, target, context) ?? node : node;
+  return h("a", { class: "reference", href: `${elsewhere}${target ? `#${target}` : ""}`, dataCard: card }, children(words, context));
+}
+
+/** The heading that a table of contents repeats as text, formulas as they were typed. */
+function headingOf(node, target, context) {
+  const data = context.book.pages.get(node.url ? slugOf(node.url) : context.slug);
+  const heading = data && find(data, target);
+  return heading?.type === "heading" && text(heading) === text(node) ? heading : undefined;
 }
 
 /** Put the target of a reference among the cards of this page; the name of the card. */
@@ -43,7 +51,7 @@ function targetOf(data, target) {
   return [flow[at], flow.slice(at + 1).find((node) => node.type === "paragraph")].filter(Boolean);
 }
 
-export const insideCard = (data, context) => ({ ...context, source: data.location, quoting: true, footnotes: [], footnoteUses: new Map(), seconds: data.seconds });
+export const insideCard = (data, context) => ({ ...context, slug: data.slug, source: data.location, quoting: true, footnotes: [], footnoteUses: new Map(), seconds: data.seconds });
 
 /** A copy to be shown elsewhere: without names, links, and places for the keyboard to stop. */
 export function quoted(parts) {

@@ -2,7 +2,8 @@
 import { fromHtml } from "hast-util-from-html";
 import { toHtml } from "hast-util-to-html";
 import { h } from "hastscript";
-import { anchor, children, place, raw, render, unwrapped, wrap } from "./core.mjs";
+import { anchor, children, raw, render, unwrapped, wrap } from "./core.mjs";
+import { valid } from "./formulas.mjs";
 import { unbroken } from "./typography.mjs";
 
 function heading(node, context) {
@@ -16,12 +17,9 @@ function heading(node, context) {
 function math(node) {
   const id = anchor(node);
   return h("div.equation", { id },
-    h("div.formula", { role: "group", ariaLabel: `Equation ${node.enumerator ?? ""}`.trim() }, raw(inRows(drawn(node)))),
+    h("div.formula", { role: "group", ariaLabel: `Equation ${node.enumerator ?? ""}`.trim() }, raw(inRows(valid(node.html ?? "")))),
     node.enumerator ? h("a.number", { href: `#${id}`, ariaLabel: `Link to equation ${node.enumerator}` }, `(${node.enumerator})`) : null);
 }
-
-// In a page of HTML the namespace goes without saying, and there are hundreds of formulas.
-const drawn = (node) => (node.html ?? "").replaceAll(' xmlns="http://www.w3.org/1998/Math/MathML"', "");
 
 const classes = (node) => node.properties?.className ?? [];
 const isBlank = (node) => classes(node).includes("mspace") && parseFloat(/margin-right:\s*([\d.]+)em/.exec(node.properties.style ?? "")?.[1]) >= 1;
@@ -60,13 +58,15 @@ function list(node, context) {
 }
 
 function listItem(node, context) {
-  return h("li", children(unwrapped(node), context));
+  if (typeof node.checked !== "boolean") return h("li", children(unwrapped(node), context));
+  const mark = h("span.mark", { role: "img", ariaLabel: node.checked ? "Done" : "To do" }, node.checked ? "☑" : "☐");
+  return h("li.task", mark, " ", children(unwrapped(node), context));
 }
 
 // The engine evaluates no role in the caption of a code cell: better no page than the bare source.
 function mystRole(node, context) {
   if (node.children?.some((child) => child.type === "mystRoleBody")) {
-    throw new Error(`the engine leaves the role {${node.name}} unevaluated here; say it in the text instead ${place(context)}`);
+    throw new Error(`the engine leaves the role {${node.name}} unevaluated here; say it in the text instead`);
   }
   return children(node, context);
 }
@@ -85,7 +85,7 @@ export const kinds = {
   emphasis: wrap("em"),
   strong: wrap("strong"),
   inlineCode: (node) => h("code", node.value),
-  inlineMath: (node) => raw(drawn(node)),
+  inlineMath: (node) => raw(valid(node.html ?? "")),
   tied: (node, context) => h("span.tied", node.children.map((child) => render(child, context))),
   break: () => h("br"),
   subscript: wrap("sub"),
@@ -96,6 +96,10 @@ export const kinds = {
   keyboard: wrap("kbd"),
   abbreviation: (node, context) => h("abbr", { title: node.title }, children(node, context)),
   span: wrap("span"),
-  si: (node) => `${node.number ?? ""}\u202f${node.unit ?? ""}`,
+  si: (node) => h("span.si", { title: node.alt }, [node.number, node.unit].filter(Boolean).join("\u202f")),
+  chemicalFormula: (node) => h("span.chem", [...node.value.matchAll(/([A-Za-z)\]])(\d+)|\^\{?([\d]*[+-])\}?|[^]/g)].map(([all, before, low, high]) => (low ? [before, h("sub", low)] : high ? h("sup", high.replace("-", "−")) : all)).flat()),
+  raw: (node) => {
+    throw new Error(`raw ${node.lang ?? "text"} is for other documents than a website, and would be missing here: say it in MyST, a formula by {math}`);
+  },
   mystRole,
 };

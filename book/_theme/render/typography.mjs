@@ -20,3 +20,18 @@ export function tied(siblings) {
     return follows && node.type === "text" ? { ...node, value: node.value.replace(afterValue, "\u00a0") } : node;
   });
 }
+
+const own = (node) => /^\((.+)\)$/.exec((node.children ?? []).map((child) => child.value ?? "").join(""))?.[1];
+
+/** References to equations have brackets of their own, and need none where they stand in brackets: (4.2), not ((4.2)). */
+export function unbracketed(siblings) {
+  if (!siblings.some((node) => node.type === "crossReference" && own(node))) return siblings;
+  const line = siblings.map((node) => (node.type === "text" ? node.value.replace(/[\ufffc\ufffd]/g, " ") : node.type === "crossReference" && own(node) ? "\ufffc" : "\ufffd"));
+  const inBrackets = new Set();
+  let at = 0;
+  const starts = line.map((part) => (at += part.length) - part.length);
+  for (const found of line.join("").matchAll(/\((?:\ufffc(?:, | and | or |; |–)?)+\)/g)) {
+    siblings.forEach((node, index) => { if (line[index] === "\ufffc" && starts[index] > found.index && starts[index] < found.index + found[0].length) inBrackets.add(index); });
+  }
+  return siblings.map((node, index) => (inBrackets.has(index) ? { ...node, children: [{ type: "text", value: own(node) }] } : node));
+}
