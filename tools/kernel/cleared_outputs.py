@@ -21,7 +21,7 @@ def _set_up() -> None:
         clear(wait=wait)
         publisher.publish({"application/vnd.tree-world.cleared": "wait" if wait else "now"})
 
-    publisher.clear_output = cleared
+    publisher.clear_output = cleared  # type: ignore[method-assign]
 
 
 _set_up()

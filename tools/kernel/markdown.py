@@ -35,7 +35,7 @@ def _set_up() -> None:
         inside = text.removeprefix("<p>").removesuffix("</p>")
         return inside if f"<p>{inside}</p>" == text and "<p>" not in inside else text
 
-    display.format = rich
+    display.format = rich  # type: ignore[method-assign]
 
 
 _set_up()
