@@ -23,6 +23,7 @@ const classes = {
 function shortened(node) {
   if (!node.children) return [node];
   const children = node.children.flatMap(shortened);
+  if (node.properties?.class === "line") return children; // lines end where they end
   const colours = /^--shiki-light:(#\w+);--shiki-dark:(#\w+)$/.exec(node.properties?.style ?? "");
   const name = colours ? classes[`${colours[1]} ${colours[2]}`.toLowerCase()] : undefined;
   if (name === undefined) return [{ ...node, children }];
