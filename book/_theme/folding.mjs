@@ -14,8 +14,8 @@ const carriesCode = (node) => node.type === "container" && ["figure", "table"].i
 const bears = new Set(["paragraph", "list", "table", "math", "blockquote", "admonition", "definitionList"]);
 
 /**
- * Move each silent cell of a page to the figure or table that follows, where its code joins that of the figure, or
- * behind the paragraph that follows. Before a heading, or another cell, silent cells stay where they are, as one.
+ * Move each silent cell of a page to the figure, table or folded cell that follows, where its code joins theirs, or
+ * behind the paragraph that follows. Before a heading, or a cell that is open, silent cells stay where they are, as one.
  */
 export function hangCells(tree) {
   setUp(tree);
@@ -35,6 +35,7 @@ export function hangCells(tree) {
       const [target] = block.children ?? [];
       if (target && carriesCode(target)) target.children.push(hung());
       else if (target && bears.has(target.type)) block.children.splice(1, 0, hung());
+      else if (codeOf(block)?.visibility === "hide" && block.visibility !== "hide") block.children.push(hung());
       else blocks.push({ type: "block", children: [hung()] });
     }
     blocks.push(block);

@@ -38,7 +38,7 @@ def having(tree, tag, css_class):
 
 
 def words(element):
-    return " ".join("".join(element.itertext()).split())
+    return " ".join(" ".join(element.itertext()).split())
 
 
 # --- what hangs on what --------------------------------------------------------------------------
@@ -112,6 +112,10 @@ def hung(*blocks):
             [("container", "own", "caption", "a")],
         ),
         ([cell("a"), text_block(figure("table"))], [("container", "caption", "a")]),
+        (
+            [cell("a"), cell("b", outputs=["1"])],
+            [("code", "b"), "outputs", ("hungCells", "a")],
+        ),
         ([cell("a"), text_block(HEADING)], [("hungCells", "a"), "heading"]),
         ([cell("a"), text_block(EXERCISE)], [("hungCells", "a"), "exercise"]),
         ([text_block(PARAGRAPH), cell("a")], ["paragraph", ("hungCells", "a")]),
@@ -168,8 +172,10 @@ def test_all_code_of_a_chapter_is_there_and_the_first_is_its_set_up(built_site, 
     frames = [e for e in tree.iter() if (e.get("id") or "").startswith("cell-")]
     assert len(frames) == len(shown)
     first = having(tree, "details", "folded")[0]
-    lines = len(re.sub(r"^---\n.*?^---\n", "", cells[0].source, flags=re.S | re.M).splitlines())
-    assert words(first.find("summary")).startswith(f"Set-up, {lines} lines")
+    told = re.match(r"Set-up, (\d+) lines", words(first.find("summary")))
+    # Another cell that shows nothing may have joined it.
+    assert int(told[1]) >= len(cells[0].source.splitlines())
+    assert cells[0].source.splitlines()[0] in words(first)
 
 
 # --- the front page ------------------------------------------------------------------------------
@@ -194,9 +200,8 @@ def test_each_chapter_has_its_card(built_site):
     assert len(cards) == len(CHAPTERS)
     for (source, number), card in zip(CHAPTERS.items(), cards, strict=True):
         front = front_matter(source)
-        assert f"{number} {front['title']} {front['description']}" in words(card).replace(
-            "\xa0", " "
-        )
+        described = f"{number} {front['title']} {front['description']}"
+        assert described in words(card).replace("\xa0", " ")
         assert card.find(".//a").get("href") == f"{slug(source)}/index.html"
         assert re.search(r"\d+ min$", words(card))
         pictures = list(card.iter("img"))
@@ -216,9 +221,8 @@ def test_pages_at_the_back_are_told_on_the_front_page(built_site):
 def test_a_chapter_says_what_it_asks_and_gives(built_site, source):
     site = front_matter(source)["site"]
     (about,) = having(page(built_site, slug(source)), "dl", "about")
-    assert words(about) == " ".join(
-        ["You need", site["asks"], "Afterwards you can", site["gives"]]
-    ).replace("  ", " ")
+    told = f"You need {site['asks']} Afterwards you can {site['gives']}"
+    assert words(about).lower() == told.lower()
 
 
 @BY_CHAPTER

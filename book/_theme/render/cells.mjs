@@ -67,7 +67,8 @@ function code(node, context) {
 function codeCell(node, context) {
   const input = node.children.find((child) => child.type === "code");
   const output = node.children.find((child) => child.type === "outputs");
-  const others = node.children.filter((child) => child !== input && child !== output);
+  const before = node.children.find((child) => child.type === "hungCells");
+  const others = node.children.filter((child) => ![input, output, before].includes(child));
   const hidden = (part) => part?.visibility === "hide";
   const removed = (part) => !part || part.visibility === "remove" || node.visibility === "remove";
   const printed = removed(output) ? [] : outputs(output, context);
@@ -79,7 +80,7 @@ function codeCell(node, context) {
   if (hidden(node)) return frame([input && source(input), ...below, ...rest], input ?? node, "Show cell", context);
   const cell = [];
   if (removed(input)) cell.push(...below.map((part) => h("div.cell", part)));
-  else if (hidden(input)) cell.push(frame([source(input)], input, "Code", context), ...below.map((part) => h("div.cell.alone", part)));
+  else if (hidden(input)) cell.push(fold([...(before?.children ?? []), input], "Code", context), ...below.map((part) => h("div.cell.alone", part)));
   else cell.push(frame([source(input), ...below], input, null, context));
   const shown = [...cell, ...rest];
   // Where code is not shown, a number leads to what stands in its place.
