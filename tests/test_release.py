@@ -11,7 +11,7 @@ from tools import release, settings
 FILES = {
     "pyproject.toml": '[project]\nversion = "0.2.0"\n',
     "CITATION.cff": "version: 0.2.0\n",
-    "book/index.md": "# One\n\nVersion 0.2.0.\n",
+    "book/reading.md": "# One\n\nVersion 0.2.0.\n",
     "tree_world/__init__.py": '__version__ = "0.2.0"\n',
     "CHANGELOG.md": "# Changes\n\n## 0.2.0 (2026-11-25)\n\n- One.\n\n## 0.1.0\n",
     "benchmarks/__init__.py": "",
@@ -68,7 +68,7 @@ def test_what_is_right_can_be_released(project, capsys):
     ("name", "old", "new", "complaint"),
     [
         ("CITATION.cff", "0.2", "0.1", "version: pyproject.toml says 0.2.0, CITATION.cff says 0.1"),
-        ("book/index.md", "0.2", "0.1", "version: book/index.md does not say Version 0.2.0"),
+        ("book/reading.md", "0.2", "0.1", "version: book/reading.md does not say Version 0.2.0"),
         ("CHANGELOG.md", "## 0.2.0", "## Next", "version: CHANGELOG.md begins with Next"),
         ("CHANGELOG.md", "## ", "", "version: CHANGELOG.md has no versions"),
         ("CHANGELOG.md", "2026-11-25", "Unreleased", "version: CHANGELOG.md does not say on which"),

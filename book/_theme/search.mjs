@@ -41,6 +41,8 @@ function entriesOf(entry, data) {
       const [glyph, ...others] = node.children.map(plain);
       const own = begin("Symbol", node.symbol.id, glyph);
       own.text = [node.symbol.names, ...others].filter(Boolean).join(" · ");
+    } else if (node.type === "hungCells") {
+      node.children.forEach((cell) => collect(cell)); // what was computed belongs to the section
     } else if (node.type === "code") {
       if (node.visibility !== "remove") add(into ?? section, "code", node.value ?? "");
     } else if (node.type === "math") {

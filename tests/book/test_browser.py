@@ -354,6 +354,7 @@ def test_an_enlarged_figure_has_its_size_on_a_phone(open_page):
 
 def test_code_can_be_copied(open_page):
     page = open_page(PAGES["simulation"])
+    page.locator("details.cell.folded summary").first.click()
     page.locator("button.copy").first.click()
     page.locator("button.copy").first.get_by_text("Copied").wait_for()
     page.keyboard.press("/")

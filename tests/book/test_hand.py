@@ -86,7 +86,7 @@ def test_displays_break_between_their_parts(open_page):
 @FROM_DISK
 def test_what_scrolls_fades_on_the_side_that_is_hidden(open_page):
     page = open_page(PAGES["spatial-memory"], **TOUCH)
-    box = page.locator("main pre.cut-right").first
+    box = page.locator("main pre.cut-right:visible").first
     box.wait_for()
     assert "cut-left" not in box.get_attribute("class")
     handle = box.element_handle()

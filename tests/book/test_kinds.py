@@ -122,11 +122,11 @@ def test_site_and_notebook_are_compared_as_they_are_shown():
     def printed(*portions):
         return [{"output_type": "stream", "name": "stdout", "text": one} for one in portions]
 
-    cleared = {"output_type": "display_data", "data": {agreement._CLEARED: "wait"}}
+    cleared = {"output_type": "display_data", "data": {agreement.CLEARED: "wait"}}
     site = [*printed("old"), cleared, *printed("\r10 %", "\r20 %\n")]
-    assert agreement._shown(site) == agreement._shown(printed("\r20 %\n"))
-    assert agreement._shown(site) != agreement._shown(printed("\r21 %\n"))
-    assert agreement._shown([*printed("old"), cleared]) == printed("old")
+    assert agreement.shown(site) == agreement.shown(printed("\r20 %\n"))
+    assert agreement.shown(site) != agreement.shown(printed("\r21 %\n"))
+    assert agreement.shown([*printed("old"), cleared]) == printed("old")
 
 
 def test_formulas_markdown_and_json_are_shown_as_such(page, cells):

@@ -66,6 +66,7 @@ def theme(content):
         "PORT": str(port),
         "CONTENT_CDN_PORT": str(engine.server_port),
         "BOOK_CONTENT": str(content),
+        "BOOK_MOVED": "{}",  # what moved in the book is of no matter to this one
     }
     process = subprocess.Popen(
         ["node", str(settings.THEME / "server.mjs")],

@@ -14,7 +14,7 @@ from tools import computed, myst, settings, terminal
 from tools.checks.check_site import Finding, Node, walk
 from tools.checks.nbval_tolerance import compare_outputs, compare_value
 
-_CLEARED = "application/vnd.tree-world.cleared"  # from kernel/cleared_outputs.py
+CLEARED = "application/vnd.tree-world.cleared"  # from kernel/cleared_outputs.py
 _NOT_COMPARED = re.compile(r"#\s*NBVAL_IGNORE_OUTPUT")
 
 
@@ -64,7 +64,7 @@ def disagreements(page: Node, notebook: Any) -> list[Finding]:
         if myst.SKIP in tags or "remove-output" in tags or _NOT_COMPARED.search(cell.source):
             continue
         outputs = [_whole(node) for node in walk(block) if node["type"] == "output"]
-        if fault := compare_outputs(_shown(cell.outputs), _shown(outputs)):
+        if fault := compare_outputs(shown(cell.outputs), shown(outputs)):
             add(f"code cell {number}", fault)
     return findings
 
@@ -85,12 +85,12 @@ def _whole(node: Node) -> dict[str, Any]:
     return output
 
 
-def _shown(outputs: list[Any]) -> list[dict[str, Any]]:
+def shown(outputs: list[Any]) -> list[dict[str, Any]]:
     """Leave of outputs what a reader sees in the end: not what was cleared or written over."""
     left: list[dict[str, Any]] = []
     waits = False
     for output in outputs:
-        cleared = output.get("data", {}).get(_CLEARED)
+        cleared = output.get("data", {}).get(CLEARED)
         if cleared == "wait":
             waits = True
         elif cleared or waits:
