@@ -198,7 +198,7 @@ def test_keys_turn_pages_and_are_listed(open_page):
 @FROM_DISK
 def test_arrows_scroll_what_has_the_focus(open_page):
     page = open_page(PAGES["simulation"], viewport=PHONE)
-    page.locator("main pre[tabindex='0']").first.focus()
+    page.locator("main pre[tabindex='0']:visible").first.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_timeout(200)
     assert page.url.endswith(PAGES["simulation"])

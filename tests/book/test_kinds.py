@@ -124,9 +124,9 @@ def test_site_and_notebook_are_compared_as_they_are_shown():
 
     cleared = {"output_type": "display_data", "data": {agreement.CLEARED: "wait"}}
     site = [*printed("old"), cleared, *printed("\r10 %", "\r20 %\n")]
-    assert agreement.shown(site) == agreement.shown(printed("\r20 %\n"))
-    assert agreement.shown(site) != agreement.shown(printed("\r21 %\n"))
-    assert agreement.shown([*printed("old"), cleared]) == printed("old")
+    assert agreement.as_shown(site) == agreement.as_shown(printed("\r20 %\n"))
+    assert agreement.as_shown(site) != agreement.as_shown(printed("\r21 %\n"))
+    assert agreement.as_shown([*printed("old"), cleared]) == printed("old")
 
 
 def test_formulas_markdown_and_json_are_shown_as_such(page, cells):

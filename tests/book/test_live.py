@@ -63,7 +63,11 @@ def page(live_book, browser):
     chapter, address = live_book
     chapter.write_text(FIRST)
     page = browser.new_page()
-    page.goto(address)
+    for _ in range(30):  # opened before the engine has seen the change, it shows the old text
+        page.goto(address)
+        if page.get_by_text("The first words.").is_visible():
+            break
+        page.wait_for_timeout(1000)
     page.get_by_text("The first words.").wait_for()
     yield page
     page.close()

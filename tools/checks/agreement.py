@@ -64,7 +64,7 @@ def disagreements(page: Node, notebook: Any) -> list[Finding]:
         if myst.SKIP in tags or "remove-output" in tags or _NOT_COMPARED.search(cell.source):
             continue
         outputs = [_whole(node) for node in walk(block) if node["type"] == "output"]
-        if fault := compare_outputs(shown(cell.outputs), shown(outputs)):
+        if fault := compare_outputs(as_shown(cell.outputs), as_shown(outputs)):
             add(f"code cell {number}", fault)
     return findings
 
@@ -85,7 +85,7 @@ def _whole(node: Node) -> dict[str, Any]:
     return output
 
 
-def shown(outputs: list[Any]) -> list[dict[str, Any]]:
+def as_shown(outputs: list[Any]) -> list[dict[str, Any]]:
     """Leave of outputs what a reader sees in the end: not what was cleared or written over."""
     left: list[dict[str, Any]] = []
     waits = False
