@@ -106,8 +106,8 @@ function imprint({ authors, version, date }) {
 
 /** What a chapter asks of its readers, and what it gives them. */
 function about({ asks, gives } = {}) {
-  const lower = (text) => text && text[0].toLowerCase() + text.slice(1);
-  const entries = [["You need", lower(asks)], ["Afterwards you can", lower(gives)]].filter(([, text]) => text);
+  const verb = gives && gives[0].toLowerCase() + gives.slice(1);
+  const entries = [["You need", asks], ["Afterwards you can", verb]].filter(([, text]) => text);
   return entries.length ? [h("dl.about", entries.map(([word, text]) => h("div", h("dt", word), h("dd", text))))] : [];
 }
 

@@ -270,7 +270,9 @@ class Broken(pytest.Item):
 
     def runtest(self) -> None:
         """Fail by the reason."""
-        raise getattr(self.parent, "broken")  # noqa: B009
+        assert isinstance(self.parent, Notebook)
+        assert self.parent.broken is not None
+        raise self.parent.broken
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> str:
         """Say the reason, and nothing of how it was found."""
