@@ -54,7 +54,7 @@ class NaiveMemory:
         del self.entries[: max(0, len(self.entries) - self.capacity)]
         return self.next_id - 1
 
-    def merge(self, place, sd, sense):
+    def merge(self, place, sd, sense, replaces=False):
         best, best_away = None, 1.0
         for entry in self.entries:
             away = (((place - entry["place"]) ** 2) / (sd**2 + entry["sd"] ** 2)).sum()
@@ -67,7 +67,7 @@ class NaiveMemory:
         share = own.mean() / (own + old).mean()
         best["place"] = (own * place + old * best["place"]) / (own + old)
         best["sd"] = np.sqrt(1 / (own + old))
-        best["sense"] = share * sense + (1 - share) * best["sense"]
+        best["sense"] = sense if replaces else share * sense + (1 - share) * best["sense"]
         self.entries.remove(best)
         self.entries.append(best)
         return best["id"]
@@ -107,6 +107,11 @@ class MemoryMachine(RuleBasedStateMachine):
     def update(self, place, sd, sense):
         ids = self.memory.write(place[None], sd, sense[None], update=True)
         assert ids.tolist() == [self.naive.merge(place, sd, sense)]
+
+    @rule(place=places, sd=deviations, sense=senses)
+    def replace(self, place, sd, sense):
+        ids = self.memory.write(place[None], sd, 0.96 * sense[None], update="replace")
+        assert ids.tolist() == [self.naive.merge(place, sd, 0.96 * sense, replaces=True)]
 
     @rule(data=st.data())
     def delete(self, data):

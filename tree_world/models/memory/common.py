@@ -26,10 +26,12 @@ from tree_world.models.memory.types import Observations, Witnesses
 TENSORS = ("locations", "location_sds", "senses")
 """What is kept of each observation, beside its name and its age."""
 
-_MERGING = {
+MERGING = {
     "merge_distance": "number of combined standard deviations",
     "merge_sense_distance": "distance between senses",
 }
+"""What is merged with what: choices of a memory, or of one write."""
+
 _FIXED = frozenset(
     [
         *("location_dim", "sensory_dim", "embed_dim", "max_memory_size", "cell_size"),
@@ -190,8 +192,8 @@ class Common:
                 f"{name} cannot be set to {value!r}: the memory was made with "
                 f"{self.__dict__[name]!r}. {what_to_do}."
             )
-        if name in _MERGING:  # which may be changed at any time
-            value = positive_number(name, value, _MERGING[name])
+        if name in MERGING:  # which may be changed at any time
+            value = positive_number(name, value, MERGING[name])
         super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:

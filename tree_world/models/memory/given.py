@@ -16,10 +16,12 @@ from tree_world.checks import (
     as_points,
     as_senses,
     make_generator,
+    positive_number,
     whole_number,
 )
-from tree_world.models.memory.common import Common
+from tree_world.models.memory.common import MERGING, Common
 from tree_world.models.memory.options import DrawOptions
+from tree_world.models.memory.types import Merging, Update
 
 
 def checked_observations(
@@ -160,6 +162,52 @@ def checked_times(times: PointsLike | float | None, places: torch.Tensor) -> np.
             f"times must be one number, or broadcast to one for each observation, {tuple(wanted)}, "
             f"but have shape {shape}."
         ) from error
+
+
+def checked_merging(
+    common: Common,
+    update: Update,
+    merge_distance: float | None = None,
+    merge_sense_distance: float | None = None,
+) -> Merging | None:
+    """Check what is to be merged with what is in store.
+
+    Parameters
+    ----------
+    common : Common
+    update, merge_distance, merge_sense_distance
+        As for `SpatialMemory.write`.
+
+    Returns
+    -------
+    Merging or None
+        None where nothing is.
+
+    Raises
+    ------
+    ValueError
+        If a choice is unknown, a distance not positive, or one is given and nothing is merged.
+    """
+    replaces = isinstance(update, str) and update == "replace"
+    if not (replaces or isinstance(update, (bool, np.bool_))):
+        raise ValueError(
+            "update must be False, to store all; True, to merge with what is alike; or 'replace', "
+            f"to merge places and keep the new sense; but {update!r} was given."
+        )
+    given = {"merge_distance": merge_distance, "merge_sense_distance": merge_sense_distance}
+    named = [name for name, value in given.items() if value is not None]
+    if not update:
+        if named:
+            raise ValueError(
+                f"{named[0]} says what is merged, but with update=False nothing is: give "
+                "update=True or update='replace', or leave it out."
+            )
+        return None
+    distance, sense_distance = (
+        getattr(common, name) if value is None else positive_number(name, value, MERGING[name])
+        for name, value in given.items()
+    )
+    return Merging(distance, sense_distance, replaces)
 
 
 def checked_search(

@@ -26,6 +26,7 @@ from tree_world.models.memory.forget.leave_one_out import LeaveOneOut, leave_one
 from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.forgetting import Report, work_of
 from tree_world.models.memory.given import (
+    checked_merging,
     checked_observations,
     checked_place,
     checked_places,
@@ -46,7 +47,7 @@ from tree_world.models.memory.search.places import FoundPlaces, best_distinct_sl
 from tree_world.models.memory.search.samples import Samples
 from tree_world.models.memory.store.slots import Store
 from tree_world.models.memory.store.task import Task
-from tree_world.models.memory.types import Observations, Read, ReadOptions
+from tree_world.models.memory.types import Merging, Observations, Read, ReadOptions, Update
 
 DEFAULT_READ = ReadOptions()
 DEFAULT_DRAW = DrawOptions()
@@ -210,19 +211,22 @@ class Memory:
         locations: PointsLike,
         location_sds: PointsLike | float,
         senses: Any,
-        update: bool = False,
+        update: Update = False,
         *,
         times: PointsLike | float | None = None,
+        merge_distance: float | None = None,
+        merge_sense_distance: float | None = None,
     ) -> torch.Tensor:
         """See `SpatialMemory.write`: here of shapes (N, dim) and (N,)."""
         common = self.common
         common.settle()
+        merging = checked_merging(common, update, merge_distance, merge_sense_distance)
         places, sds, values = checked_observations(common, locations, location_sds, senses)
         refuse_batches("locations", places)
         when = checked_times(times, places)
         embeddings = common.encoded(values)
         self.store.reserve(len(places))
-        ids = self.written(places, sds, embeddings, update, when)
+        ids = self.written(places, sds, embeddings, merging, when)
         common.follow()
         return torch.from_numpy(ids)
 
@@ -231,7 +235,7 @@ class Memory:
         places: torch.Tensor,
         sds: torch.Tensor,
         embeddings: torch.Tensor,
-        update: bool,
+        merging: Merging | None = None,
         times: np.ndarray | None = None,
     ) -> np.ndarray:
         """Write what has been checked and encoded; part of a change.
@@ -240,7 +244,8 @@ class Memory:
         ----------
         places, sds : torch.Tensor of shape (N, location_dim)
         embeddings : torch.Tensor of shape (N, embed_dim)
-        update : bool
+        merging : Merging, optional
+            What is merged with what; nothing is by default.
         times : numpy.ndarray of float64, of shape (N,), optional
             The clock of the store by default.
 
@@ -248,16 +253,14 @@ class Memory:
         -------
         numpy.ndarray of int64, of shape (N,)
         """
-        store, common = self.store, self.common
-        if not update:
+        store = self.store
+        if merging is None:
             return store.append(places, sds, embeddings, times)
         ids = []
-        distances = common.merge_distance, common.merge_sense_distance
         for i, (place, sd, sense) in enumerate(zip(places, sds, embeddings, strict=True)):
             time = None if times is None else times[i : i + 1]
-            merged = store.merge(
-                place, sd, sense, *distances, None if time is None else float(time[0])
-            )
+            when = None if time is None else float(time[0])
+            merged = store.merge(place, sd, sense, merging, when)
             if merged is None:
                 merged = int(store.append(place[None], sd[None], sense[None], time)[0])
             ids.append(merged)

@@ -15,10 +15,16 @@ from tree_world.models.memory import tensors
 from tree_world.models.memory.assignment import assign
 from tree_world.models.memory.changes import assigning, changing, reading
 from tree_world.models.memory.common import TENSORS, Common, Shared
-from tree_world.models.memory.given import checked_observations, checked_senses, checked_times
+from tree_world.models.memory.given import (
+    checked_merging,
+    checked_observations,
+    checked_senses,
+    checked_times,
+)
 from tree_world.models.memory.memory import Contents, Memory
 from tree_world.models.memory.projection import Projection
 from tree_world.models.memory.store.slots import Store
+from tree_world.models.memory.types import Update
 
 
 class StoredBatch:
@@ -292,9 +298,11 @@ class StoredBatch:
         locations: PointsLike,
         location_sds: PointsLike | float,
         senses: Any,
-        update: bool = False,
+        update: Update = False,
         *,
         times: PointsLike | float | None = None,
+        merge_distance: float | None = None,
+        merge_sense_distance: float | None = None,
     ) -> torch.Tensor:
         """Store what was sensed.
 
@@ -306,15 +314,23 @@ class StoredBatch:
             Standard deviations of the places, in metres; positive and finite.
         senses : array_like of shape (N, sensory_dim) or (batch, N, sensory_dim)
             What.
-        update : bool, default=False
-            Whether to merge each observation into the nearest one in store that agrees in place
-            *and* in sense, by inverse variances. One that agrees with none is stored. What comes of
-            merging lies between what was in store and what is written, however often that is.
+        update : bool or "replace", default=False
+            Whether to merge each observation into the nearest one in store, in combined standard
+            deviations, that agrees in place *and* in sense, by inverse variances. One that agrees
+            with none is stored. What comes of merging lies between what was in store and what is
+            written, however often that is. With "replace" places are merged just so, but the new
+            sense and its time take the place of the old ones, whichever time is newer: of a tree
+            that was emptied meanwhile nothing is left of the fruit. What was pruned because the old
+            sense told it, and is told no more, is let go by the next `prune`, as it is after a
+            merge that moves the mean so far; consolidation in the background that would bring the
+            old sense back ends with `Superseded`.
         times : float or array_like, broadcast to shape (N,) or (batch, N), optional
             When, in whatever unit and from whatever beginning you count; kept in double precision.
             By default the memory counts: `num_writes` before the observation, which is also what
             its age is told from. Of two that are merged, the newer time stays. A read can leave
             out what is not older than a time: see `not_since` of `read`.
+        merge_distance, merge_sense_distance : float, optional
+            Those of the memory by default: see `SpatialMemory`.
 
         Returns
         -------
@@ -326,13 +342,15 @@ class StoredBatch:
         ------
         ValueError
             If shapes do not fit each other, an entry or a time is not finite, an entry is too large
-            for the precision in which it is kept, or a deviation is not positive. Nothing is stored
+            for the precision in which it is kept, or a deviation is not positive; if `update` is
+            neither of the three, or a distance is given and nothing is merged. Nothing is stored
             then.
         OSError
             If senses are kept on a disk that is full. Nothing is stored then.
         """
         common = self.common
         common.settle()
+        merging = checked_merging(common, update, merge_distance, merge_sense_distance)
         places, sds, values = checked_observations(common, locations, location_sds, senses)
         when = checked_times(times, places)
         self._check_batch(places.shape[0] if places.ndim == 3 else 1, writing=True)
@@ -341,12 +359,12 @@ class StoredBatch:
             for row in common.rows:
                 row.reserve(places.shape[-2])
         if places.ndim == 2:
-            ids = Memory.of(common, 0).written(places, sds, embeddings, update, when)
+            ids = Memory.of(common, 0).written(places, sds, embeddings, merging, when)
         else:
             each = when if when is not None else (None,) * len(places)
             rows = zip(places, sds, embeddings, strict=True)
             every = zip(self, rows, each, strict=True)
-            ids = np.stack([one.written(*given, update, at) for one, given, at in every])
+            ids = np.stack([one.written(*given, merging, at) for one, given, at in every])
         common.follow()
         return torch.from_numpy(ids)
 

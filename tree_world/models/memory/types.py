@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ TAIL = 1e-6
 RIDGE = 0.1
 """Default ridge of locally linear reads, as a share of the kernel's variance."""
 
+
+Update: TypeAlias = bool | Literal["replace"]
+"""What becomes of an observation like one in store: it is stored, merged, or takes its place."""
 
 _TIME = Number("be a finite time", math.isfinite, "To leave nothing out, give none.")
 
@@ -249,6 +252,26 @@ class Observations:
         else:
             locations, sds, senses = (array.index_select(0, rows) for array in arrays)
         return Observations(locations, sds, senses.to(self.precision))
+
+
+@dataclass(frozen=True)
+class Merging:
+    """What is merged with what, and how.
+
+    Attributes
+    ----------
+    distance : float
+        Greatest distance between the places, in combined standard deviations.
+    sense_distance : float
+        Greatest distance between the senses.
+    replaces : bool, default=False
+        Whether the new sense and its time take the place of the old ones, instead of a mean of both
+        senses and the newer time.
+    """
+
+    distance: float
+    sense_distance: float
+    replaces: bool = False
 
 
 @dataclass(frozen=True)

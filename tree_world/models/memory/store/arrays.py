@@ -82,7 +82,7 @@ class Arrays:
         self.next_id = 0
         self.clock = 0
         self.generation = 0  # how often all senses were replaced
-        self.num_deletions = 0  # how often observations were deleted by name
+        self.num_deletions = 0  # how often what was sensed was deleted by name, or replaced
         self.cell_size = cell_size
         self._index: GridIndex | None = None  # made when it is first asked for
         self._free: list[int] = []

@@ -213,14 +213,15 @@ def bring_up_to_date(
     Raises
     ------
     Superseded
-        If observations were deleted that are part of virtual ones.
+        If observations were deleted that are part of virtual ones, or their senses replaced.
     """
     unchanged = store.written_at[snapshot.slots] == snapshot.written_at
     if replacement.virtual:
         if store.num_deletions != snapshot.num_deletions:
             raise Superseded(
-                "observations were deleted while they were being consolidated, so that the result "
-                "would still hold them. The memory is as it was; start again."
+                "observations were deleted while they were being consolidated, or their senses "
+                "replaced, so that the result would still hold them. The memory is as it was; "
+                "start again."
             )
         number = len(replacement.origins)
         new_store.ids[:number] = np.arange(store.next_id, store.next_id + number)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tree_world.models.memory.store.arrays import ARRAYS, TENSORS, Arrays
-from tree_world.models.memory.types import Observations, Witnesses
+from tree_world.models.memory.types import Merging, Observations, Witnesses
 
 
 class Store(Arrays):
@@ -238,24 +238,21 @@ class Store(Arrays):
         location: torch.Tensor,
         location_sd: torch.Tensor,
         sense: torch.Tensor,
-        merge_distance: float,
-        merge_sense_distance: float,
+        how: Merging,
         time: float | None = None,
     ) -> int | None:
         """Merge one observation into the nearest slot that agrees in place and in sense.
 
-        Places are averaged by inverse variances, axis by axis; senses by their means over the axes.
-        The newer of the two times stays.
+        Places are averaged by inverse variances, axis by axis; senses by their means over the axes,
+        and the newer of the two times stays. Or the new sense takes the place of the old one, and
+        so does its time.
 
         Parameters
         ----------
         location, location_sd : torch.Tensor of shape (location_dim,)
             In metres.
         sense : torch.Tensor of shape (embed_dim,)
-        merge_distance : float
-            Greatest distance, in combined standard deviations.
-        merge_sense_distance : float
-            Greatest distance between the senses.
+        how : Merging
         time : float, optional
             The clock by default.
 
@@ -269,16 +266,16 @@ class Store(Arrays):
         place = location.cpu().double().numpy()
         deviation = location_sd.cpu().double().numpy()
         # Within so many combined deviations is within so many of the greatest, in metres.
-        reach = merge_distance * float(np.hypot(deviation.max(), self.greatest_sd))
+        reach = how.distance * float(np.hypot(deviation.max(), self.greatest_sd))
         slots = torch.from_numpy(self._around(place, reach)).to(location.device)
         # In double precision, so that what is merged thousands of times stays what was written.
         location, location_sd, sense = location.double(), location_sd.double(), sense.double()
         together = torch.hypot(location_sd, self.location_sds[slots].double())
         away = ((location - self.locations[slots].double()) / together).square().sum(dim=-1)
-        near = away <= merge_distance * merge_distance
+        near = away <= how.distance * how.distance
         slots, away = slots[near], away[near]
         different = torch.linalg.vector_norm(sense - self.senses[slots].double(), dim=-1)
-        agrees = different <= merge_sense_distance
+        agrees = different <= how.sense_distance
         if not bool(agrees.any()):
             return None
         slot = int(slots[torch.where(agrees, away, torch.inf).argmin()])
@@ -288,15 +285,20 @@ class Store(Arrays):
         own, old = (least / location_sd).square(), (least / old_sd).square()
         precision = own + old
         merged_place = _step(old_place, location, own / precision)
-        merged_sense = _step(old_sense, sense, own.sum() / precision.sum())
         merged_sd = location_sd * (old_sd / torch.hypot(location_sd, old_sd))
         where, identity = np.array([slot]), int(self.ids[slot])
-        newer = max(float(self.times[slot]), self.clock if time is None else time)
+        when = float(self.clock) if time is None else time
+        if how.replaces:
+            merged_sense = sense
+            self.num_deletions += 1  # of a sense that must not come back
+        else:
+            merged_sense = _step(old_sense, sense, own.sum() / precision.sum())
+            when = max(float(self.times[slot]), when)
         self._release(where)
         where = self._take_slots(1)
         self._put(where, merged_place[None], merged_sd[None], merged_sense[None])
         self.ids[where] = identity
-        self._touch(where, np.array([newer]))
+        self._touch(where, np.array([when]))
         return identity
 
     def delete(self, ids: np.ndarray) -> None:
