@@ -307,14 +307,17 @@ def judge(order: np.ndarray, length: int, map_: Any, state: Any, rules: np.ndarr
         wait = 0
         if count == 0:
             wait, count = due[place] - arrival, most
-        # How much would be lost, if it were eaten as soon as it can be.
-        lost = health - wait * resting - move * moving + count * (fruit - resting) + resting
-        lost -= ceiling
-        if lost > 0:
-            more = LONGEST_REST if resting <= 0 else int(math.ceil(lost / resting))
-            wait += more
-            if due[place] <= arrival + wait:
-                count = most
+        more = 0
+        for _ in range(2):
+            # How much would be lost, if it were eaten as soon as it can be.
+            full = health - wait * resting - move * moving + count * (fruit - resting) + resting
+            more = 0
+            if full > ceiling:
+                more = LONGEST_REST if resting <= 0 else math.ceil((full - ceiling) / resting)
+            if count == most or due[place] > arrival + wait + more:
+                break
+            wait, count = due[place] - arrival, most  # it ripens meanwhile
+        wait += more
         if visit == 0:
             leave_at, meal_at = time + wait, arrival + wait
         if time + wait + move >= end:
@@ -342,9 +345,9 @@ def judge(order: np.ndarray, length: int, map_: Any, state: Any, rules: np.ndarr
     lived = max(end, time)
     if after <= 0:
         if rests * resting >= health:
-            lived = time + int(math.ceil(health / resting))
+            lived = time + math.ceil(health / resting)
         else:
-            lived = time + rests + int(math.ceil((health - rests * resting) / moving))
+            lived = time + rests + math.ceil((health - rests * resting) / moving)
         after = 0.0
     area += (min(lived, end) - time) * (health + after) / 2
     lowest = min(lowest, after)

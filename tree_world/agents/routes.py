@@ -99,7 +99,8 @@ class Routes:
             In metres, to where one would stand; infinite where there is no way.
         """
         at = np.asarray(position, dtype=np.float64)
-        return lengths_from(at, self._nodes, self.avoid, self.radius, self._to)
+        lengths: np.ndarray = lengths_from(at, self._nodes, self.avoid, self.radius, self._to)
+        return lengths
 
     def stand_for(
         self, position: np.ndarray, index: int, afterwards: int | None = None
@@ -129,7 +130,8 @@ class Routes:
         )
         lengths[~(free & straight)] = np.inf
         best = int(lengths.argmin())
-        return ring[best] if np.isfinite(lengths[best]) else self.stands[index]
+        stand: np.ndarray = ring[best] if np.isfinite(lengths[best]) else self.stands[index]
+        return stand
 
     def step_towards(self, position: np.ndarray, goal: np.ndarray, longest: float) -> np.ndarray:
         """Take a step of the shortest way.
@@ -197,7 +199,7 @@ def corners_around(avoid: np.ndarray, radius: float) -> np.ndarray:
     """
     angles = 2 * np.pi * np.arange(_CORNERS) / _CORNERS
     polygon = _WIDER * radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    corners = (avoid[:, None, :] + polygon).reshape(-1, 2)
+    corners: np.ndarray = (avoid[:, None, :] + polygon).reshape(-1, 2)
     free = [is_free(corner, avoid, radius) for corner in corners]
     return corners[np.array(free, dtype=bool)]
 
@@ -255,7 +257,7 @@ def direct_lengths(nodes: np.ndarray, avoid: np.ndarray, radius: float) -> np.nd
     number = len(nodes)
     lengths = np.full((number, number), np.inf)
     for one in range(number):
-        if not nodes[one, 0] == nodes[one, 0]:
+        if np.isnan(nodes[one, 0]):
             continue
         lengths[one, one] = 0.0
         for other in range(one):
@@ -381,9 +383,8 @@ def first_corner(
         x, y = corners[corner, 0] - position[0], corners[corner, 1] - position[1]
         length = math.sqrt(x * x + y * y)
         # A corner that has been reached is not gone to again.
-        if length > 1e-3 and length + far[corner] < least:
-            if is_clear(position, corners[corner], avoid, radius):
-                best, least = corner, length + far[corner]
-    if best < 0:
-        return position.copy()
-    return corners[best].copy()
+        is_better = length > 1e-3 and length + far[corner] < least
+        if is_better and is_clear(position, corners[corner], avoid, radius):
+            best, least = corner, length + far[corner]
+    chosen: np.ndarray = position if best < 0 else corners[best]
+    return chosen.copy()
