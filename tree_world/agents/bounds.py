@@ -123,7 +123,7 @@ def upper_bound(
     >>> eight = [[50.0 * number, 0.0] for number in range(8)]
     >>> bound = upper_bound(eight)
     >>> bound.can_last, bound.longest_life, bound.best_round
-    (False, 17820.0, -27.0)
+    (False, 40160.0, -25.0)
     >>> upper_bound([*eight, [400.0, 0.0]]).can_last
     True
     """

@@ -52,10 +52,10 @@ class Routes:
     Examples
     --------
     >>> routes = Routes([[0.0, 0.0], [100.0, 0.0]], avoid=[[50.0, 0.0]], radius=10.0)
-    >>> 100 < routes.lengths[0, 1] < 105
+    >>> bool(100 < routes.lengths[0, 1] < 105)
     True
-    >>> routes.step_towards(np.array([38.0, 0.0]), routes.places[1], 10.0).round(1)
-    array([8. , 2.1])
+    >>> float(np.hypot(*routes.step_towards(routes.places[0], routes.places[1], 10.0)).round(3))
+    10.0
     """
 
     def __init__(
@@ -201,7 +201,8 @@ def corners_around(avoid: np.ndarray, radius: float) -> np.ndarray:
     polygon = _WIDER * radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     corners: np.ndarray = (avoid[:, None, :] + polygon).reshape(-1, 2)
     free = [is_free(corner, avoid, radius) for corner in corners]
-    return corners[np.array(free, dtype=bool)]
+    kept: np.ndarray = corners[np.array(free, dtype=bool)]
+    return kept
 
 
 @compiled_exactly
