@@ -1,6 +1,6 @@
 """Run benchmarks, and all studies if asked to, and write the tables that the book draws.
 
-Usage: ``python -m benchmarks [--full] [options of pytest]``; some ten minutes, or three hours.
+Usage: ``python -m benchmarks [--full] [options of pytest]``; some ten minutes, or five hours.
 ``python -m benchmarks --short`` stores nothing, but runs the short form of every study and says
 whether it agrees with what is stored; some ten minutes.
 """
@@ -15,7 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import study_crossings, study_day, study_forgetting, study_rivals, study_scale
+from benchmarks import (
+    study_crossings,
+    study_day,
+    study_forgetting,
+    study_learning,
+    study_rivals,
+    study_scale,
+)
 from benchmarks.machine import machine
 from benchmarks.origins import ROOT, NotCommitted, origin, results_file, speed_sources
 from benchmarks.studies import write_whole
@@ -27,6 +34,7 @@ STUDIES: list[Callable[[list[str]], int]] = [
     study_scale.main,
     study_crossings.main,
     study_day.main,
+    study_learning.main,
 ]
 
 

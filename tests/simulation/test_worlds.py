@@ -176,6 +176,169 @@ def test_an_interrupted_step_was_taken_in_all_worlds_or_in_none(decide):
     assert seen[-1] == after
 
 
+# --- a step in its two halves --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_two_halves_are_a_step(threads):
+    whole, halves = Worlds(mixed(), threads=threads), Worlds(mixed(), threads=threads)
+    for _ in range(60):
+        whole.step(towards_the_middle)
+        halves.perceive()
+        halves.act(*towards_the_middle(halves))
+        assert state_of(whole) == state_of(halves)
+        assert torch.equal(whole.scents, halves.scents)
+        assert torch.equal(whole.sights, halves.sights)
+
+
+def test_halves_come_in_turn():
+    worlds = Worlds(mixed())
+    before = state_of(worlds)
+    with pytest.raises(RuntimeError, match=r"Call perceive\(\) first"):
+        worlds.act(*towards_the_middle(worlds))
+    assert state_of(worlds) == before
+    worlds.perceive()
+    before = state_of(worlds)
+    for act in (worlds.perceive, worlds.step, lambda: worlds.run(3)):
+        with pytest.raises(RuntimeError, match=r"Call act\(\.\.\.\) to end it"):
+            act()
+    with pytest.raises(ValueError, match="steps must be finite"):
+        worlds.act(torch.full((5, 2), torch.nan), worlds.headings, torch.zeros(5))
+    assert state_of(worlds) == before
+    worlds.act(*towards_the_middle(worlds))
+    worlds.step(towards_the_middle)
+
+
+@pytest.mark.parametrize("half", ["perceive", "act"])
+def test_an_interrupted_half_was_taken_in_all_worlds_or_in_none(half):
+    def prepare():
+        worlds = Worlds(mixed(), threads=2)
+        if half == "act":
+            worlds.perceive()
+        return worlds
+
+    def take(worlds):
+        return worlds.perceive() if half == "perceive" else worlds.act(*towards_the_middle(worlds))
+
+    def state(worlds):
+        return [*state_of(worlds), worlds._is_begun.tobytes()]
+
+    worlds = prepare()
+    before = state(worlds)
+    take(worlds)
+    after = state(worlds)
+    seen = [state(one) for one in interrupted_at_each_line(prepare, take)]
+    assert len(seen) > 5
+    assert all(one in (before, after) for one in seen)
+
+
+class Looking(Resting):
+    """Rests, turns about, and notes what it sees."""
+
+    def __init__(self):
+        self.sights = []
+
+    def act(self, percept, body, meal, *, generator):
+        self.sights.append(percept.sight)
+        turned = torch.stack([-body.heading[1], body.heading[0]])
+        return Action(None, turned)
+
+
+def test_what_is_seen_is_what_a_model_is_told():
+    """What is seen may be eaten from in the same step."""
+    choices = {"tree_spacing": 8.0, "fruit_regrowth_steps": 9, "can_see_fruit_distance": 15.0}
+    ones = [TreeWorld.random_from_config(TreeWorldConfig(**choices), seed=s) for s in range(4)]
+    worlds = Worlds(ones)
+    seen = 0
+    for world in ones:
+        world.agent.model = Looking()
+    for _ in range(40):
+        worlds.perceive()
+        eaten_from = (worlds.seen == worlds.meals) & (worlds.meals >= 0)
+        for index, world in enumerate(ones):
+            world.step()
+            distance, embedding = world.agent.model.sights[-1]
+            seen += distance is not None and bool(eaten_from[index])
+            none = torch.zeros(384)
+            assert torch.equal(worlds.sights[index], none if embedding is None else embedding)
+            assert worlds.seen_distances[index] == (-1 if distance is None else distance)
+        turned = torch.stack([-worlds.headings[:, 1], worlds.headings[:, 0]], dim=-1)
+        worlds.act(torch.zeros(4, 2), turned, torch.ones(4))
+    assert seen > 3
+
+
+def test_scents_may_be_told_by_scores():
+    scores = torch.randn(2, 384, generator=torch.Generator().manual_seed(0))
+    plain, scored = Worlds(mixed()), Worlds(mixed(), scores=scores)
+    for _ in range(30):
+        plain.step()
+        scored.step()
+        torch.testing.assert_close(scored.scents, plain.scents @ scores.T, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(scored.sights, plain.sights @ scores.T, rtol=1e-4, atol=1e-4)
+        assert state_of(plain) == state_of(scored)
+    with pytest.raises(ValueError, match="scores"):
+        Worlds(mixed(), scores=torch.zeros(2, 3))
+    with pytest.raises(ValueError, match=r"shape \(num_scores, 384\)"):
+        Worlds(mixed(), scores=torch.zeros(384))
+
+
+# --- another world in the place of one -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_world_that_comes_later_is_level_with_the_others(begun):
+    worlds, expected = Worlds(mixed()), Worlds([*mixed()[:1], mixed()[3], *mixed()[2:]])
+    if begun:
+        worlds.perceive()
+        expected.perceive()
+    worlds.renew(1, mixed()[3])
+    for _ in range(20):
+        assert state_of(worlds) == state_of(expected)
+        for name in ("scents", "sights", "seen", "seen_distances", "meals", "is_poisonous"):
+            assert torch.equal(getattr(worlds, name), getattr(expected, name))
+        for each in (worlds, expected):
+            if begun:
+                each.act(*towards_the_middle(each))
+                each.perceive()
+            else:
+                each.step()
+
+
+def test_a_world_that_does_not_fit_does_not_come(random_world):
+    worlds = Worlds(mixed())
+    before = state_of(worlds)
+    with pytest.raises(ValueError, match="world 2 has an array of shape"):
+        worlds.renew(2, random_world(0, num_trees=3))
+    with pytest.raises(IndexError, match="no world 5"):
+        worlds.renew(5, random_world(0))
+    world = random_world(1)
+    world.agent.eyes = SimpleSensor()
+    with pytest.raises(TypeError, match="eyes or a nose"):
+        worlds.renew(0, world)
+    assert state_of(worlds) == before
+    worlds.renew(0, random_world(0, model=TowardsTheMiddle()))
+    with pytest.raises(TypeError, match="the model of world 0 is none"):
+        worlds.step()
+
+
+def test_a_world_comes_wholly_or_not_at_all():
+    def prepare():
+        worlds = Worlds(mixed())
+        worlds.perceive()
+        return worlds
+
+    def state(worlds):
+        return [*(array.tobytes() for array in worlds.arrays), worlds.scents.numpy().tobytes()]
+
+    worlds = prepare()
+    before = state(worlds)
+    other = mixed()[3]
+    worlds.renew(1, other)
+    seen = [state(one) for one in interrupted_at_each_line(prepare, lambda w: w.renew(1, other))]
+    assert len(seen) > 20
+    assert all(one in (before, state(worlds)) for one in seen)
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 
