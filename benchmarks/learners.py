@@ -48,7 +48,7 @@ class SideBySide(VecEnv):
         if envs.autoreset_mode is not AutoresetMode.SAME_STEP:
             raise ValueError("a life must be followed by the next one at once: SAME_STEP")
         self.envs, self.unit = envs, unit
-        box = gymnasium.spaces.flatten_space(envs.single_observation_space)
+        box: Any = gymnasium.spaces.flatten_space(envs.single_observation_space)
         low, high = np.float32(box.low), np.float32(box.high)
         space = gymnasium.spaces.Box(low, high, dtype=np.float32)
         super().__init__(envs.num_envs, space, envs.single_action_space)

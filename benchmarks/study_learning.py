@@ -86,17 +86,22 @@ def _learned(
     from tree_world.simulation.environment import TreeWorldVectorEnv
 
     torch.set_num_threads(1)
-    config = TreeWorldConfig()
+    config = TreeWorldConfig.model_validate({})
     classifier, _ = train_drive_classifier(config)
-    told = {"scores": classifier.drive_embeddings.weight.detach(), "autoreset_mode": "SameStep"}
+    scores = classifier.drive_embeddings.weight.detach()
+
+    def worlds(number: int, longest: int = LONGEST) -> TreeWorldVectorEnv:
+        return TreeWorldVectorEnv(
+            number, config, scores=scores, max_steps=longest, autoreset_mode="SameStep"
+        )
 
     def look(model: Any) -> list[int]:
-        worlds = TreeWorldVectorEnv(len(VALIDATION), config, max_steps=LOOK_STEPS, **told)
-        return [*learners.live(model, worlds, VALIDATION, greedy=False)["steps"]]
+        validation = worlds(len(VALIDATION), LOOK_STEPS)
+        return learners.live(model, validation, VALIDATION, greedy=False)["steps"]
 
     model, watch = learners.learn(
         algorithm,
-        TreeWorldVectorEnv(AT_ONCE, config, max_steps=LONGEST, **told),
+        worlds(AT_ONCE),
         SETTINGS[algorithm],
         learners.Budget(seconds, steps, LOOKS),
         look,
@@ -106,8 +111,8 @@ def _learned(
     )
     judged = {}
     for name, greedy in (("sampled", False), ("greedy", True)):
-        worlds = TreeWorldVectorEnv(len(test), config, max_steps=LONGEST, **told)
-        judged[name] = judgement(learners.live(model, worlds, test, greedy=greedy))
+        lives = learners.live(model, worlds(len(test)), test, greedy=greedy)
+        judged[name] = judgement(lives)
     return {
         "steps": watch.curve[-1]["steps"],
         "seconds": watch.curve[-1]["seconds"],

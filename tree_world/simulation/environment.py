@@ -7,7 +7,7 @@ Importing this module registers it. Gymnasium is not installed with the library:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -127,7 +127,7 @@ class TreeWorldEnv(gymnasium.Env[Observation, np.ndarray]):
     (array([0.999], dtype=float32), -1.0, 0)
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class TreeWorldEnv(gymnasium.Env[Observation, np.ndarray]):
         self.render_mode = _as_render_mode(render_mode)
         self._lives = _lives(config, senses, scores, max_steps)
         self.observation_space = _observation_space(self._lives)
-        self.action_space = spaces.MultiDiscrete(NUM_ACTIONS)
+        self.action_space = spaces.MultiDiscrete([*NUM_ACTIONS])
         self._is_on = False
 
     @property
@@ -210,7 +210,7 @@ class TreeWorldEnv(gymnasium.Env[Observation, np.ndarray]):
         observation = {name: part[0] for name, part in self._lives.observe().items()}
         return observation, {name: part[0] for name, part in _plain(self._lives.infos()).items()}
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]  # of one mode alone
+    def render(self) -> np.ndarray | None:
         """Draw the world, if the environment was made to; see `picture.picture_of`."""
         if self.render_mode is None:
             gymnasium.logger.warn("render() draws nothing: make it with render_mode='rgb_array'.")
@@ -283,7 +283,7 @@ class TreeWorldVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         self.render_mode = _as_render_mode(render_mode)
         self._lives = _lives(config, senses, scores, max_steps, threads)
         self.single_observation_space = _observation_space(self._lives)
-        self.single_action_space = spaces.MultiDiscrete(NUM_ACTIONS)
+        self.single_action_space = spaces.MultiDiscrete([*NUM_ACTIONS])
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._generators = [seeding.np_random()[0] for _ in range(self.num_envs)]
@@ -383,10 +383,9 @@ class TreeWorldVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         last = np.full(self.num_envs, None, dtype=object)
         for index in np.flatnonzero(ended):
             last[index] = {name: part[index].copy() for name, part in observations.items()}
-        infos = {
-            name: np.where(ended, part, None if part.dtype == object else 0)
-            for name, part in self._lives.infos().items()
-        }
+        infos = self._lives.infos()
+        for part in infos.values():
+            part[~ended] = None if part.dtype == object else 0
         return {
             "final_obs": last,
             "_final_obs": ended.copy(),
@@ -422,7 +421,7 @@ def _lives(
     config: TreeWorldConfig | None, senses: Senses, scores: Any, max_steps: int, threads: int = 1
 ) -> Lives:
     return Lives(
-        config or TreeWorldConfig(),
+        config or TreeWorldConfig.model_validate({}),
         senses=senses,
         scores=scores,
         max_steps=whole_number("max_steps", max_steps, least=1),
@@ -430,7 +429,7 @@ def _lives(
     )
 
 
-def _observation_space(lives: Lives) -> spaces.Dict:
+def _observation_space(lives: Lives) -> Any:
     boxes = {name: spaces.Box(*bounds, dtype=np.float32) for name, bounds in lives.bounds.items()}
     return spaces.Dict({**boxes, "sees": spaces.MultiBinary(1)})
 

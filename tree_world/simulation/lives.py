@@ -147,9 +147,10 @@ class Lives:
             "meal": np.ones(1),
         }
         from_zero = ("distance", "health")
+        single = {name: bound.astype(np.float32) for name, bound in most.items()}
         return {
-            name: ((0 if name in from_zero else -1) * bound.astype(np.float32), np.float32(bound))
-            for name, bound in most.items()
+            name: (0 * bound if name in from_zero else -bound, bound)
+            for name, bound in single.items()
         }
 
     # --- living ----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ knows this part of the library and is not known here. Matplotlib is imported whe
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -45,17 +46,17 @@ def picture_of(worlds: Worlds, index: int, half_width: float) -> np.ndarray:
     choices = arrays.choices[index]
     half_width = max(half_width, 1.1 * abs(x), 1.1 * abs(y))
     figure = Figure(figsize=(INCHES, INCHES), dpi=DOTS_PER_INCH, facecolor=PAPER)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)  # which is not typed
     ax = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     ax.set_axis_off()
     ax.set_xlim(-half_width, half_width)
     ax.set_ylim(-half_width, half_width)
     bears = worlds.fruit_counts[index].numpy() > 0
     poisonous = worlds.is_poisonous[index].numpy()
-    for which, marker, color in ((~poisonous, "o", FOOD), (poisonous, "X", POISON)):
-        places = arrays.locations[index, which]
-        shown = np.where(bears[which], 1.0, 0.3)
-        ax.scatter(*places.T, s=50, marker=marker, color=color, alpha=shown, linewidth=0, zorder=2)
+    for of_kind, marker, color in ((~poisonous, "o", FOOD), (poisonous, "X", POISON)):
+        for which, alpha in ((of_kind & bears, 1.0), (of_kind & ~bears, 0.3)):
+            xs, ys = arrays.locations[index, which].T
+            ax.scatter(xs, ys, 50, color, marker, alpha=alpha, linewidth=0, zorder=2)
     ahead = math.degrees(math.atan2(*arrays.heading[index, ::-1]))
     half_angle = math.degrees(math.acos(choices[stepping.TOLERANCE]))
     edges = ahead - half_angle, ahead + half_angle
