@@ -56,7 +56,7 @@ def picture_of(worlds: Worlds, index: int, half_width: float) -> np.ndarray:
     for of_kind, marker, color in ((~poisonous, "o", FOOD), (poisonous, "X", POISON)):
         for which, alpha in ((of_kind & bears, 1.0), (of_kind & ~bears, 0.3)):
             xs, ys = arrays.locations[index, which].T
-            ax.scatter(xs, ys, 50, color, marker, alpha=alpha, linewidth=0, zorder=2)
+            ax.scatter(xs, ys, s=50, color=color, marker=marker, alpha=alpha, linewidth=0, zorder=2)
     ahead = math.degrees(math.atan2(*arrays.heading[index, ::-1]))
     half_angle = math.degrees(math.acos(choices[stepping.TOLERANCE]))
     edges = ahead - half_angle, ahead + half_angle
