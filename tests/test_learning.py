@@ -1,5 +1,7 @@
 """Learners that live side by side: what they are told, and how their lives are judged."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -74,16 +76,19 @@ def test_a_learner_learns_within_its_budget_and_again_the_same(algorithm):
     assert greedy == learners.live(model, many(3), [1, 2, 3], greedy=True, seed=1)
 
 
-def test_a_learner_stops_when_its_time_is_over():
-    look = lambda model: []  # noqa: E731
-    settings = study_learning.SETTINGS["PPO"] | {"n_steps": 64}
-    budget = learners.Budget(seconds=0.5, steps=10**8, looks=2)
+def test_a_learner_stops_when_its_time_is_over(monkeypatch):
+    ticks = itertools.count(1.0, 0.01)  # so that it does not matter what else the machine does
+    monkeypatch.setattr(learners.time, "monotonic", lambda: next(ticks))
+    settings = study_learning.SETTINGS["PPO"] | {"n_steps": 16, "batch_size": 64}
+    budget = learners.Budget(seconds=1.0, steps=10**8, looks=4)
     _, watch = learners.learn(
-        "PPO", many(4), settings, budget, look, unit=1.0, seed=0, first_world=0
+        "PPO", many(4), settings, budget, lambda model: [], unit=1.0, seed=0, first_world=0
     )
-    assert watch.curve[-1]["seconds"] < 5
-    assert 0 < watch.curve[-1]["steps"] < 10**6
-    assert len(watch.curve) >= 3
+    seconds = [one["seconds"] for one in watch.curve]
+    assert seconds[0] == 0
+    assert all(abs(at - n / 4) < 0.2 for n, at in enumerate(seconds[:4]))
+    assert 1 <= seconds[-1] < 1.1
+    assert 300 < watch.curve[-1]["steps"] <= 400  # four at a time, at a tick each
 
 
 class Resting:
