@@ -303,7 +303,7 @@ class Memory:
         torch.Tensor of shape (sensory_dim,) or (Q, sensory_dim)
         """
         how = ReadOptions(match_threshold, not_since=not_since).together_with(how)
-        return self._recall(locations, location_sds, how).mean
+        return self._recall(locations, location_sds, how.with_mean()).mean
 
     def recall(
         self,
@@ -373,7 +373,7 @@ class Memory:
                 nearby = store.nearby
         times = None if how.not_since is None else store.times[: store.used]
         found = read_outside_autocast(places, sds, observations, how, nearby, times)
-        if common.projection is None:
+        if common.projection is None or not how.mean:
             return found
         mean = common.projection.decode(found.mean) * found.known.unsqueeze(-1)
         return dataclasses.replace(found, mean=mean)

@@ -99,6 +99,7 @@ class ReadableBatch(StoredBatch):
             match_threshold, order, method, memory_limit, tail, ridge, False, not_since
         )
         how = alone if how is None else alone.together_with(how)
+        how = how.with_mean()
         return self._read(locations, location_sds, how, detach_locations, detach_senses).mean
 
     def recall(
@@ -124,13 +125,23 @@ class ReadableBatch(StoredBatch):
         locations, location_sds, match_threshold, order, method, memory_limit, tail, ridge
             As for `read`.
         not_since, how, detach_locations, detach_senses
-            As for `read`.
+            As for `read`. With ``how=ReadOptions(mean=False)`` no sense is looked at, which is
+            quicker where only what is known of places is asked: `mean` is empty then.
 
         Returns
         -------
         Read
             The mean, whether anything matches, the effective number of observations, their spread,
             the distance to the nearest, and the weight of all.
+
+        Examples
+        --------
+        >>> from tree_world.models.memory import ReadOptions, SpatialMemory
+        >>> memory = SpatialMemory(location_dim=2, sensory_dim=3)
+        >>> ids = memory.write([[0.0, 0.0]], 5.0, [[1.0, 0.0, 0.0]])
+        >>> been = memory.recall([[3.0, 4.0], [300.0, 0.0]], 5.0, 70.0, how=ReadOptions(mean=False))
+        >>> been.known, been.nearest_distance
+        (tensor([ True, False]), tensor([5., inf]))
         """
         alone = ReadOptions(
             match_threshold, order, method, memory_limit, tail, ridge, True, not_since

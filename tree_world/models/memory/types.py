@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, TypeAlias
 import numpy as np
 import torch
 
-from tree_world.checks import Number, checked_number, real_number, whole_number
+from tree_world.checks import Number, WrongKind, checked_number, real_number, whole_number
 
 METHODS = ("auto", "dense", "chunked", "sparse", "attention")
 ORDERS = ("constant", "linear")
@@ -39,7 +39,8 @@ class Read:
     Attributes
     ----------
     mean : torch.Tensor of shape (..., sensory_dim)
-        The expected sense; zeros where nothing matches.
+        The expected sense; zeros where nothing matches. Of shape (..., 0) where it was not asked
+        for, by ``ReadOptions(mean=False)``.
     known : torch.Tensor of shape (...), bool
         Whether anything matches.
     effective_sample_size : torch.Tensor of shape (...)
@@ -48,7 +49,7 @@ class Read:
     spread : torch.Tensor of shape (...)
         Weighted standard deviation of the senses around their mean,
         :math:`\sqrt{\sum_t w_t \lVert z_t - \bar z \rVert^2}`; infinite where nothing matches.
-        Where it is zero or infinite its gradient is zero.
+        Where it is zero or infinite its gradient is zero. NaN without a mean.
     nearest_distance : torch.Tensor of shape (...)
         Distance in metres to the nearest matching observation; infinite where nothing matches. It
         has no gradient.
@@ -327,6 +328,9 @@ class ReadOptions:
     not_since : float, optional
         Observations with this time or a later one are left out, as if they were not in the memory;
         none are by default. Only reads of a memory know times.
+    mean : bool, default=True
+        Whether to average senses. Without, a `recall` looks at no sense, which is quicker: all that
+        it says of places and weights is the same, `mean` is empty and `spread` NaN.
 
     Raises
     ------
@@ -342,6 +346,7 @@ class ReadOptions:
     ridge: float = RIDGE
     support: bool = False
     not_since: float | None = None
+    mean: bool = True
 
     def __post_init__(self) -> None:
         # Numbers come in any precision, and are those of Python from here on.
@@ -352,6 +357,8 @@ class ReadOptions:
             not_since = checked_number("not_since", self.not_since, _TIME)
             object.__setattr__(self, "not_since", not_since)
         object.__setattr__(self, "memory_limit", whole_number("memory_limit", self.memory_limit))
+        if not isinstance(self.mean, bool):
+            raise WrongKind(f"mean must be True or False, but {self.mean!r} was given.")
         if self.method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}, but {self.method!r} was given.")
         if self.order not in ORDERS:
@@ -373,6 +380,15 @@ class ReadOptions:
             raise ValueError(
                 "attention reads are constant: choose another method for order='linear'."
             )
+
+    def with_mean(self) -> ReadOptions:
+        """Raise ValueError unless there is a mean to be had; give these."""
+        if not self.mean:
+            raise ValueError(
+                "read gives nothing but the mean, which mean=False leaves out: call recall for "
+                "what is known."
+            )
+        return self
 
     def together_with(self, how: ReadOptions | None) -> ReadOptions:
         """Take from others what is not chosen here; what is not the default counts as chosen.

@@ -18,7 +18,7 @@ from tree_world.models.memory.kernel.affinity import (
     log_affinities_within,
     prepare_affinities,
 )
-from tree_world.models.memory.recall.plan import BYTES, QUERIES, group_size
+from tree_world.models.memory.recall.plan import BYTES, QUERIES, WEIGHT, group_size
 from tree_world.models.memory.recall.screening import (
     Boxes,
     Groups,
@@ -264,7 +264,7 @@ def read_pairs(
                 log_weight,
             )
 
-        in_parallel(fill, len(numbers), pairs * senses.shape[1], threads)
+        in_parallel(fill, len(numbers), pairs * max(senses.shape[1], WEIGHT), threads)
     sample_size, spread, nearest = (torch.from_numpy(array) for array in support)
     return Read(
         torch.from_numpy(mean),

@@ -67,6 +67,7 @@ RATIO = 40.0  # up to which logarithm of a ratio of variances single precision h
 # How many threads.
 PARALLEL_FROM = 4_000_000  # multiplications; below, threads take longer to wake than to work
 BOUNDS = 50  # what it costs to bound a pair of boxes, in multiplications
+WEIGHT = 16  # what it costs to weigh a pair, in multiplications, where no senses are averaged
 BYTES = 100  # that a thread of the compiled loop needs for each observation that can matter
 
 _DEVIATIONS_ACROSS = 3.5  # in which most of normally distributed places lie, on each axis
@@ -103,6 +104,8 @@ def best_method(
     pairs = len(places) * number
     if pairs <= VERY_FEW_PAIRS and not needs_gradient and can_read_pairs(observations, options):
         return "few"
+    if not options.mean and not needs_gradient and can_read_pairs(observations, options):
+        return "sparse"  # weights are all there is to compute: the fewer the better
     if has_index and (options.match_threshold is not None or can_read_pairs(observations, options)):
         return "dense" if needs_gradient else "sparse"
     if needs_gradient or pairs <= FEW_PAIRS:

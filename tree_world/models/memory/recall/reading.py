@@ -159,6 +159,8 @@ def read_outside_autocast(
     -------
     Read
     """
+    if not options.mean:  # all ways add up senses of no numbers then
+        observations = replace(observations, senses=observations.senses[:, :0])
     arrays = (query_locations, query_sds, *vars(observations).values())
     differentiable = torch.is_grad_enabled() and any(array.requires_grad for array in arrays)
     older = None
@@ -181,6 +183,10 @@ def read_outside_autocast(
         # Nothing matched: the gradient is zero then, and not an error.
         none_of_them = [array.flatten()[:0].sum() for array in arrays if array.requires_grad]
         found = replace(found, mean=found.mean + sum(none_of_them))
+    if not options.mean:
+        found = replace(
+            found, spread=torch.full_like(found.log_weight, torch.nan, dtype=observations.precision)
+        )
     return found
 
 
