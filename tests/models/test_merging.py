@@ -8,9 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tree_world.embeddings import embed_text_sentence_transformers
 from tree_world.models.memory import Memory, SpatialMemory, forgetting
 from tree_world.models.memory.store.exchange import Superseded
 from tree_world.models.memory.store.task import Task
+from tree_world.simulation.vocabulary import (
+    EDIBLE_KINDS,
+    FRUIT_AMOUNTS,
+    POISONOUS_KINDS,
+    TREE_IDS,
+)
 
 DIM = 3
 FULL, EMPTY = [1.0, 0.0, 0.0], [0.7, 0.6, 0.0]  # as one tree smells, 0.67 apart
@@ -236,6 +243,46 @@ def test_distances_of_one_call_are_checked(name):
         with pytest.raises(ValueError, match=f"{name} says what is merged, but with update=False"):
             one.write([[0.0, 0.0]], 4.0, [FULL], **{name: 1.0})
     assert len(memory) == 1
+
+
+# --- what keeps one tree one ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("distance", [1.0, 2.0, 3.0])
+def test_how_many_pairs_a_distance_leaves_apart(distance):
+    number, drawn = 1500, np.random.default_rng(7)
+    spots = np.stack([1e4 * np.arange(number), np.zeros(number)], axis=1)
+    sds = drawn.uniform(1.0, 25.0, (2, number, 2))
+    places = spots + sds * drawn.standard_normal((2, number, 2))
+    memory = SpatialMemory(2, 1, max_memory_size=2 * number, dtype=torch.float64)
+    memory.write(places[0], sds[0], np.zeros((number, 1)))
+    memory.write(places[1], sds[1], np.zeros((number, 1)), True, merge_distance=distance)
+    share = math.exp(-(distance**2) / 2)
+    apart = len(memory) - number
+    assert abs(apart - number * share) < 4 * math.sqrt(number * share * (1 - share))
+    said = {1.0: "61 %", 2.0: "14 %", 3.0: "1.1 %"}[distance]
+    assert f"{100 * share:.{1 if share < 0.02 else 0}f} %" == said
+    text = " ".join(SpatialMemory.__doc__.split())
+    assert f"{distance} leaves {said}" in text
+
+
+def test_one_tree_is_told_from_others_of_another_name():
+    kinds, names, amounts = (
+        embed_text_sentence_transformers(list(words))
+        for words in (EDIBLE_KINDS + POISONOUS_KINDS, TREE_IDS, FRUIT_AMOUNTS)
+    )
+    # Sights: the kind and the name of a tree, and how much it bears.
+    sights = names[:, None, None] + kinds[:, None] + amounts
+    one_tree = torch.cdist(amounts, amounts).max()
+    sights = sights.flatten(1, 2)
+    others = min(
+        float(torch.cdist(own, sights[i + 1 :].flatten(0, 1)).min())
+        for i, own in enumerate(sights[:-1])
+    )
+    assert (f"{one_tree:.3f}", f"{others:.3f}") == ("0.789", "0.828")
+    assert one_tree < APART < others
+    for number in ("0.789", "0.828", str(APART)):
+        assert number in SpatialMemory.__doc__
 
 
 # --- forgetting in between -----------------------------------------------------------------------

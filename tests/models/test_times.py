@@ -136,6 +136,34 @@ def test_where_nothing_is_older_nothing_is_known(number, threshold):
     assert (found.log_weight == -math.inf).all()
 
 
+@pytest.mark.parametrize(("not_before", "not_since"), [(400.0, None), (300.0, 2400.0)])
+@pytest.mark.parametrize("way", WAYS)
+def test_reads_of_a_while_are_those_of_a_memory_that_holds_only_that(way, not_before, not_since):
+    bounds = {"not_before": not_before, "not_since": not_since}
+    places, sds, senses, times = given_observations(2500)
+    whole, few = (SpatialMemory(2, DIM, max_memory_size=2500) for _ in range(2))
+    whole.delete(whole.write(places, sds, senses, times=times)[:7])  # slots of infinite times
+    chosen = (times >= not_before) & (times < (not_since or math.inf))
+    chosen[:7] = False
+    few.write(places[chosen], sds[chosen], senses[chosen])
+    queries = given_observations(150, seed=1, spread=50.0)[0]
+    for where in (queries[:40], queries):
+        found = whole.recall(where, 8.0, **bounds, **WAYS[way])
+        agree(found, few.recall(where, 8.0, **WAYS[way]))
+        mean = whole[0].read(where, 8.0, **bounds, how=ReadOptions(**WAYS[way]))
+        torch.testing.assert_close(mean, found.mean, rtol=2e-6, atol=2e-6)
+        assert not torch.equal(found.log_weight, whole.recall(where, 8.0, **WAYS[way]).log_weight)
+
+
+@pytest.mark.parametrize("threshold", [None, 20.0])
+@pytest.mark.parametrize("number", [50, 2500])
+def test_where_nothing_is_newer_nothing_is_known(number, threshold):
+    whole, _ = both(number, 0.0)
+    found = whole.recall([[0.0, 0.0], [1e5, 0.0]], 4.0, threshold, not_before=1e4)
+    assert not found.known.any()
+    assert (found.log_weight == -math.inf).all()
+
+
 @pytest.mark.parametrize("threshold", [None, 5.0])
 def test_a_time_is_left_out_from_itself_on(threshold):
     memory = SpatialMemory(2, 2)
@@ -144,6 +172,10 @@ def test_a_time_is_left_out_from_itself_on(threshold):
     assert memory.read(*here, not_since=2.5).tolist() == [1.0, 0.0]
     assert memory.read(*here, not_since=np.nextafter(2.5, 3)).tolist() == [0.5, 0.5]
     assert memory.read(*here, not_since=1.5).tolist() == [0.0, 0.0]
+    assert memory.read(*here, not_before=1.5).tolist() == [0.5, 0.5]
+    assert memory.read(*here, not_before=np.nextafter(1.5, 3)).tolist() == [0.0, 1.0]
+    assert memory.read(*here, not_before=1.5, not_since=2.5).tolist() == [1.0, 0.0]
+    assert memory.read(*here, not_before=2.5, not_since=2.5).tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("way", ["index", "index by weight", "dense", "sparse", "linear"])
@@ -279,23 +311,26 @@ def test_times_are_checked_before_anything_is_stored(times, message):
         assert len(one) == 0
 
 
-@pytest.mark.parametrize("not_since", [math.nan, math.inf, -math.inf])
-def test_not_since_is_a_finite_time(not_since):
+@pytest.mark.parametrize("name", ["not_since", "not_before"])
+@pytest.mark.parametrize("time", [math.nan, math.inf, -math.inf])
+def test_bounds_are_finite_times(time, name):
     memory = SpatialMemory(2, 2)
     for one in (memory, memory[0]):
         for method in (one.read, one.recall):
-            with pytest.raises(ValueError, match="not_since must be a finite time"):
-                method([0.0, 0.0], 1.0, not_since=not_since)
-    with pytest.raises(ValueError, match="not_since must be a real number"):
-        memory.read([0.0, 0.0], 1.0, not_since="noon")
+            with pytest.raises(ValueError, match=f"{name} must be a finite time"):
+                method([0.0, 0.0], 1.0, **{name: time})
+    with pytest.raises(ValueError, match=f"{name} must be a real number"):
+        memory.read([0.0, 0.0], 1.0, **{name: "noon"})
 
 
 def test_reads_of_arrays_ask_for_times():
     places, sds, senses, times = given_observations(30)
     stored = Observations(places, sds, senses)
     how = ReadOptions(not_since=10.0)
-    with pytest.raises(ValueError, match="but none were given"):
+    with pytest.raises(ValueError, match=r"not_since asks for times of .* but none were given"):
         read(places, sds, stored, how)
+    with pytest.raises(ValueError, match=r"not_before asks for times of .* but none were given"):
+        read(places, sds, stored, ReadOptions(not_before=10.0))
     with pytest.raises(ValueError, match="but 3 were given"):
         read(places, sds, stored, how, times=np.zeros(3))
     older = torch.nonzero(times < 10).squeeze(-1)

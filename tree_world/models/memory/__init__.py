@@ -21,7 +21,7 @@ only those below it::
 """
 
 from tree_world.models.memory.memory import Contents, Memory
-from tree_world.models.memory.options import Consolidate, DrawOptions, Prune
+from tree_world.models.memory.options import Consolidate, DrawOptions, Expire, Prune
 from tree_world.models.memory.spatial_memory import SpatialMemory
 from tree_world.models.memory.types import Observations, Read, ReadOptions
 
@@ -29,6 +29,7 @@ __all__ = [
     "Consolidate",
     "Contents",
     "DrawOptions",
+    "Expire",
     "Memory",
     "Observations",
     "Prune",

@@ -20,8 +20,8 @@ from tree_world.models.memory.forget.consolidation import (
     consolidate,
 )
 from tree_world.models.memory.forget.pruning import prune
-from tree_world.models.memory.forget.report import PruneReport
-from tree_world.models.memory.options import Consolidate, Prune
+from tree_world.models.memory.forget.report import ExpireReport, PruneReport
+from tree_world.models.memory.options import Consolidate, Expire, Forgetting, Prune
 from tree_world.models.memory.search.cells import CellSearch
 from tree_world.models.memory.store.exchange import (
     Replacement,
@@ -31,14 +31,63 @@ from tree_world.models.memory.store.exchange import (
     prepared,
 )
 from tree_world.models.memory.store.slots import Store
-from tree_world.models.memory.store.task import stop_if_asked
+from tree_world.models.memory.store.task import Task, stop_if_asked
 from tree_world.models.memory.types import Witnesses
 from tree_world.precision import outside_inference_mode
 
 R = TypeVar("R")
 
-Report = PruneReport | ConsolidationReport
+Report = PruneReport | ConsolidationReport | ExpireReport
 Work = Callable[[np.ndarray], Report]
+
+
+def forget(
+    memory: HasCommon, how: Forgetting, which: list[int] | None = None, *, background: bool = False
+) -> Report | Task[Report]:
+    """Forget, here or in a thread of its own.
+
+    Parameters
+    ----------
+    memory : SpatialMemory or Memory
+    how : Prune, Consolidate or Expire
+    which : list of int, optional
+        Which memories of the batch; all by default.
+    background : bool, default=False
+
+    Returns
+    -------
+    PruneReport, ConsolidationReport, ExpireReport or Task
+
+    Raises
+    ------
+    ValueError
+        If gradients flow to the memory, it is empty and there is nothing to consolidate, or what is
+        old is to go in the background.
+    """
+    if isinstance(how, Expire):
+        if background:
+            raise ValueError(
+                "what is old is forgotten at once, as by delete: call forget(Expire(...)) without "
+                "background."
+            )
+        return _expire(memory, how.before, which)
+    work = work_of(memory, how, which)
+    return Task(work) if background else work(np.zeros(1, dtype=np.bool_))
+
+
+@changing
+def _expire(memory: HasCommon, before: float, which: list[int] | None) -> ExpireReport:
+    """Let all go that is older than a time, in some memories of a batch."""
+    common = memory.common
+    common.refuse_gradients()
+    common.settle()
+    reports = []
+    for row in common.rows if which is None else [common.rows[index] for index in which]:
+        number = len(row)
+        row.expire(before)
+        reports.append(ExpireReport(number, len(row), before))
+    common.follow()
+    return ExpireReport.joined(reports)
 
 
 @dataclass(frozen=True)

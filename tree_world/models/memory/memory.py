@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -24,7 +23,7 @@ from tree_world.models.memory.drawing import drawn, ready_scores
 from tree_world.models.memory.forget.consolidation import ConsolidationReport
 from tree_world.models.memory.forget.leave_one_out import LeaveOneOut, leave_one_out
 from tree_world.models.memory.forget.report import PruneReport
-from tree_world.models.memory.forgetting import Report, work_of
+from tree_world.models.memory.forgetting import Report, forget
 from tree_world.models.memory.given import (
     checked_merging,
     checked_observations,
@@ -39,7 +38,7 @@ from tree_world.models.memory.given import (
     whole_numbers,
 )
 from tree_world.models.memory.kernel.affinity import limit_squared, log_affinity
-from tree_world.models.memory.options import Consolidate, DrawOptions, Prune
+from tree_world.models.memory.options import Consolidate, DrawOptions, Forgetting, Prune
 from tree_world.models.memory.recall.location import Sensed, location_near, location_of
 from tree_world.models.memory.recall.plan import asks_the_index, senses_by_the_index
 from tree_world.models.memory.recall.reading import read_outside_autocast
@@ -282,6 +281,7 @@ class Memory:
         match_threshold: float | None = None,
         *,
         not_since: float | None = None,
+        not_before: float | None = None,
         how: ReadOptions = DEFAULT_READ,
     ) -> torch.Tensor:
         """Read what would be sensed at some places.
@@ -293,8 +293,9 @@ class Memory:
         location_sds : float or array_like, broadcast to the shape of `locations`
         match_threshold : float, optional
             Observations farther away than this, in metres, do not count. All count by default.
-        not_since : float, optional
-            Observations with this time or a later one are left out: see `SpatialMemory.read`.
+        not_since, not_before : float, optional
+            Observations with this time or a later one, and with an earlier one, are left out: see
+            `SpatialMemory.read`.
         how : ReadOptions, optional
             The rest of the choices, or all. It may not say otherwise than they do.
 
@@ -302,8 +303,9 @@ class Memory:
         -------
         torch.Tensor of shape (sensory_dim,) or (Q, sensory_dim)
         """
-        how = ReadOptions(match_threshold, not_since=not_since).together_with(how)
-        return self._recall(locations, location_sds, how.with_mean()).mean
+        alone = ReadOptions(match_threshold, not_since=not_since, not_before=not_before)
+        how = alone.together_with(how).with_mean()
+        return self._recall(locations, location_sds, how).mean
 
     def recall(
         self,
@@ -312,22 +314,24 @@ class Memory:
         match_threshold: float | None = None,
         *,
         not_since: float | None = None,
+        not_before: float | None = None,
         how: ReadOptions = DEFAULT_READ,
     ) -> Read:
         """Read, and say how well it is supported.
 
         Parameters
         ----------
-        locations, location_sds, match_threshold, not_since, how
+        locations, location_sds, match_threshold, not_since, not_before, how
             As for `read`.
 
         Returns
         -------
         Read
         """
-        alone = ReadOptions(match_threshold, support=True, not_since=not_since)
-        how = alone.together_with(how)
-        return self._recall(locations, location_sds, how)
+        alone = ReadOptions(
+            match_threshold, support=True, not_since=not_since, not_before=not_before
+        )
+        return self._recall(locations, location_sds, alone.together_with(how))
 
     @reading
     def _recall(
@@ -371,7 +375,7 @@ class Memory:
             greatest_sd = math.hypot(float(sds.max()), store.greatest_sd)
             if asks_the_index(len(places), len(observations), greatest_sd, how):
                 nearby = store.nearby
-        times = None if how.not_since is None else store.times[: store.used]
+        times = store.times[: store.used] if how.by_time else None
         found = read_outside_autocast(places, sds, observations, how, nearby, times)
         if common.projection is None or not how.mean:
             return found
@@ -541,11 +545,9 @@ class Memory:
         threshold = ReadOptions(match_threshold).match_threshold  # which checks it
         return leave_one_out(self.store.observations().take(slots), threshold)
 
-    def forget(
-        self, how: Prune | Consolidate, *, background: bool = False
-    ) -> Report | Task[Report]:
+    def forget(self, how: Forgetting, *, background: bool = False) -> Report | Task[Report]:
         """See `SpatialMemory.forget`."""
-        return forget(work_of(self, how, [self.index]), background)
+        return forget(self, how, [self.index], background=background)
 
     def prune(
         self, max_error_to_prune: float = 0.05, match_threshold: float | None = None, **choices: Any
@@ -562,18 +564,3 @@ class Memory:
         report = self.forget(Consolidate(target_size, match_threshold, **choices))
         assert isinstance(report, ConsolidationReport)
         return report
-
-
-def forget(work: Callable[[np.ndarray], Report], background: bool) -> Report | Task[Report]:
-    """Do work here, or in a thread of its own.
-
-    Parameters
-    ----------
-    work : callable
-    background : bool
-
-    Returns
-    -------
-    PruneReport, ConsolidationReport or Task
-    """
-    return Task(work) if background else work(np.zeros(1, dtype=np.bool_))

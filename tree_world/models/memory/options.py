@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from tree_world.checks import (
+    Number,
     SeedLike,
+    checked_number,
     positive_distance,
     positive_number,
     real_number,
@@ -16,6 +19,8 @@ from tree_world.models.memory.forget.consolidation import check_consolidation
 from tree_world.models.memory.forget.neighbours import PRUNING_LIMIT
 from tree_world.models.memory.forget.pruning import Certify, check_pruning
 from tree_world.models.memory.types import ReadOptions
+
+_MOMENT = Number("be a finite time", math.isfinite, "Give one in the unit of the times of write.")
 
 DRAWS = ("auto", "exact", "cells")
 
@@ -191,6 +196,40 @@ class Consolidate:
             object.__setattr__(self, name, value)
         object.__setattr__(self, "memory_limit", whole_number("memory_limit", self.memory_limit))
         object.__setattr__(self, "match_threshold", _checked_threshold(self.match_threshold))
+
+
+@dataclass(frozen=True)
+class Expire:
+    """To forget all that is older than a time, whatever it was.
+
+    It takes as long as to delete by ids, so that it does not go on in the background. Witnesses of
+    pruning have no times: the next `prune` lets go those that nothing tells any more.
+
+    Attributes
+    ----------
+    before : float
+        Observations with an earlier time go; one with just this time stays. In the unit of the
+        `times` of `write`.
+
+    Raises
+    ------
+    ValueError
+        If it is not a finite time.
+
+    Examples
+    --------
+    >>> Expire(before=1500)
+    Expire(before=1500.0)
+    """
+
+    before: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "before", checked_number("before", self.before, _MOMENT))
+
+
+Forgetting: TypeAlias = Prune | Consolidate | Expire
+"""Ways to forget."""
 
 
 def _checked_threshold(match_threshold: float | None) -> float | None:

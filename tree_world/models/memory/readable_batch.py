@@ -45,6 +45,7 @@ class ReadableBatch(StoredBatch):
         tail: float = TAIL,
         ridge: float = RIDGE,
         not_since: float | None = None,
+        not_before: float | None = None,
         how: ReadOptions | None = None,
         detach_locations: bool | None = None,
         detach_senses: bool | None = None,
@@ -67,6 +68,9 @@ class ReadableBatch(StoredBatch):
             left out by default. Where the index finds what is near, only that is looked at; else
             times are, all of them, and deviations are copied, but never senses, unless gradients
             are asked for: then all that is older is copied.
+        not_before : float, optional
+            Observations with an earlier time than this are left out, in the same way: with both,
+            what counts is from this time on, and before that one.
         how : ReadOptions, optional
             Any of these options together. It may not say otherwise than those given by themselves.
         detach_locations, detach_senses : bool, optional
@@ -95,9 +99,8 @@ class ReadableBatch(StoredBatch):
         >>> memory.read([0.0, 0.0], 5.0, not_since=20.0)
         tensor([1., 0., 0.])
         """
-        alone = ReadOptions(
-            match_threshold, order, method, memory_limit, tail, ridge, False, not_since
-        )
+        given = match_threshold, order, method, memory_limit, tail, ridge, False
+        alone = ReadOptions(*given, not_since, not_before)
         how = alone if how is None else alone.together_with(how)
         how = how.with_mean()
         return self._read(locations, location_sds, how, detach_locations, detach_senses).mean
@@ -114,6 +117,7 @@ class ReadableBatch(StoredBatch):
         tail: float = TAIL,
         ridge: float = RIDGE,
         not_since: float | None = None,
+        not_before: float | None = None,
         how: ReadOptions | None = None,
         detach_locations: bool | None = None,
         detach_senses: bool | None = None,
@@ -124,7 +128,7 @@ class ReadableBatch(StoredBatch):
         ----------
         locations, location_sds, match_threshold, order, method, memory_limit, tail, ridge
             As for `read`.
-        not_since, how, detach_locations, detach_senses
+        not_since, not_before, how, detach_locations, detach_senses
             As for `read`. With ``how=ReadOptions(mean=False)`` no sense is looked at, which is
             quicker where only what is known of places is asked: `mean` is empty then.
 
@@ -143,9 +147,8 @@ class ReadableBatch(StoredBatch):
         >>> been.known, been.nearest_distance
         (tensor([ True, False]), tensor([5., inf]))
         """
-        alone = ReadOptions(
-            match_threshold, order, method, memory_limit, tail, ridge, True, not_since
-        )
+        given = match_threshold, order, method, memory_limit, tail, ridge, True
+        alone = ReadOptions(*given, not_since, not_before)
         how = alone if how is None else alone.together_with(how)
         return self._read(locations, location_sds, how, detach_locations, detach_senses)
 

@@ -328,6 +328,8 @@ class ReadOptions:
     not_since : float, optional
         Observations with this time or a later one are left out, as if they were not in the memory;
         none are by default. Only reads of a memory know times.
+    not_before : float, optional
+        Observations with an earlier time than this are left out in the same way.
     mean : bool, default=True
         Whether to average senses. Without, a `recall` looks at no sense, which is quicker: all that
         it says of places and weights is the same, `mean` is empty and `spread` NaN.
@@ -346,6 +348,7 @@ class ReadOptions:
     ridge: float = RIDGE
     support: bool = False
     not_since: float | None = None
+    not_before: float | None = None
     mean: bool = True
 
     def __post_init__(self) -> None:
@@ -353,9 +356,9 @@ class ReadOptions:
         for name in ("match_threshold", "tail", "ridge"):
             if getattr(self, name) is not None or name != "match_threshold":
                 object.__setattr__(self, name, real_number(name, getattr(self, name)))
-        if self.not_since is not None:
-            not_since = checked_number("not_since", self.not_since, _TIME)
-            object.__setattr__(self, "not_since", not_since)
+        for name in ("not_since", "not_before"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, checked_number(name, getattr(self, name), _TIME))
         object.__setattr__(self, "memory_limit", whole_number("memory_limit", self.memory_limit))
         if not isinstance(self.mean, bool):
             raise WrongKind(f"mean must be True or False, but {self.mean!r} was given.")
@@ -380,6 +383,11 @@ class ReadOptions:
             raise ValueError(
                 "attention reads are constant: choose another method for order='linear'."
             )
+
+    @property
+    def by_time(self) -> bool:
+        """Whether any observations are left out for their times."""
+        return self.not_since is not None or self.not_before is not None
 
     def with_mean(self) -> ReadOptions:
         """Raise ValueError unless there is a mean to be had; give these."""

@@ -1,4 +1,4 @@
-"""What pruning did, in numbers."""
+"""What pruning did, and what went as it was old, in numbers."""
 
 from __future__ import annotations
 
@@ -85,4 +85,44 @@ class PruneReport:
             f"{self.mean_error:.3g}, worst {self.worst_error:.3g}, tolerated "
             f"{self.max_error_to_prune:g}, within which {self.num_kept_within} of those that "
             f"stayed are read; {self.seconds:.2g} s"
+        )
+
+
+@dataclass(frozen=True)
+class ExpireReport:
+    """What went as it was old.
+
+    Attributes
+    ----------
+    num_before, num_kept : int
+        Observations before and after.
+    before : float
+        The time, before which all went.
+    rows : tuple of ExpireReport
+        On each row, if this is on a batch.
+    """
+
+    num_before: int
+    num_kept: int
+    before: float
+
+    rows: tuple[ExpireReport, ...] = ()
+
+    @property
+    def num_removed(self) -> int:
+        """How many went."""
+        return self.num_before - self.num_kept
+
+    @classmethod
+    def joined(cls, reports: list[ExpireReport]) -> ExpireReport:
+        """Report on all rows of a batch: sums."""
+        if len(reports) == 1:
+            return reports[0]
+        before, kept = (sum(r.num_before for r in reports), sum(r.num_kept for r in reports))
+        return cls(before, kept, reports[0].before, tuple(reports))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.num_removed} of {self.num_before} observations went, {self.num_kept} stayed: "
+            f"those from {self.before:g} on"
         )

@@ -37,52 +37,60 @@ from tree_world.precision import without_autocast
 
 
 @dataclass(frozen=True)
-class _Older:
-    """What is older than a time: all that a read may look at.
+class _Timely:
+    """What is of the times asked for: all that a read may look at.
 
     Attributes
     ----------
     times : numpy.ndarray of float64, of shape (n_observations,)
-    not_since : float
+    not_before, not_since : float
+        Infinite where there is no such bound.
     """
 
     times: np.ndarray
+    not_before: float
     not_since: float
 
     @classmethod
-    def than_asked(
-        cls, times: np.ndarray | None, not_since: float, observations: Observations
-    ) -> _Older:
+    def as_asked(
+        cls, times: np.ndarray | None, options: ReadOptions, observations: Observations
+    ) -> _Timely:
         if times is None or len(times) != len(observations):
             given = "none were" if times is None else f"{len(times)} were"
+            name = "not_before" if options.not_since is None else "not_since"
             raise ValueError(
-                f"not_since asks for times of the {len(observations)} observations, but {given} "
+                f"{name} asks for times of the {len(observations)} observations, but {given} "
                 "given. Read from a memory, which knows them."
             )
-        return cls(times, not_since)
+        before = -math.inf if options.not_before is None else options.not_before
+        return cls(times, before, math.inf if options.not_since is None else options.not_since)
+
+    def counts(self, times: np.ndarray) -> np.ndarray:
+        """Tell which of some times are asked for; infinite ones, of free slots, never are."""
+        return np.asarray((self.not_before <= times) & (times < self.not_since))
 
     def any(self) -> bool:
-        return bool((self.times < self.not_since).any())
+        return bool(self.counts(self.times).any())
 
     def among(self, nearby: Nearby) -> Nearby:
-        """Find only what is older: what is found is looked at, and no more."""
+        """Find only what is timely: what is found is looked at, and no more."""
 
         def rows(low: np.ndarray, high: np.ndarray, distance: float) -> np.ndarray:
             found = nearby.rows(low, high, distance)
-            return np.asarray(found[self.times[found] < self.not_since])
+            return np.asarray(found[self.counts(self.times[found])])
 
         return replace(nearby, rows=rows)
 
     def of(self, observations: Observations) -> Observations:
-        """Give what is newer infinite deviations, which every read passes over.
+        """Give what is not timely infinite deviations, which every read passes over.
 
         So of all arrays deviations alone are copied.
         """
-        newer = torch.from_numpy(self.times >= self.not_since)
-        if not bool(newer.any()):
+        others = torch.from_numpy(~self.counts(self.times))
+        if not bool(others.any()):
             return observations
         sds = observations.location_sds
-        masked = sds.masked_fill(newer.to(sds.device).unsqueeze(-1), torch.inf)
+        masked = sds.masked_fill(others.to(sds.device).unsqueeze(-1), torch.inf)
         return replace(observations, location_sds=masked)
 
 
@@ -117,8 +125,9 @@ def read(
         Finds observations near a box, so that a sparse read need not look at all.
     times : numpy.ndarray of float64, of shape (n_observations,), optional
         Of the observations; infinite for what is to be passed over. Needed for
-        ``options.not_since``. What the index finds is sifted by them. Where it is not asked, they
-        are looked at once, and deviations are copied; with gradients, all that is older is.
+        ``options.not_since`` and ``not_before``. What the index finds is sifted by them. Where it
+        is not asked, they are looked at once, and deviations are copied; with gradients, all that
+        is timely is.
 
     Returns
     -------
@@ -163,14 +172,13 @@ def read_outside_autocast(
         observations = replace(observations, senses=observations.senses[:, :0])
     arrays = (query_locations, query_sds, *vars(observations).values())
     differentiable = torch.is_grad_enabled() and any(array.requires_grad for array in arrays)
-    older = None
-    if options.not_since is not None:
-        older = _Older.than_asked(times, options.not_since, observations)
-    if older is not None:
-        nearby = None if nearby is None else older.among(nearby)
+    timely = None
+    if options.by_time:
+        timely = _Timely.as_asked(times, options, observations)
+        nearby = None if nearby is None else timely.among(nearby)
         if differentiable or not _by_index_alone(observations, options, nearby):
-            observations, older = older.of(observations), None
-        elif options.match_threshold is None and not older.any():
+            observations, timely = timely.of(observations), None
+        elif options.match_threshold is None and not timely.any():
             return nothing(query_locations, observations)  # a search for it would not end soon
     if differentiable:
         present = torch.isfinite(observations.location_sds.detach()).all(dim=-1)
@@ -178,7 +186,7 @@ def read_outside_autocast(
             # An infinite deviation has no slope: what is absent is left out, and gets none.
             observations, nearby = observations.take(present.nonzero().squeeze(-1)), None
     task = (query_locations, query_sds, observations, options)
-    found = _read(*task, nearby, older, differentiable)
+    found = _read(*task, nearby, timely, differentiable)
     if differentiable and not found.mean.requires_grad:
         # Nothing matched: the gradient is zero then, and not an error.
         none_of_them = [array.flatten()[:0].sum() for array in arrays if array.requires_grad]
@@ -196,7 +204,7 @@ def _read(
     observations: Observations,
     options: ReadOptions,
     nearby: Nearby | None,
-    older: _Older | None,
+    timely: _Timely | None,
     differentiable: bool,
 ) -> Read:
     sds = query_sds
@@ -209,8 +217,8 @@ def _read(
     if method == "auto":
         has_index = nearby is not None
         method = best_method(*task, has_index=has_index, needs_gradient=differentiable)
-    if older is not None and method != "sparse":
-        task = (query_locations, sds, older.of(observations), options)
+    if timely is not None and method != "sparse":
+        task = (query_locations, sds, timely.of(observations), options)
     if method in ("attention", "sparse") and nearby is None and not _any_present(observations):
         return nothing(query_locations, observations)
     if method == "attention":
@@ -228,13 +236,13 @@ def _read(
                 found = read_pairs(*task, nearby, most)
             if found is not None:
                 return found
-            if older is not None and options.match_threshold is None:
-                task = (query_locations, sds, older.of(observations), options)
+            if timely is not None and options.match_threshold is None:
+                task = (query_locations, sds, timely.of(observations), options)
             return read_groups(*task, nearby, most)
         except TooManyPairs:
             pass  # nearly everything matters, and then it is quicker to leave nothing out
-    if older is not None:
-        task = (query_locations, sds, older.of(observations), options)
+    if timely is not None:
+        task = (query_locations, sds, timely.of(observations), options)
     return read_runs(*task)
 
 

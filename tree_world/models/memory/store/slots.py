@@ -317,6 +317,18 @@ class Store(Arrays):
         self._release(slots)
         self.num_deletions += 1
 
+    def expire(self, before: float) -> None:
+        """Forget what has an earlier time.
+
+        Parameters
+        ----------
+        before : float
+        """
+        slots = np.flatnonzero(self.times[: self.used] < before)
+        if len(slots):
+            self._release(slots)
+            self.num_deletions += 1
+
     def fill(
         self,
         observations: Observations,
