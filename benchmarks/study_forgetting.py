@@ -43,6 +43,7 @@ STRIDE = 7.0  # metres in a step and along an axis, standard deviation
 POLICY = ForgettingPolicy(2000, 1000, 0.15, THRESHOLD, in_background=False)
 RIVAL_SIZES = (2000, 5000)  # what the policy keeps at most; and that with its witnesses
 LOOK_EVERY, SIZE_EVERY = 2000, 130  # steps; prunings fall on whole thousands
+UNPRUNED = "policy before pruning"  # the policy's memory at a look, just before it is pruned
 
 MANY = 100_000
 PERIOD = 0.1  # seconds between two steps
@@ -71,20 +72,24 @@ def _consolidated(seed: int, sizes: list[int]) -> dict[str, Any]:
     new = 100 * torch.randn(2 * NUMBER, 2, generator=generator)
     senses, truth = _smell(world, places), _smell(world, new)
     found: dict[str, Any] = {"sizes": [], "errors": [], "seconds": []}
-    found["everything"] = _error(_memory(NUMBER, places, senses), new, truth)[0]
+    found["everything"] = _mean(_errors(_memory(NUMBER, places, senses), new, truth)[0])
     for size in tqdm.tqdm(sizes, desc=f"consolidation, world {seed}", unit="size"):
         memory = _memory(NUMBER, places, senses)
         report = memory.consolidate(size, THRESHOLD, seed=seed)
         found["sizes"].append(len(memory))
-        found["errors"].append(_error(memory, new, truth)[0])
+        found["errors"].append(_mean(_errors(memory, new, truth)[0]))
         found["seconds"].append(report.seconds)
     return found
 
 
 def long_life(part: Part, seeds: Sequence[int] = LIVES, steps: int = STEPS) -> dict[str, Any]:
-    """Size and held-out error over 100,000 steps: by the policy, and by five simpler ways."""
+    """Size and held-out error over 100,000 steps: by the policy, and by five simpler ways.
+
+    At each look a pruning is due, and the policy is looked at just before and just after it. Of the
+    places where errors are taken, some have nothing of the whole path in reach, so that no way to
+    remember could tell them; errors at the others are given apart.
+    """
     lives = [part(f"life {seed}, {steps} steps", _one_life, seed, steps) for seed in seeds]
-    names = lives[0]["errors"]
     return {
         "steps": list(range(LOOK_EVERY, steps + 1, LOOK_EVERY)),
         "size_every": SIZE_EVERY,
@@ -96,11 +101,14 @@ def long_life(part: Part, seeds: Sequence[int] = LIVES, steps: int = STEPS) -> d
         "sizes": lives[0]["sizes"],
         "sizes_with_witnesses": lives[0]["sizes_with_witnesses"],
         "greatest_size": max(life["greatest_size"] for life in lives),
-        "errors": {name: [life["errors"][name] for life in lives] for name in names},
-        "told": {name: [life["told"][name] for life in lives] for name in names},
+        **{
+            key: {name: [life[key][name] for life in lives] for name in lives[0][key]}
+            for key in ("errors", "errors_where_reached", "told")
+        },
         **{
             name: [life[name] for life in lives]
             for name in (
+                "unreached",
                 "most_with_witnesses",
                 "mean_with_witnesses",
                 "prunings",
@@ -127,33 +135,47 @@ def _one_life(seed: int, steps: int) -> dict[str, Any]:
         **{f"reservoir of {size:,}": _Reservoir(size, seed) for size in RIVAL_SIZES},
         **{f"the last {size:,}": _Latest(size) for size in RIVAL_SIZES},
     }
-    errors: dict[str, list[float]] = {name: [] for name in ("policy", *rivals)}
+    errors: dict[str, list[float]] = {name: [] for name in ("policy", UNPRUNED, *rivals)}
+    where_reached: dict[str, list[float]] = {name: [] for name in errors}
+    unreached: list[float] = []
     told: dict[str, list[float]] = {}
     sizes, in_use, most, most_rows, sum_of_rows = [], [], 0, 0, 0
     for step in tqdm.trange(steps, desc=f"life {seed}", unit="step"):
         one = slice(step, step + 1)
         ours.write(path[one], SD, senses[one])
         most, rows = max(most, len(ours)), len(ours) + ours.num_witnesses
+        looks, ends = (step + 1) % LOOK_EVERY == 0, step + 1 == steps
+        found = {UNPRUNED: _errors(ours, new, truth)} if looks else {}
+        if ends:
+            told[UNPRUNED] = _shares_told(ours, path, senses)
         report = forgetter.step()
         if isinstance(report, PruneReport):
             reports.append(report)
+        assert isinstance(report, PruneReport) or not looks, "a look must fall on a pruning"
         most_rows, sum_of_rows = max(most_rows, rows), sum_of_rows + rows
         for rival in rivals.values():
             rival.meet(step)
         if (step + 1) % SIZE_EVERY == 0:
             sizes.append(len(ours))
             in_use.append(len(ours) + ours.num_witnesses)
-        if (step + 1) % LOOK_EVERY == 0:
+        if looks:
             memories = {"policy": ours}
             for name, rival in rivals.items():
                 which = torch.from_numpy(rival.kept())
                 memories[name] = _memory(len(which), path[which], senses[which])
             for name, memory in memories.items():
-                errors[name].append(_error(memory, new, truth)[0])
-                if step + 1 == steps:
+                found[name] = _errors(memory, new, truth)
+                if ends:
                     told[name] = _shares_told(memory, path, senses)
+            reached = found["everything"][1]
+            unreached.append(1 - _mean(reached))
+            for name, (error, _) in found.items():
+                errors[name].append(_mean(error))
+                where_reached[name].append(_mean(error[reached]))
     return {
         "errors": errors,
+        "errors_where_reached": where_reached,
+        "unreached": unreached,
         "told": told,
         "sizes": sizes,
         "sizes_with_witnesses": in_use,
@@ -337,23 +359,28 @@ def _stroll(generator: torch.Generator) -> torch.Tensor:
     return torch.from_numpy(path)
 
 
-def _error(memory: SpatialMemory, places: torch.Tensor, truth: torch.Tensor) -> tuple[float, float]:
-    """Mean error of reads, and the share of places where anything is known."""
+def _errors(
+    memory: SpatialMemory, places: torch.Tensor, truth: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Error of the read at each place, and whether anything is known there."""
     found = memory.read_with_support(places, SD, THRESHOLD)
-    errors = torch.linalg.vector_norm(found.mean - truth, dim=-1)
-    return float(errors.mean()), float(found.known.double().mean())
+    return torch.linalg.vector_norm(found.mean - truth, dim=-1), found.known
+
+
+def _mean(values: torch.Tensor) -> float:
+    return float(values.double().mean())
 
 
 def _shares_told(memory: SpatialMemory, path: torch.Tensor, senses: torch.Tensor) -> list[float]:
     """Of all that was ever sensed: shares read back in and out of tolerance, and not at all."""
     errors, known = [], []
     for places, truth in zip(path.split(8192), senses.split(8192), strict=True):
-        found = memory.read_with_support(places, SD, THRESHOLD)
-        errors.append(torch.linalg.vector_norm(found.mean - truth, dim=-1))
-        known.append(found.known)
+        error, there = _errors(memory, places, truth)
+        errors.append(error)
+        known.append(there)
     error, there = torch.cat(errors), torch.cat(known)
-    within = float((there & (error <= POLICY.max_error_to_prune)).double().mean())
-    reached = float(there.double().mean())
+    within = _mean(there & (error <= POLICY.max_error_to_prune))
+    reached = _mean(there)
     return [within, reached - within, 1 - reached]
 
 
@@ -374,6 +401,9 @@ STUDIES = {
             Same("errors/reservoir of 5,000"),
             Same("errors/the last 2,000"),
             Same("errors/policy", tolerance=0.05),
+            Same(f"errors/{UNPRUNED}", tolerance=0.05),
+            Same("errors_where_reached/everything"),
+            Same("unreached"),
             Same("sizes", tolerance=0.02),
             Same("sizes_with_witnesses", tolerance=0.02),
         ],
