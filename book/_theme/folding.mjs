@@ -15,7 +15,8 @@ const bears = new Set(["paragraph", "list", "table", "math", "blockquote", "admo
 
 /**
  * Move each silent cell of a page to the figure, table or folded cell that follows, where its code joins theirs, or
- * behind the paragraph that follows. Before a heading, or a cell that is open, silent cells stay where they are, as one.
+ * behind the paragraph that follows, or into the solution that follows, for its code may give that away. Before a
+ * heading, or a cell that is open, silent cells stay where they are, as one.
  */
 export function hangCells(tree) {
   setUp(tree);
@@ -33,7 +34,7 @@ export function hangCells(tree) {
     }
     if (silent.length) {
       const [target] = block.children ?? [];
-      if (target && carriesCode(target)) target.children.push(hung());
+      if (target && (carriesCode(target) || target.type === "solution")) target.children.push(hung());
       else if (target && bears.has(target.type)) block.children.splice(1, 0, hung());
       else if (codeOf(block)?.visibility === "hide" && block.visibility !== "hide") block.children.push(hung());
       else blocks.push({ type: "block", children: [hung()] });

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 import yaml
 
-from tools import settings
+from tools import myst, settings
 
 CHAPTERS = {
     path: re.search(r"equation:\n +enumerator: (\d+)\.%s", path.read_text())
@@ -65,7 +65,7 @@ def figure(kind="figure", own=None):
 
 
 PARAGRAPH, HEADING = {"type": "paragraph"}, {"type": "heading"}
-EXERCISE = {"type": "exercise"}
+EXERCISE, SOLUTION = {"type": "exercise"}, {"type": "solution", "children": [PARAGRAPH]}
 
 
 def hung(*blocks):
@@ -86,7 +86,7 @@ def hung(*blocks):
     flow = [child for block in json.loads(ran.stdout)["children"] for child in block["children"]]
     return [
         node["type"]
-        if node["type"] not in ("hungCells", "container", "code")
+        if node["type"] not in ("hungCells", "container", "code", "solution")
         else (
             node["type"],
             *(
@@ -118,6 +118,11 @@ def hung(*blocks):
         ),
         ([cell("a"), text_block(HEADING)], [("hungCells", "a"), "heading"]),
         ([cell("a"), text_block(EXERCISE)], [("hungCells", "a"), "exercise"]),
+        # What a solution computes may tell it, and is folded with it.
+        (
+            [text_block(EXERCISE), cell("a"), cell("b"), text_block(SOLUTION, EXERCISE)],
+            ["exercise", ("solution", "paragraph", "a", "b"), "exercise"],
+        ),
         ([text_block(PARAGRAPH), cell("a")], ["paragraph", ("hungCells", "a")]),
         (
             [cell("a"), cell("b", hidden=False)],
@@ -235,3 +240,19 @@ def test_exercises_have_a_level_a_hint_and_a_solution(built_site, source):
         (level,) = having(exercise, "span", "level")
         assert level.text in ("easy", "medium", "hard")
         assert having(exercise, "details", "hint")
+
+
+@BY_CHAPTER
+def test_no_code_before_an_exercise_or_outside_a_solution_tells_its_answer(source):
+    # A folded cell goes into the solution that follows it, and stays outside of anything else.
+    parts = []
+    for part in myst.read(source.read_text()).root.parts:
+        if isinstance(part, myst.Cell):
+            parts.append("folded" if "hide-input" in part.tags else "open")
+        elif part.kind != "cell":
+            parts.append(part.kind)
+    for before, after in itertools.pairwise(parts):
+        assert (before, after) != ("folded", "exercise")
+        assert before != "exercise" or after in ("folded", "solution")
+    for before, after in itertools.pairwise(parts[parts.index("exercise") :]):
+        assert before != "folded" or after in ("folded", "solution")
