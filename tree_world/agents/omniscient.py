@@ -5,6 +5,8 @@ Nobody who has to find out can be expected to live better. They are yardsticks, 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -95,6 +97,27 @@ class Omniscient:
         else:
             rests = self._choose(position, bears, due, time, body.health)
         return Action(None, body.heading) if rests else self._go(position, body)
+
+    def rests_for(self) -> int:
+        """Say how many of the next steps it is sure to rest in, so that they need not be asked for.
+
+        Returns
+        -------
+        int
+            At least; 0 where it might eat meanwhile.
+        """
+        arrays, rules = self.world.arrays, self.rules
+        time, health = self.world.time, self.world.agent.health
+        if not self.plans:
+            spare = self.appetite - (rules.max_health - health)
+            number = math.ceil(spare / rules.rest_cost) if 0 < spare < math.inf else 0
+        elif self.plan is None or time >= self.plan.leave_at:
+            return 0
+        else:
+            number = self.plan.leave_at - 1 - time
+        away = np.hypot(*(arrays.locations - arrays.position).T)
+        bears = (arrays.fruit_counts > 0) | (arrays.regrows_at <= time + number)
+        return 0 if (bears & (away <= rules.eat_distance + MARGIN)).any() else max(number, 0)
 
     def _is_at_table(self, position: np.ndarray, bears: np.ndarray, health: float) -> bool:
         """Say whether it eats from its target, which bears more that is needed."""

@@ -121,16 +121,10 @@ class Routes:
         numpy.ndarray of shape (2,)
         """
         at = np.asarray(position, dtype=np.float64)
-        after = self.stands[index if afterwards is None else afterwards]
+        after = at if afterwards is None else self.stands[afterwards]
         ring = stands_around(self.places[index], _INNER * self.reach)
-        free = np.array([is_free(point, self.avoid, self.radius) for point in ring])
-        straight = np.array([is_clear(at, point, self.avoid, self.radius) for point in ring])
-        lengths = np.hypot(*(ring - at).T) + (
-            0.0 if afterwards is None else np.hypot(*(ring - after).T)
-        )
-        lengths[~(free & straight)] = np.inf
-        best = int(lengths.argmin())
-        stand: np.ndarray = ring[best] if np.isfinite(lengths[best]) else self.stands[index]
+        best = best_stand(ring, at, after, self.avoid, self.radius)
+        stand: np.ndarray = ring[best] if best >= 0 else self.stands[index]
         return stand
 
     def step_towards(self, position: np.ndarray, goal: np.ndarray, longest: float) -> np.ndarray:
@@ -213,6 +207,37 @@ def is_free(point: np.ndarray, avoid: np.ndarray, radius: float) -> bool:
         if across * across + along * along <= radius * radius:
             return False
     return True
+
+
+@compiled_exactly
+def best_stand(
+    ring: np.ndarray, start: np.ndarray, after: np.ndarray, avoid: np.ndarray, radius: float
+) -> int:
+    """Find the point that is best to pass on the way to another.
+
+    Parameters
+    ----------
+    ring : numpy.ndarray of shape (k, 2)
+        Points to choose from.
+    start, after : numpy.ndarray of shape (2,)
+        Where one comes from, and goes afterwards.
+    avoid : numpy.ndarray of shape (m, 2)
+    radius : float
+
+    Returns
+    -------
+    int
+        −1 if none is free, or can be gone straight at.
+    """
+    best, least = -1, np.inf
+    for point in range(len(ring)):
+        x, y = ring[point, 0] - start[0], ring[point, 1] - start[1]
+        on_x, on_y = ring[point, 0] - after[0], ring[point, 1] - after[1]
+        length = math.sqrt(x * x + y * y) + math.sqrt(on_x * on_x + on_y * on_y)
+        is_better = length < least and is_free(ring[point], avoid, radius)
+        if is_better and is_clear(start, ring[point], avoid, radius):
+            best, least = point, length
+    return best
 
 
 @compiled_exactly
