@@ -87,6 +87,13 @@ def test_on_the_way_it_stands_where_both_legs_are_short():
     assert away(routes.stand_for(here, 0), [here]) < away(stand, [here])
 
 
+def test_whoever_stands_in_reach_of_poison_does_not_eat_there():
+    routes = Routes([[0.0, 0.0]], [[12.0, 0.0]], radius=10.5)
+    stand = routes.stand_for(np.array([9.0, 0.0]), 0)
+    assert away(stand, routes.avoid) > 10.5
+    assert away(stand, routes.places) <= 10
+
+
 def test_there_is_no_way_out_of_a_ring():
     angles = 2 * np.pi * np.arange(12) / 12
     ring = 30 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
