@@ -82,9 +82,11 @@ def test_a_way_round_one_disc_is_at_most_a_twentieth_longer_than_need_be():
 def test_on_the_way_it_stands_where_both_legs_are_short():
     routes = Routes([[0.0, 50.0], [100.0, 0.0]])
     here = np.array([-100.0, 0.0])
-    stand = routes.stand_for(here, 0, 1)
-    assert stand == pytest.approx([0.0, 40.5])
-    assert away(routes.stand_for(here, 0), [here]) < away(stand, [here])
+    nearest, stand = routes.stand_for(here, 0), routes.stand_for(here, 0, 1)
+    assert away(nearest, [here]) == pytest.approx(np.hypot(100, 50) - 9.8, abs=0.1)
+    # In as many steps, the last of which would else be short.
+    assert 105 < away(stand, [here]) <= 110 + 1e-3
+    assert away(stand, routes.places[1:]) < away(nearest, routes.places[1:]) - 10
 
 
 def test_whoever_stands_in_reach_of_poison_does_not_eat_there():

@@ -179,7 +179,9 @@ class Omniscient:
     def _go(self, position: np.ndarray, body: Body) -> Action:
         assert self._target is not None
         rules, place = self.rules, self.routes.places[self._target]
-        stand = self.routes.stand_for(position, self._target, self._after)
+        stand = self.routes.stand_for(
+            position, self._target, self._after, longest=rules.max_step_length
+        )
         step = self.routes.step_towards(position, stand, rules.max_step_length * (1 - 1e-6))
         is_there = np.hypot(*(place - position)) <= rules.eat_distance
         if not step.any() or (is_there and np.hypot(*step) < 1e-3):

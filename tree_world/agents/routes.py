@@ -17,8 +17,8 @@ from tree_world.compiling import compiled_exactly
 
 _CORNERS = 12
 _WIDER = 1.0001 / math.cos(math.pi / _CORNERS)  # so that the sides, too, pass the disc by
-_ANGLES = 32  # of the points at which an agent may stand to eat
-_INNER = 0.95  # how far out they lie, as a share of the mouth's reach
+_ANGLES = 64  # of the points at which an agent may stand to eat
+_INNER = 0.98  # how far out they lie, as a share of the mouth's reach
 
 
 class Routes:
@@ -103,7 +103,12 @@ class Routes:
         return lengths
 
     def stand_for(
-        self, position: np.ndarray, index: int, afterwards: int | None = None
+        self,
+        position: np.ndarray,
+        index: int,
+        afterwards: int | None = None,
+        *,
+        longest: float = 10.0,
     ) -> np.ndarray:
         """Find where to stand to eat, so that the way there and on is short.
 
@@ -115,6 +120,8 @@ class Routes:
             Of the place whose fruit is to be eaten.
         afterwards : int, optional
             Of the place to go to afterwards.
+        longest : float, default=10.0
+            Length of a step, in metres: what a last, shorter step would save is walked on.
 
         Returns
         -------
@@ -123,7 +130,7 @@ class Routes:
         at = np.asarray(position, dtype=np.float64)
         after = at if afterwards is None else self.stands[afterwards]
         ring = stands_around(self.places[index], _INNER * self.reach)
-        best = best_stand(ring, at, after, self.avoid, self.radius)
+        best = best_stand(ring, at, after, longest, self.avoid, self.radius)
         stand: np.ndarray = ring[best] if best >= 0 else self.stands[index]
         return stand
 
@@ -173,7 +180,7 @@ def stands_around(place: np.ndarray, distance: float) -> np.ndarray:
 
     Returns
     -------
-    numpy.ndarray of shape (32, 2)
+    numpy.ndarray of shape (64, 2)
     """
     angles = 2 * np.pi * np.arange(_ANGLES) / _ANGLES
     return place + distance * np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -211,7 +218,12 @@ def is_free(point: np.ndarray, avoid: np.ndarray, radius: float) -> bool:
 
 @compiled_exactly
 def best_stand(
-    ring: np.ndarray, start: np.ndarray, after: np.ndarray, avoid: np.ndarray, radius: float
+    ring: np.ndarray,
+    start: np.ndarray,
+    after: np.ndarray,
+    longest: float,
+    avoid: np.ndarray,
+    radius: float,
 ) -> int:
     """Find the point that is best to pass on the way to another.
 
@@ -221,6 +233,8 @@ def best_stand(
         Points to choose from.
     start, after : numpy.ndarray of shape (2,)
         Where one comes from, and goes afterwards.
+    longest : float
+        Length of a step; a shorter one counts as much.
     avoid : numpy.ndarray of shape (m, 2)
     radius : float
 
@@ -233,7 +247,8 @@ def best_stand(
     for point in range(len(ring)):
         x, y = ring[point, 0] - start[0], ring[point, 1] - start[1]
         on_x, on_y = ring[point, 0] - after[0], ring[point, 1] - after[1]
-        length = math.sqrt(x * x + y * y) + math.sqrt(on_x * on_x + on_y * on_y)
+        steps = math.ceil(math.sqrt(x * x + y * y) / longest - 1e-4)
+        length = steps * longest + math.sqrt(on_x * on_x + on_y * on_y)
         is_better = length < least and is_free(ring[point], avoid, radius)
         if is_better and is_clear(start, ring[point], avoid, radius):
             best, least = point, length
