@@ -287,6 +287,17 @@ def test_many_lives_may_have_seeds_or_worlds_of_their_own(random_world):
         envs.reset(options={"worlds": [random_world(3)]})
 
 
+def test_a_place_is_told_from_where_its_own_life_began(random_world):
+    worlds = [random_world(3), random_world(8)]
+    for world in worlds:
+        world.run(40)
+        assert world.agent.position.norm() > 10
+    envs = TreeWorldVectorEnv(2, max_steps=1)
+    assert not envs.reset(options={"worlds": worlds})[0]["place"].any()
+    envs.step(np.zeros((2, 2), dtype=int))
+    assert not envs.step(np.zeros((2, 2), dtype=int))[0]["place"].any()  # those of the next lives
+
+
 # --- pictures ------------------------------------------------------------------------------------
 
 
