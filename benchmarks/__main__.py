@@ -20,6 +20,7 @@ from benchmarks import (
     study_day,
     study_forgetting,
     study_learning,
+    study_omniscient,
     study_rivals,
     study_scale,
 )
@@ -35,6 +36,7 @@ STUDIES: list[Callable[[list[str]], int]] = [
     study_crossings.main,
     study_day.main,
     study_learning.main,
+    study_omniscient.main,
 ]
 
 

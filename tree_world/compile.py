@@ -2,10 +2,10 @@
 
 Usage: ``python -m tree_world.compile``
 
-Large memories, their draws, pruning, and worlds that are stepped run in loops that Numba compiles
-on their first call, which takes seconds; it keeps the machine code, so that this is so once for
-each version of the package on a machine. This does it ahead of time: in an image, on a machine that
-is to answer at once. It is never done on import.
+Large memories, their draws, pruning, worlds that are stepped, and plans run in loops that Numba
+compiles on their first call, which takes seconds; it keeps the machine code, so that this is so
+once for each version of the package on a machine. This does it ahead of time: in an image, on a
+machine that is to answer at once. It is never done on import.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Callable
 
 import torch
 
+from tree_world.agents.bounds import upper_bound
+from tree_world.agents.omniscient import Omniscient
 from tree_world.compiling import cache_folder
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.forget.removal import EXACT
@@ -71,11 +73,20 @@ def live() -> None:
     world.run(2)
 
 
+def plan() -> None:
+    """Plan where to eat, round poison, and say how long one may live at most."""
+    world = TreeWorld.random_from_config(TreeWorldConfig(num_trees=10), seed=0)
+    upper_bound(world.locations[~world.is_poisonous])
+    world.agent.model = Omniscient(world)
+    world.run(2)
+
+
 WORK: dict[str, Callable[[], None]] = {
     "reads": read,
     "draws": draw,
     "pruning": forget,
     "worlds": live,
+    "plans": plan,
 }
 """What is compiled, by calling it."""
 
