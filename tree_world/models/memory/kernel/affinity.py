@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -40,6 +41,11 @@ def limit_squared(match_threshold: float | None, dtype: torch.dtype) -> float:
     """
     if match_threshold is None:
         return math.inf
+    return _limit_squared(match_threshold, dtype)
+
+
+@functools.lru_cache(maxsize=64)  # which a life asks for at every step
+def _limit_squared(match_threshold: float, dtype: torch.dtype) -> float:
     kept = torch.tensor(match_threshold, dtype=dtype)
     # Half way to the next number: what lies below that is rounded to the threshold.
     above = torch.nextafter(kept, torch.full_like(kept, torch.inf))

@@ -299,6 +299,14 @@ class Arrays:
             )
         return np.asarray(found)
 
+    def _in_double(self, name: str, slots: np.ndarray) -> np.ndarray:
+        """Copy rows of one of the tensors."""
+        own: torch.Tensor = getattr(self, name)
+        if own.device.type == "cpu":
+            return np.asarray(own.detach().numpy()[slots], dtype=np.float64)
+        where = torch.from_numpy(slots).to(own.device)
+        return np.asarray(own.detach()[where].double().cpu().numpy())
+
     # --- the parts of a change -------------------------------------------------------------------
 
     def _put(
@@ -310,7 +318,8 @@ class Arrays:
     ) -> None:
         if len(slots) == 0:
             return
-        in_a_row = slots[-1] - slots[0] == len(slots) - 1 and bool((np.diff(slots) == 1).all())
+        in_a_row = slots[-1] - slots[0] == len(slots) - 1
+        in_a_row = in_a_row and (len(slots) == 1 or bool((np.diff(slots) == 1).all()))
         where = (
             slice(int(slots[0]), int(slots[-1]) + 1)
             if in_a_row
@@ -366,10 +375,20 @@ class Arrays:
         self._oldest = list(zip(written[slots][order].tolist(), slots[order].tolist(), strict=True))
 
     def _release(self, slots: np.ndarray) -> None:
-        where = torch.from_numpy(slots).to(self.locations.device)
-        places = self.locations.index_select(0, where)
+        alone = len(slots) == 1  # as at every step of a life: a slice takes less time
+        where = (
+            slice(int(slots[0]), int(slots[0]) + 1)
+            if alone
+            else torch.from_numpy(slots).to(self.locations.device)
+        )
+
+        def taken(name: str) -> torch.Tensor:
+            own: torch.Tensor = getattr(self, name)[where]
+            return own.clone() if alone else own
+
+        places = taken("locations")
         if self._saved is not None:
-            rest = (getattr(self, name).index_select(0, where) for name in TENSORS[1:])
+            rest = map(taken, TENSORS[1:])
             arrays = (getattr(self, name)[slots] for name in ARRAYS)
             self._saved.append((slots, (places, *rest, *arrays)))
         if self._index is not None:
