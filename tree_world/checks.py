@@ -432,7 +432,10 @@ def as_vectors(
             f"{name} must have shape (..., {dim}), {wanted.each.format(dim=dim)}, but an array of "
             f"shape {tuple(tensor.shape)} was given. {wanted.advice.format(dim=dim)}"
         )
-    if _may_be_infinite(tensor) and not bool((finite := torch.isfinite(tensor)).all()):
+    # A sum is finite only if all its parts are; that of few takes a single call.
+    few = tensor.numel() <= 4096 and tensor.device.type == "cpu"
+    surely = few and math.isfinite(tensor.detach().sum().item())
+    if not surely and not bool((finite := torch.isfinite(tensor)).all()):
         first = tuple(torch.nonzero(~finite)[0].tolist())
         given = as_numbers(values, name, torch.float64)[first].item()
         if math.isfinite(given):
@@ -445,15 +448,6 @@ def as_vectors(
             "Remove or repair such entries first."
         )
     return tensor
-
-
-def _may_be_infinite(tensor: torch.Tensor) -> bool:
-    """Whether to look at each entry: not, as a rule, as one call does for the sum of few of them.
-
-    A sum is finite only if all its parts are; it may overflow if they are.
-    """
-    few = tensor.numel() <= 4096 and tensor.device.type == "cpu"
-    return not (few and math.isfinite(tensor.detach().sum().item()))
 
 
 def as_points(

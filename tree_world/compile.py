@@ -75,7 +75,7 @@ def live() -> None:
 
 def plan() -> None:
     """Plan where to eat, round poison, and say how long one may live at most."""
-    world = TreeWorld.random_from_config(TreeWorldConfig(num_trees=10), seed=0)
+    world = TreeWorld.random_from_config(TreeWorldConfig.model_validate({"num_trees": 10}), seed=0)
     upper_bound(world.locations[~world.is_poisonous])
     world.agent.model = Omniscient(world)
     world.run(2)

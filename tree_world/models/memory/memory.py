@@ -46,7 +46,14 @@ from tree_world.models.memory.search.places import FoundPlaces, best_distinct_sl
 from tree_world.models.memory.search.samples import Samples
 from tree_world.models.memory.store.slots import Store
 from tree_world.models.memory.store.task import Task
-from tree_world.models.memory.types import Merging, Observations, Read, ReadOptions, Update
+from tree_world.models.memory.types import (
+    NO_MEAN,
+    Merging,
+    Observations,
+    Read,
+    ReadOptions,
+    Update,
+)
 
 DEFAULT_READ = ReadOptions()
 DEFAULT_DRAW = DrawOptions()
@@ -304,7 +311,9 @@ class Memory:
         torch.Tensor of shape (sensory_dim,) or (Q, sensory_dim)
         """
         alone = ReadOptions(match_threshold, not_since=not_since, not_before=not_before)
-        how = alone.together_with(how).with_mean()
+        how = alone.together_with(how)
+        if not how.mean:
+            raise ValueError(NO_MEAN)
         return self._recall(locations, location_sds, how).mean
 
     def recall(

@@ -20,6 +20,7 @@ from tree_world.models.memory.search.samples import Samples
 from tree_world.models.memory.stored_batch import StoredBatch
 from tree_world.models.memory.types import (
     MEMORY_LIMIT,
+    NO_MEAN,
     RIDGE,
     TAIL,
     Observations,
@@ -102,7 +103,8 @@ class ReadableBatch(StoredBatch):
         given = match_threshold, order, method, memory_limit, tail, ridge, False
         alone = ReadOptions(*given, not_since, not_before)
         how = alone if how is None else alone.together_with(how)
-        how = how.with_mean()
+        if not how.mean:
+            raise ValueError(NO_MEAN)
         return self._read(locations, location_sds, how, detach_locations, detach_senses).mean
 
     def recall(

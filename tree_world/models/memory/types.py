@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -164,7 +164,7 @@ class Read:
         return replace(reads[0], **vars(whole.finished(reads[0].mean.dtype)))
 
 
-TENSORS = tuple(field.name for field in fields(Read) if field.name != "order")
+TENSORS = tuple(one.name for one in fields(Read) if one.name != "order")
 """Names of the tensors in a read."""
 
 
@@ -334,6 +334,11 @@ class ReadOptions:
         Whether to average senses. Without, a `recall` looks at no sense, which is quicker: all that
         it says of places and weights is the same, `mean` is empty and `spread` NaN.
 
+    Attributes
+    ----------
+    by_time : bool
+        Whether any observations are left out for their times.
+
     Raises
     ------
     ValueError
@@ -350,6 +355,7 @@ class ReadOptions:
     not_since: float | None = None
     not_before: float | None = None
     mean: bool = True
+    by_time: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Numbers come in any precision, and are those of Python from here on.
@@ -359,6 +365,8 @@ class ReadOptions:
         for name in ("not_since", "not_before"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, checked_number(name, getattr(self, name), _TIME))
+        timely = self.not_since is not None or self.not_before is not None
+        object.__setattr__(self, "by_time", timely)
         object.__setattr__(self, "memory_limit", whole_number("memory_limit", self.memory_limit))
         if not isinstance(self.mean, bool):
             raise WrongKind(f"mean must be True or False, but {self.mean!r} was given.")
@@ -383,20 +391,6 @@ class ReadOptions:
             raise ValueError(
                 "attention reads are constant: choose another method for order='linear'."
             )
-
-    @property
-    def by_time(self) -> bool:
-        """Whether any observations are left out for their times."""
-        return self.not_since is not None or self.not_before is not None
-
-    def with_mean(self) -> ReadOptions:
-        """Raise ValueError unless there is a mean to be had; give these."""
-        if not self.mean:
-            raise ValueError(
-                "read gives nothing but the mean, which mean=False leaves out: call recall for "
-                "what is known."
-            )
-        return self
 
     def together_with(self, how: ReadOptions | None) -> ReadOptions:
         """Take from others what is not chosen here; what is not the default counts as chosen.
@@ -424,21 +418,25 @@ class ReadOptions:
         if how is None or how == _DEFAULT:
             return self
         chosen: dict[str, Any] = {}
-        for field in fields(self):
-            if field.name == "support":
+        for one in fields(self):
+            if one.name == "support" or not one.init:
                 continue
-            own, other = getattr(self, field.name), getattr(how, field.name)
-            if own == field.default:
-                chosen[field.name] = other
-            elif other not in (field.default, own):
+            own, other = getattr(self, one.name), getattr(how, one.name)
+            if own == one.default:
+                chosen[one.name] = other
+            elif other not in (one.default, own):
                 raise ValueError(
-                    f"{field.name} is given twice: {own!r} by itself and {other!r} in how. Give "
+                    f"{one.name} is given twice: {own!r} by itself and {other!r} in how. Give "
                     "one of them."
                 )
         return replace(self, **chosen)
 
 
 _DEFAULT = ReadOptions()
+
+NO_MEAN = (
+    "read gives nothing but the mean, which mean=False leaves out: call recall for what is known."
+)
 
 
 def nothing(places: torch.Tensor, observations: Observations) -> Read:
