@@ -109,7 +109,7 @@ class Budget:
     Attributes
     ----------
     seconds : float
-        Of learning; looking in between is not counted.
+        Of a processor, for learning; looking in between is not counted.
     steps : int
         In all worlds together; no more than this.
     looks : int
@@ -147,7 +147,7 @@ class Watch(BaseCallback):
         self._look()
 
     def _learned(self) -> float:
-        return self.seconds + time.monotonic() - self._since if self._since else 0.0
+        return self.seconds + time.process_time() - self._since if self._since else 0.0
 
     def _look(self) -> None:
         self.seconds = self._learned()
@@ -155,7 +155,7 @@ class Watch(BaseCallback):
         # What is drawn for a look takes nothing from what learning draws.
         with torch.random.fork_rng():
             self.curve.append({**found, "lives": self.look(self.model)})
-        self._since = time.monotonic()
+        self._since = time.process_time()
 
 
 def learn(
