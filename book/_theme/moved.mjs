@@ -15,14 +15,15 @@ export const movedPlaces = (slug, prefix) => Object.fromEntries(
 export function movedPages(book, html) {
   const ids = new Map([...html].map(([slug, text]) => [slug, new Set([...text.matchAll(/\sid="([^"]+)"/g)].map((found) => found[1]))]));
   const gone = new Map(table().filter(({ from }) => !from.place).map(({ from, to }) => [from.slug, to]));
-  for (const { from, to, line } of table()) {
+  const faults = table().flatMap(({ from, to, line }) => {
     const fault = !ids.has(to.slug) ? `there is no page ${to.slug}`
       : to.place && !ids.get(to.slug).has(to.place) ? `there is no ${to.place} on the page ${to.slug}`
         : !from.place && ids.has(from.slug) ? `there is a page ${from.slug}`
           : from.place && ids.get(from.slug)?.has(from.place) ? `there is still a ${from.place} on the page ${from.slug}`
             : !ids.has(from.slug) && !gone.has(from.slug) ? `there is no page ${from.slug}, and no line says where it went` : "";
-    if (fault) throw new Error(`moved.yml, "${line}": ${fault}`);
-  }
+    return fault ? [`moved.yml, "${line}": ${fault}`] : [];
+  });
+  if (faults.length) throw new Error(faults.join("\n"));
   return new Map([...gone].map(([slug, to]) => {
     const prefix = "../".repeat(slug.split("/").length);
     const title = titleText(book.pages.get(to.slug).frontmatter.title);

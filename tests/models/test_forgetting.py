@@ -1,5 +1,6 @@
 """A life that is longer than its memory."""
 
+import functools
 import math
 import threading
 import warnings
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from tree_world.models.memory import SpatialMemory
-from tree_world.models.memory.forget.neighbours import PRUNING_LIMIT
+from tree_world.models.memory.forget.neighbours import FEW
 from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.policy import (
     Forgetter,
@@ -121,11 +122,16 @@ def test_a_memory_that_was_reset_meanwhile_is_taken_as_it_is():
     assert not forgetter.busy
 
 
-def test_who_rests_forgets_that_it_rests():
+def test_who_rests_forgets_that_it_rests(monkeypatch):
     """Of so many at one place, the lists of neighbours would take more than a prune may."""
-    number = 9_500
-    assert 12 * number * (number - 1) > PRUNING_LIMIT
-    memory = SpatialMemory(2, DIM, max_memory_size=10_000)
+    # Thousands, so that they go the way of many, and a limit that is as much too small for them as
+    # the default is for ten thousand.
+    number, limit = 2_000, 2**25
+    assert number > FEW
+    assert 12 * number * (number - 1) > limit
+    memory = SpatialMemory(2, DIM, max_memory_size=2_100)
+    in_background = functools.partial(memory.prune_in_background, memory_limit=limit)
+    monkeypatch.setattr(memory, "prune_in_background", in_background)
     forgetter = Forgetter(memory, ForgettingPolicy(number, 10, 0.1, 25.0))
     memory.write(torch.zeros(number, 2), 5.0, torch.ones(number, DIM))
     with warnings.catch_warnings():
