@@ -39,6 +39,11 @@ class Lives:
         """The next line that it prints."""
         return self.process.stdout.readline()
 
+    def end(self):
+        """Wait until it has ended by itself."""
+        assert self.line() == "ended\n", "it goes on"
+        self.child = 0
+
     def kill(self):
         """Kill it, and return all lines that it had printed until then."""
         os.kill(self.child, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""The mathematics of the memory once more, in double precision, by plain loops over pairs."""
+"""The mathematics of the memory once more, in double precision, as plain as it is written."""
 
 import math
 
@@ -13,30 +13,40 @@ def log_affinity(place, sd, location, location_sd):
     return total
 
 
+def log_affinities(place, sd, locations, location_sds):
+    """That of one place to all locations."""
+    variances = sd**2 + location_sds**2
+    terms = (place - locations) ** 2 / variances + np.log(variances) + math.log(2 * math.pi)
+    return -0.5 * terms.sum(axis=1)
+
+
+def within(place, locations, match_threshold):
+    """Which locations count, and how far each is, to the last digit: some may be on the rim."""
+    place = place.tolist()
+    distances = np.array([math.dist(place, location) for location in locations.tolist()])
+    if match_threshold is None:
+        return np.arange(len(locations)), distances
+    kept = np.flatnonzero(distances <= match_threshold)
+    return kept, distances[kept]
+
+
 def read(places, sds, locations, location_sds, senses, match_threshold=None):
     """Mean, effective sample size, spread and nearest distance of every place."""
     arrays = (places, sds, locations, location_sds, senses)
     places, sds, locations, location_sds, senses = (np.asarray(a, dtype=np.float64) for a in arrays)
     results = []
     for place, sd in zip(places, sds, strict=True):
-        affinities, kept, distances = [], [], []
-        for index, (location, location_sd) in enumerate(zip(locations, location_sds, strict=True)):
-            distance = math.dist(place, location)
-            if match_threshold is None or distance <= match_threshold:
-                affinities.append(log_affinity(place, sd, location, location_sd))
-                kept.append(index)
-                distances.append(distance)
-        if not kept:
+        kept, distances = within(place, locations, match_threshold)
+        if not len(kept):
             results.append((np.zeros(senses.shape[1]), 0.0, math.inf, math.inf))
             continue
-        weights = np.exp(np.array(affinities) - max(affinities))
+        affinities = log_affinities(place, sd, locations[kept], location_sds[kept])
+        weights = np.exp(affinities - affinities.max())
         weights /= weights.sum()
-        mean = sum(w * senses[i] for w, i in zip(weights, kept, strict=True))
-        variance = sum(
-            w * ((senses[i] - mean) ** 2).sum() for w, i in zip(weights, kept, strict=True)
-        )
+        mean = weights @ senses[kept]
+        variance = weights @ ((senses[kept] - mean) ** 2).sum(axis=1)
         results.append(
-            (mean, 1 / (weights**2).sum(), math.sqrt(max(variance, 0.0)), min(distances))
+            (mean, 1 / (weights**2).sum(), math.sqrt(max(variance, 0.0)), distances.min())
         )
     return [np.array(column) for column in zip(*results, strict=True)]
 
@@ -47,17 +57,11 @@ def read_linear(places, sds, locations, location_sds, senses, ridge, match_thres
     places, sds, locations, location_sds, senses = (np.asarray(a, dtype=np.float64) for a in arrays)
     means = []
     for place, sd in zip(places, sds, strict=True):
-        rows = [
-            i
-            for i in range(len(locations))
-            if match_threshold is None or math.dist(place, locations[i]) <= match_threshold
-        ]
-        if not rows:
+        rows, _ = within(place, locations, match_threshold)
+        if not len(rows):
             means.append(np.zeros(senses.shape[1]))
             continue
-        affinities = np.array(
-            [log_affinity(place, sd, locations[i], location_sds[i]) for i in rows]
-        )
+        affinities = log_affinities(place, sd, locations[rows], location_sds[rows])
         weights = np.exp(affinities - affinities.max())
         weights /= weights.sum()
         steps = locations[rows] - place

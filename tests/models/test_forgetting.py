@@ -60,8 +60,11 @@ def test_a_memory_stays_small_without_ever_losing_the_oldest(in_background):
     assert not forgetter.busy
 
 
-def test_consolidation_by_policy():
+def test_consolidation_by_policy(monkeypatch):
     memory = SpatialMemory(2, DIM, max_memory_size=100)
+    # How well it is fitted is no matter here.
+    in_background = functools.partial(memory.consolidate_in_background, num_steps=30)
+    monkeypatch.setattr(memory, "consolidate_in_background", in_background)
     policy = ForgettingPolicy(
         60, 25, match_threshold=25.0, method="consolidate", in_background=False
     )

@@ -1,6 +1,6 @@
-"""All ways to read against loops in double precision."""
+"""All ways to read against the formula in double precision."""
 
-import subprocess
+import math
 import sys
 
 import numpy as np
@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.killing import lives
 from tests.models import oracle
 from tree_world.models.memory.index.cells import GridIndex
 from tree_world.models.memory.kernel import bounds
@@ -54,6 +55,30 @@ def close(ours, expected, senses, bound=BOUND):
     assert error <= bound * scale, f"{error / scale:.2e} of the greatest sense"
 
 
+@pytest.mark.parametrize("threshold", [None, 25.0])
+def test_the_oracle_is_the_formula_pair_by_pair(threshold):
+    places, sds, stored = draw(0, 5, 30, spread=20.0, sds=(1.0, 30.0))
+    mean, size, spread, nearest = oracle.read(
+        places, sds, stored.locations, stored.location_sds, stored.senses, threshold
+    )
+    for row, (place, sd) in enumerate(zip(places.tolist(), sds.tolist(), strict=True)):
+        near = [
+            (math.exp(oracle.log_affinity(place, sd, location, location_sd)), sense, distance)
+            for location, location_sd, sense in zip(
+                stored.locations.tolist(), stored.location_sds.tolist(), stored.senses.tolist(),
+                strict=True,
+            )
+            if (distance := math.dist(place, location)) <= (threshold or math.inf)
+        ]  # fmt: skip
+        total = sum(weight for weight, _, _ in near)
+        expected = [sum(w * sense[axis] for w, sense, _ in near) / total for axis in range(6)]
+        np.testing.assert_allclose(mean[row], expected, rtol=1e-9, atol=1e-12)
+        assert size[row] == pytest.approx(total**2 / sum(w**2 for w, _, _ in near))
+        variance = sum(w * math.dist(sense, expected) ** 2 for w, sense, _ in near) / total
+        assert spread[row] == pytest.approx(math.sqrt(variance))
+        assert nearest[row] == min(distance for _, _, distance in near)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 2**31),
@@ -67,7 +92,7 @@ def close(ours, expected, senses, bound=BOUND):
     method=st.sampled_from(EXACT),
     order=st.sampled_from(["constant", "linear"]),
 )
-def test_every_method_agrees_with_the_loops(
+def test_every_method_agrees_with_the_oracle(
     seed, num_queries, num_observations, dim, spread, sds, away, threshold, method, order
 ):
     places, deviations, observations = draw(
@@ -611,24 +636,29 @@ def test_many_queries_find_by_the_index_what_the_oracle_reads(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured as Linux tells it")
-@pytest.mark.parametrize("method", ["chunked", "sparse"])
-def test_reads_stay_within_their_memory(method):
-    # All weights at once would take 2000 · 20,000 · 8 bytes = 305 MiB, several times over.
-    code = f"""
-import resource, torch
+def test_reads_stay_within_their_memory():
+    # All weights at once would take 2000 · 20,000 · 8 bytes = 305 MiB, several times over. Each
+    # way is a process of its own, forked from one that has imported everything.
+    once = """
+import os, resource, torch
 from tree_world.models.memory.types import MEMORY_LIMIT, Observations, ReadOptions
 from tree_world.models.memory.recall.reading import read
+"""
+    life = """
+torch.set_num_threads(2)  # each takes some
 generator = torch.Generator().manual_seed(0)
 places = 100 * torch.randn(2000, 2, generator=generator)
 locations = 100 * torch.randn(20_000, 2, generator=generator)
 observations = Observations(locations, torch.full((20_000, 2), 30.0), torch.randn(20_000, 8))
-options = ReadOptions(method={method!r}, memory_limit=2**23)
+options = ReadOptions(method=argument, memory_limit=2**23)
 read(places[:50], torch.full((1, 2), 30.0), observations, options)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 read(places, torch.full((1, 2), 30.0), observations, options)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, flush=True)
 """
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert float(result.stdout) < 100  # MiB: eight, what the index of groups takes, and slack
+    with lives(once, life) as begun:
+        for method in ("chunked", "sparse"):
+            begun.begin(method)
+            # Eight MiB, what the index of groups takes, and slack.
+            assert float(begun.line()) < 100, method
+            begun.end()
