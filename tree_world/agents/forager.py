@@ -1,0 +1,422 @@
+"""An agent that lives by its memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from tree_world.agents.chart import Chart
+from tree_world.agents.constants import Constants, Told
+from tree_world.agents.escape import step_out
+from tree_world.agents.exploring import Exploring
+from tree_world.agents.ground import Ground, Prospects
+from tree_world.agents.planning import Plan, Rules, plan
+from tree_world.agents.routes import Routes
+from tree_world.agents.worth import FOOD, NOTHING, POISON, Taste
+from tree_world.checks import whole_number
+from tree_world.embeddings import embed_text_sentence_transformers
+from tree_world.models.memory import Memory
+from tree_world.simulation import Action, Body, Percept
+from tree_world.simulation.vocabulary import FRUIT_AMOUNTS
+
+_TURN = 2 * math.pi / 7 + 0.13  # of the head: seven looks go all round, and no two are the same
+_COS, _SIN = math.cos(_TURN), math.sin(_TURN)
+_SHORT = 1 - 1e-6  # by which steps are shorter than they may be, as they are rounded
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How a forager lives.
+
+    Attributes
+    ----------
+    horizon : int, default=10000
+        How many steps a plan looks ahead.
+    effort : int, default=1000
+        How many orders are judged for a plan at most.
+    comfort : float, default=200.0
+        It explores until its plan keeps it alive, with no less health than this.
+    margin : float, default=1.5
+        How far it keeps out of the reach of poison, in metres, beside what it is unsure of.
+    hungry : float, default=400.0
+        With less health, what is ripe comes before exploring.
+    detour : float, default=30.0
+        While it explores it eats of what is ripe within so many metres, if it needs it all.
+    patience : int, default=16
+        Steps for which it waits at a tree that does not feed it.
+    """
+
+    horizon: int = 10_000
+    effort: int = 1000
+    comfort: float = 200.0
+    margin: float = 1.5
+    hungry: float = 400.0
+    detour: float = 30.0
+    patience: int = 16
+
+
+class Forager:
+    r"""Live by what was seen, smelled and eaten, and where.
+
+    In each step it
+
+    1. takes note: of the smell, along the way (`Ground`); of the tree that it sees, merged into
+       what it knows of it (`Chart`); of its meal, and so of when that tree bears again;
+    2. goes on eating, if it can use what is left;
+    3. plans: which tree to go to, and when, so as to live long (`planning`);
+    4. explores, if the plan does not keep it alive in comfort, and there is a place where a find is
+       worth more than the way (`exploring`);
+    5. else follows the plan: rests out of reach of what is ripe, or goes, round poison (`Routes`).
+
+    Its head turns by about a seventh of a circle in each step, so that it looks all round; it looks
+    at a tree that it goes to.
+
+    It acts on embeddings, distances of what it sees, meals, its own health, place and heading.
+
+    Parameters
+    ----------
+    taste : callable
+        Makes a `Taste` for each life.
+    constants : callable, optional
+        Makes `Constants` for each life; by default it is told those of the default world.
+    exploring : Exploring, optional
+    habits : Habits, optional
+    sensory_dim : int, default=384
+    max_smells, max_sights : int, default=4096 and 256
+        Sizes of its memories.
+    max_step_length, move_cost, rest_cost : float, default=10.0, 2.0 and 1.0
+        What its body can do, in metres, and what that costs, in health points.
+
+    Attributes
+    ----------
+    ground : Ground
+        What it knows of the ground, with the memory of smells, ``ground.smells``.
+    chart : Chart
+        What it knows of trees, with the memory of sightings, ``chart.sights``.
+    plan : Plan or None
+        What it means to do.
+
+    Raises
+    ------
+    ValueError
+        If a size is not positive.
+
+    Examples
+    --------
+    >>> from tree_world.agents import ByDrive
+    >>> from tree_world.models.drives import train_drive_classifier
+    >>> from tree_world.simulation import TreeWorld, TreeWorldConfig
+    >>> classifier, _ = train_drive_classifier(TreeWorldConfig())
+    >>> forager = Forager(lambda: ByDrive(classifier))
+    >>> world = TreeWorld.random_from_config(TreeWorldConfig(), seed=0, model=forager)
+    >>> world.run(1500).died
+    False
+    """
+
+    def __init__(
+        self,
+        taste: Callable[[], Taste],
+        constants: Callable[[], Constants] = Told,
+        *,
+        exploring: Exploring | None = None,
+        habits: Habits | None = None,
+        sensory_dim: int = 384,
+        max_smells: int = 4096,
+        max_sights: int = 256,
+        max_step_length: float = 10.0,
+        move_cost: float = 2.0,
+        rest_cost: float = 1.0,
+    ) -> None:
+        self._make_taste, self._make_constants = taste, constants
+        self.exploring = exploring or Exploring()
+        self.habits = habits or Habits()
+        self.sensory_dim = whole_number("sensory_dim", sensory_dim, least=1)
+        self.max_smells = whole_number("max_smells", max_smells, least=1)
+        self.max_sights = whole_number("max_sights", max_sights, least=1)
+        self.max_step_length = max_step_length
+        self.move_cost, self.rest_cost = move_cost, rest_cost
+        self._words = np.stack(
+            [embed_text_sentence_transformers(word).numpy() for word in FRUIT_AMOUNTS]
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget a life."""
+        self.constants = self._make_constants()
+        taste = self._make_taste()
+        smells = Memory(2, self.sensory_dim, max_memory_size=self.max_smells)
+        sights = Memory(2, self.sensory_dim, max_memory_size=self.max_sights)
+        self.ground = Ground(smells, self._words)
+        self.chart = Chart(sights, taste, self.constants)
+        self.exploring.reset()
+        self.time = 0
+        self.plan: Plan | None = None
+        self.goal: int | None = None  # the id of the tree to go to
+        self._order: list[int] = []  # ids of those to visit, the goal first
+        self._plan_ends = 0
+        self._routes: Routes | None = None
+        self._food: list[int] = []  # ids of the places of the routes
+        self._charted = -1  # version of the chart that the routes were made for
+        self._barred: dict[int, int] = {}  # until when trees are left alone
+        self._tries: dict[int, int] = {}
+        self._pursued: tuple[int, float, int] | None = None  # a tree, how near it came, and when
+        self._seen: tuple[int, np.ndarray] | None = None  # what is seen now, and where it seems
+
+    # --- what is noticed -------------------------------------------------------------------------
+
+    def act(
+        self, percept: Percept, body: Body, meal: float | None, *, generator: torch.Generator
+    ) -> Action:
+        """See `AgentModel.act`."""
+        self.time += 1
+        self._at = body.position.double().numpy()
+        self._health, self._max_health = body.health, body.max_health
+        heading = body.heading.double().numpy()
+        if percept.smell is not None:
+            self.ground.pass_by(self._at, percept.smell, self.time)
+        self._look(percept, heading, meal)
+        fed = None if meal is None else self.chart.feed(self._at, meal, self.time)
+        point = self._where(meal, fed)
+        step = None if point is None else self._step_to(point)
+        return Action(
+            None if step is None else torch.from_numpy(step.astype(np.float32)),
+            torch.from_numpy(self._turned(heading).astype(np.float32)),
+        )
+
+    def _look(self, percept: Percept, heading: np.ndarray, meal: float | None) -> None:
+        self._seen = None
+        if percept.sight.distance is None or percept.sight.embedding is None:
+            return
+        distance, sense = float(percept.sight.distance), percept.sight.embedding
+        chart, taste = self.chart, self.chart.taste
+        number = chart.see(self._at, heading, distance, sense, self.time)
+        self._seen = chart.ids[number], self._at + distance * heading
+        bears = not taste.tells_empty or taste.verdict(sense.numpy()) != NOTHING
+        self.constants.saw(distance, bears, meal is not None)
+        if taste.tells_empty and meal is None and chart.last_meals[number] < self.time - 1:
+            chart.correct(number, bears, self.time)
+
+    def _turned(self, heading: np.ndarray) -> np.ndarray:
+        number = self.chart.number_of(self.goal)
+        if number is not None and self.time % 2 and self.chart.sds[number] > 2.0:
+            way = self.chart.places[number] - self._at
+            far = math.hypot(*way)
+            if 0 < far < 0.6 * self.constants.sight_reach:
+                return way / far
+        x, y = _COS * heading[0] - _SIN * heading[1], _SIN * heading[0] + _COS * heading[1]
+        return np.array([x, y]) / math.hypot(x, y)
+
+    # --- what is done ----------------------------------------------------------------------------
+
+    def _where(self, meal: float | None, fed: int | None) -> np.ndarray | None:
+        """Where to go now; None to rest."""
+        chart = self.chart
+        if meal is not None and meal > 0 and fed is not None:
+            self.goal = chart.ids[fed]
+            self._tries.pop(self.goal, None)
+            more = chart.eaten[fed] < self.constants.max_fruit
+            if more and self._health + meal <= self._max_health + 5.0:
+                return None
+            self.plan = None
+        self._find_ways()
+        if self.plan is None or self.time > self.plan.meal_at + 12 or self.time >= self._plan_ends:
+            self._make_plan()
+        number = chart.number_of(self.goal)
+        target = self._explore(number)
+        if target is not None:
+            return self._approach(number) if self._eats_first(number) else target
+        if number is None:
+            return None
+        assert self.plan is not None
+        return self._keep_off() if self.time < self.plan.leave_at else self._approach(number)
+
+    def _find_ways(self) -> None:
+        """Find ways anew, if trees have become known, or moved, or turned out to be something."""
+        chart, habits = self.chart, self.habits
+        over = [name for name, until in self._barred.items() if until <= self.time]
+        if chart.version == self._charted and not over and self._routes is not None:
+            return
+        for name in over:
+            del self._barred[name]
+        food = [
+            number
+            for number in np.flatnonzero(chart.verdicts == FOOD).tolist()
+            if chart.ids[number] not in self._barred
+        ]
+        poison = chart.verdicts == POISON
+        unsure = min(8.0, float(chart.sds[poison].max(initial=0.0)))
+        found = (chart.places[food].round(0), chart.places[poison].round(0), round(unsure))
+        self._charted = chart.version
+        names = [chart.ids[number] for number in food]
+        if self._routes is not None and names == self._food:
+            same = zip(found, self._ways_for, strict=True)
+            if all(np.array_equal(one, other) for one, other in same):
+                return
+        self._ways_for, self._food = found, names
+        self._routes = Routes(
+            chart.places[food],
+            chart.places[poison],
+            radius=self._keep_off_radius() + habits.margin + found[2],
+            reach=max(1.0, 0.8 * self.constants.mouth_reach),
+        )
+        self.plan = None
+
+    def _keep_off_radius(self) -> float:
+        return min(self.constants.keep_off, 2 * self.max_step_length)
+
+    def _make_plan(self) -> None:
+        chart, constants, habits = self.chart, self.constants, self.habits
+        assert self._routes is not None
+        numbers = [chart.ids.index(name) for name in self._food]
+        ripe_at = np.maximum(0, chart.last_meals[numbers] + constants.regrowth_steps)
+        left = np.maximum(0, constants.max_fruit - chart.eaten[numbers])
+        begun = tuple(self._food.index(name) for name in self._order if name in self._food)
+        self.plan = plan(
+            self._routes.places,
+            ripe_at,
+            self._at,
+            self.time,
+            self._health,
+            fruits=np.where(ripe_at <= self.time, constants.max_fruit, left),
+            routes=self._routes,
+            rules=self._rules(),
+            order=begun,
+            horizon=habits.horizon,
+            effort=habits.effort,
+        )
+        self._plan_ends = self.time + 200
+        self._horizon = self.time + habits.horizon
+        self._order = [self._food[place] for place in self.plan.order]
+        self.goal = self._order[0] if self._order else None
+
+    def _rules(self) -> Rules:
+        constants = self.constants
+        return Rules(
+            max_fruit=constants.max_fruit,
+            fruit_health=constants.fruit_health,
+            regrowth_steps=constants.regrowth_steps,
+            max_health=self._max_health,
+            move_cost=self.move_cost,
+            rest_cost=self.rest_cost,
+            max_step_length=self.max_step_length,
+            eat_distance=max(1.0, constants.mouth_reach),
+        )
+
+    def _explore(self, number: int | None) -> np.ndarray | None:
+        """Where to look for trees, if that is called for."""
+        chart, current = self.chart, self.plan
+        assert current is not None
+        if current.lives_until >= self._horizon and current.lowest_health > self.habits.comfort:
+            self.exploring.target = None
+            return None
+        goal = None if number is None else chart.places[number]
+        state = (len(chart), len(self.ground.smells))
+        return self.exploring.where(
+            self._at, self.time, state, self._prospects, self._worth, goal
+        )
+
+    def _prospects(self) -> Prospects:
+        chart = self.chart
+        reach = self.constants.sight_reach
+        return self.ground.prospects(self._at, reach, chart.places, chart.senses)
+
+    def _worth(self) -> tuple[float, float]:
+        """What an unknown tree gives in a round, and what a metre costs."""
+        chart, constants = self.chart, self.constants
+        share = ((chart.verdicts == FOOD).sum() + 2) / (len(chart) + 3)
+        rests = self.plan is None or self.goal is None or self.time < self.plan.leave_at
+        cost = self.move_cost - self.rest_cost * rests
+        harvest = max(0.1 * self._max_health, constants.max_fruit * constants.fruit_health)
+        return float(share) * harvest, cost / self.max_step_length
+
+    def _eats_first(self, number: int | None) -> bool:
+        """Whether to eat before exploring goes on: if it is near, or needed."""
+        if number is None:
+            return False
+        chart, constants = self.chart, self.constants
+        harvest = constants.max_fruit * constants.fruit_health
+        away = math.hypot(*(chart.places[number] - self._at))
+        arrival = self.time + away / self.max_step_length
+        ripe = chart.last_meals[number] + constants.regrowth_steps <= arrival
+        wanted = away <= self.habits.detour or self._health < self.habits.hungry
+        return bool(ripe and wanted and self._max_health - self._health >= harvest)
+
+    def _keep_off(self) -> np.ndarray | None:
+        """Rest, out of reach of what is ripe and not wanted."""
+        chart = self.chart
+        keep = self._keep_off_radius() + 0.5
+        away = np.hypot(*(chart.places - self._at).T)
+        near = (chart.verdicts != NOTHING) & chart.is_full(self.time) & (away < keep)
+        if self._max_health - self._health >= self.constants.fruit_health:
+            near &= chart.verdicts == POISON
+        if not near.any():
+            return None
+        number = int(np.flatnonzero(near)[0])
+        off = self._at - chart.places[number]
+        length = math.hypot(*off)
+        off = off / length if length > 1e-6 else np.array([1.0, 0.0])
+        return self._at + off * min(self.max_step_length, keep + 0.5 - away[number])
+
+    def _approach(self, number: int) -> np.ndarray | None:
+        """Go to a tree; None to wait at it."""
+        chart, name, place = self.chart, self.chart.ids[number], self.chart.places[number]
+        assert self._routes is not None
+        away = math.hypot(*(place - self._at))
+        tries = 0
+        if away <= self.constants.mouth_reach + 1.0 or away < 3.0:
+            tries = self._tries.get(name, 0) + 1
+            self._tries[name] = tries
+            if tries > self.habits.patience:
+                self._find_nothing(number)
+                return None
+        elif self._gets_nowhere(name, away):
+            self._barred[name] = self.time + 500
+            self._charted = -1
+            return None
+        if self._seen is not None and self._seen[0] == name and chart.sds[number] > 2.0:
+            return self._seen[1]
+        if name not in self._food or tries > 6:
+            return place
+        index = self._food.index(name)
+        if tries > 2:
+            return self._routes.stands[index]
+        after = None
+        if chart.sds[number] < 1.0 and len(self._order) > 1 and self._order[1] in self._food:
+            after = self._food.index(self._order[1])
+        stand = self._routes.stand_for(self._at, index, after)
+        return stand if np.isfinite(stand).all() else place
+
+    def _find_nothing(self, number: int) -> None:
+        """It does not feed: it is empty, or it is not there."""
+        name = self.chart.ids[number]
+        self._tries.pop(name, None)
+        story = self.chart.story_of(number)
+        if self.chart.is_full(self.time)[number] and self.time - story.seen_at > 10:
+            self.chart.remove(number)
+        else:
+            self.chart.correct(number, False, self.time)
+        self.plan = None
+
+    def _gets_nowhere(self, name: int, away: float) -> bool:
+        """Whether it has not come nearer to a tree for long."""
+        if self._pursued is None or self._pursued[0] != name or away < self._pursued[1] - 1.0:
+            self._pursued = name, away, self.time
+        if self.time - self._pursued[2] <= 25:
+            return False
+        self._pursued = None
+        return True
+
+    def _step_to(self, point: np.ndarray) -> np.ndarray | None:
+        way = math.hypot(*(point - self._at))
+        if way < 0.05 or self._routes is None:
+            return None
+        longest = self.max_step_length * _SHORT
+        step = self._routes.step_towards(self._at, point, longest)
+        if step.any():
+            return step
+        return step_out(self._at, point, longest, self._routes.avoid, self._routes.radius)
