@@ -5,4 +5,14 @@ from tree_world.agents.exploring import Exploring
 from tree_world.agents.forager import Forager, Habits
 from tree_world.agents.worth import ByDrive, ByMouth, Taste
 
-__all__ = ["ByDrive", "ByMouth", "Constants", "Exploring", "Forager", "Habits", "Learned", "Taste", "Told"]
+__all__ = [
+    "ByDrive",
+    "ByMouth",
+    "Constants",
+    "Exploring",
+    "Forager",
+    "Habits",
+    "Learned",
+    "Taste",
+    "Told",
+]

@@ -54,12 +54,12 @@ class Story:
 
 
 class Chart:
-    """What is known of trees.
+    r"""What is known of trees.
 
     What they are like and where they stand is in a memory, into which sightings are merged: places
     by their uncertainty, senses by the newest, so that an emptied tree is not half full. A sighting
     tells the distance r to a tree, and its direction as exactly as the cone of sight is narrow; so
-    it is written at :math:`x + r h` with deviation :math:`1 + r \\varphi / \\sqrt 3`, φ being half
+    it is written at :math:`x + r h` with deviation :math:`1 + r \varphi / \sqrt 3`, φ being half
     the angle of the cone. What the agent did there is kept beside, by the id in the memory.
 
     Parameters
@@ -209,9 +209,7 @@ class Chart:
         near = near[np.einsum("ij,ij->i", different, different) <= MERGE_SENSE_DISTANCE**2]
         return int(near[away[near].argmin()]) if len(near) else None
 
-    def _tells_more(
-        self, number: int, seen: np.ndarray, look: np.ndarray, distance: float
-    ) -> bool:
+    def _tells_more(self, number: int, seen: np.ndarray, look: np.ndarray, distance: float) -> bool:
         if np.abs(self.senses[number] - seen).max() > SAME_SENSE:
             return True
         looks = self.story_of(number).looks

@@ -118,7 +118,8 @@ class Exploring:
         places, trees = found
         if self._searched and len(places):
             away = scipy.spatial.distance.cdist(places, np.stack(self._searched)).min(axis=1)
-            places, trees = places[away >= self.searched_radius], trees[away >= self.searched_radius]
+            new = away >= self.searched_radius
+            places, trees = places[new], trees[new]
         if len(places) == 0:
             return None
         there = np.hypot(*(places - position).T)

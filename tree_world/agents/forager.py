@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -160,6 +159,7 @@ class Forager:
         self._order: list[int] = []  # ids of those to visit, the goal first
         self._plan_ends = 0
         self._routes: Routes | None = None
+        self._ways_for: tuple[np.ndarray, np.ndarray, int] | None = None
         self._food: list[int] = []  # ids of the places of the routes
         self._charted = -1  # version of the chart that the routes were made for
         self._barred: dict[int, int] = {}  # until when trees are left alone
@@ -207,7 +207,8 @@ class Forager:
             way = self.chart.places[number] - self._at
             far = math.hypot(*way)
             if 0 < far < 0.6 * self.constants.sight_reach:
-                return way / far
+                towards: np.ndarray = way / far
+                return towards
         x, y = _COS * heading[0] - _SIN * heading[1], _SIN * heading[0] + _COS * heading[1]
         return np.array([x, y]) / math.hypot(x, y)
 
@@ -229,7 +230,9 @@ class Forager:
         number = chart.number_of(self.goal)
         target = self._explore(number)
         if target is not None:
-            return self._approach(number) if self._eats_first(number) else target
+            if number is not None and self._eats_first(number):
+                return self._approach(number)
+            return target
         if number is None:
             return None
         assert self.plan is not None
@@ -253,9 +256,13 @@ class Forager:
         found = (chart.places[food].round(0), chart.places[poison].round(0), round(unsure))
         self._charted = chart.version
         names = [chart.ids[number] for number in food]
-        if self._routes is not None and names == self._food:
-            same = zip(found, self._ways_for, strict=True)
-            if all(np.array_equal(one, other) for one, other in same):
+        if self._ways_for is not None and names == self._food:
+            food_then, poison_then, unsure_then = self._ways_for
+            if (
+                np.array_equal(found[0], food_then)
+                and np.array_equal(found[1], poison_then)
+                and found[2] == unsure_then
+            ):
                 return
         self._ways_for, self._food = found, names
         self._routes = Routes(
@@ -316,9 +323,7 @@ class Forager:
             return None
         goal = None if number is None else chart.places[number]
         state = (len(chart), len(self.ground.smells))
-        return self.exploring.where(
-            self._at, self.time, state, self._prospects, self._worth, goal
-        )
+        return self.exploring.where(self._at, self.time, state, self._prospects, self._worth, goal)
 
     def _prospects(self) -> Prospects:
         chart = self.chart
@@ -326,7 +331,7 @@ class Forager:
         return self.ground.prospects(self._at, reach, chart.places, chart.senses)
 
     def _worth(self) -> tuple[float, float]:
-        """What an unknown tree gives in a round, and what a metre costs."""
+        """Say what an unknown tree gives in a round, and what a metre costs."""
         chart, constants = self.chart, self.constants
         share = ((chart.verdicts == FOOD).sum() + 2) / (len(chart) + 3)
         rests = self.plan is None or self.goal is None or self.time < self.plan.leave_at
@@ -334,10 +339,8 @@ class Forager:
         harvest = max(0.1 * self._max_health, constants.max_fruit * constants.fruit_health)
         return float(share) * harvest, cost / self.max_step_length
 
-    def _eats_first(self, number: int | None) -> bool:
-        """Whether to eat before exploring goes on: if it is near, or needed."""
-        if number is None:
-            return False
+    def _eats_first(self, number: int) -> bool:
+        """Say whether to eat before exploring goes on: if it is near, or needed."""
         chart, constants = self.chart, self.constants
         harvest = constants.max_fruit * constants.fruit_health
         away = math.hypot(*(chart.places[number] - self._at))
@@ -360,11 +363,13 @@ class Forager:
         off = self._at - chart.places[number]
         length = math.hypot(*off)
         off = off / length if length > 1e-6 else np.array([1.0, 0.0])
-        return self._at + off * min(self.max_step_length, keep + 0.5 - away[number])
+        point: np.ndarray = self._at + off * min(self.max_step_length, keep + 0.5 - away[number])
+        return point
 
     def _approach(self, number: int) -> np.ndarray | None:
         """Go to a tree; None to wait at it."""
-        chart, name, place = self.chart, self.chart.ids[number], self.chart.places[number]
+        chart, name = self.chart, self.chart.ids[number]
+        place: np.ndarray = chart.places[number]
         assert self._routes is not None
         away = math.hypot(*(place - self._at))
         tries = 0
@@ -383,16 +388,17 @@ class Forager:
         if name not in self._food or tries > 6:
             return place
         index = self._food.index(name)
-        if tries > 2:
-            return self._routes.stands[index]
         after = None
         if chart.sds[number] < 1.0 and len(self._order) > 1 and self._order[1] in self._food:
             after = self._food.index(self._order[1])
-        stand = self._routes.stand_for(self._at, index, after)
+        # Once at the table, its middle is as good as any place, and surer.
+        stand: np.ndarray = self._routes.stands[index]
+        if tries <= 2:
+            stand = self._routes.stand_for(self._at, index, after)
         return stand if np.isfinite(stand).all() else place
 
     def _find_nothing(self, number: int) -> None:
-        """It does not feed: it is empty, or it is not there."""
+        """Believe that a tree that does not feed is empty, or not there."""
         name = self.chart.ids[number]
         self._tries.pop(name, None)
         story = self.chart.story_of(number)

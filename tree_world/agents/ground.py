@@ -12,7 +12,9 @@ tree's own scent. So
 
 - where :math:`u_t` is small, no unknown tree stands within :math:`s^{-1}(u_t / \kappa_\min)`:
   *this ground is known*, though nobody saw it;
-- where it is not, one does stand within :math:`s^{-1}(u_t / \kappa_\max)`.
+- where it is not, one does stand within :math:`s^{-1}(u_t / (n \kappa_\max))`, if n make the smell
+  strange. As strength falls faster than exponentially with distance, it is mostly the nearest alone
+  that counts, and n is taken for one.
 
 All smells are looked at anew as trees become known: what was remembered as strange is understood
 later. Nothing is assumed of the nose but that it is exact; a noisy one would see less far.
