@@ -263,10 +263,31 @@ class Chart:
             number = int(away.argmin())
             if math.isfinite(away[number]):
                 self._fed(number, worth, time)
-                return number
+                return self._felt(number, position, time)
         # Whose fruit that was is seen later.
         self._orphans = [*self._orphans[-20:], (time, position.copy(), worth)]
         return None
+
+    def _felt(self, number: int, position: np.ndarray, time: int) -> int:
+        """Take a meal for a sighting, if that tells more: the tree is within the mouth's reach."""
+        name, sd = self.ids[number], self.constants.mouth_reach / 2
+        if 0 < sd < self.sds[number]:
+            self.sights.write(
+                torch.from_numpy(position).float()[None],
+                sd,
+                torch.from_numpy(self.senses[number])[None],
+                update="replace",
+                times=float(time),
+                merge_distance=2 * MERGE_DISTANCE,
+                merge_sense_distance=SAME_SENSE,
+            )
+            self._read()
+        return self.ids.index(name)
+
+    @property
+    def owes_poison(self) -> bool:
+        """Whether poison was eaten of a tree that nobody has seen yet."""
+        return any(worth < 0 for _, _, worth in self._orphans)
 
     def _fed(self, number: int, worth: float, time: int) -> None:
         story = self.story_of(number)

@@ -11,7 +11,7 @@ _COURSES = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 
 
 def step_out(
-    position: np.ndarray, target: np.ndarray, longest: float, avoid: np.ndarray, radius: float
+    position: np.ndarray, target: np.ndarray, longest: float, avoid: np.ndarray, radii: np.ndarray
 ) -> np.ndarray:
     """Choose the step that leads least deep into discs, and of those the one nearest to a target.
 
@@ -23,8 +23,8 @@ def step_out(
         Length of the step, in metres, if the target is not nearer.
     avoid : numpy.ndarray of shape (n, 2)
         Middles of the discs.
-    radius : float
-        Of all of them.
+    radii : numpy.ndarray of shape (n,)
+        Of the discs, in metres.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def step_out(
 
     Examples
     --------
-    >>> step_out(np.zeros(2), np.array([5.0, 0.0]), 10.0, np.array([[-4.0, 0.0]]), 12.0)
+    >>> step_out(np.zeros(2), np.array([5.0, 0.0]), 10.0, np.array([[-4.0, 0.0]]), np.array([12.0]))
     array([5., 0.])
     """
     way = target - position
@@ -40,7 +40,7 @@ def step_out(
     steps = np.vstack([way * min(1.0, longest / max(far, 1e-9)), longest * _COURSES])
     ends = position + steps
     away = np.hypot(*(ends[:, None, :] - avoid[None]).transpose(2, 0, 1))
-    depth = np.maximum(0.0, radius - away).sum(axis=1)
+    depth = np.maximum(0.0, radii - away).sum(axis=1)
     left = np.hypot(*(target - ends).T)
     best: np.ndarray = steps[np.lexsort((left, depth.round(3)))[0]]
     return best

@@ -159,12 +159,15 @@ class Forager:
         self._order: list[int] = []  # ids of those to visit, the goal first
         self._plan_ends = 0
         self._routes: Routes | None = None
-        self._ways_for: tuple[np.ndarray, np.ndarray, int] | None = None
+        self._ways_for: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
         self._food: list[int] = []  # ids of the places of the routes
         self._charted = -1  # version of the chart that the routes were made for
         self._barred: dict[int, int] = {}  # until when trees are left alone
         self._tries: dict[int, int] = {}
         self._pursued: tuple[int, float, int] | None = None  # a tree, how near it came, and when
+        self._wary_until = 0
+        self._bitten_by: int | None = None
+        self._came_from: np.ndarray | None = None
         self._seen: tuple[int, np.ndarray] | None = None  # what is seen now, and where it seems
 
     # --- what is noticed -------------------------------------------------------------------------
@@ -175,18 +178,38 @@ class Forager:
         """See `AgentModel.act`."""
         self.time += 1
         self._at = body.position.double().numpy()
+        if self._came_from is None:
+            self._came_from = self._at
         self._health, self._max_health = body.health, body.max_health
         heading = body.heading.double().numpy()
         if percept.smell is not None:
             self.ground.pass_by(self._at, percept.smell, self.time)
         self._look(percept, heading, meal)
         fed = None if meal is None else self.chart.feed(self._at, meal, self.time)
-        point = self._where(meal, fed)
-        step = None if point is None else self._step_to(point)
+        step = None
+        if meal is not None and meal < 0:
+            step = self._back()
+            self._bitten_by = None if fed is None else self.chart.ids[fed]
+        elif not self._is_wary():
+            point = self._where(meal, fed)
+            step = None if point is None else self._step_to(point)
+        heading = self._turned(heading, step)
+        if step is not None:
+            self._came_from = self._at
         return Action(
             None if step is None else torch.from_numpy(step.astype(np.float32)),
-            torch.from_numpy(self._turned(heading).astype(np.float32)),
+            torch.from_numpy(heading.astype(np.float32)),
         )
+
+    def _back(self) -> np.ndarray | None:
+        """Go back to where nothing harmed it, and look for what did."""
+        self._wary_until = self.time + 8
+        way = self._came_from - self._at
+        length = math.hypot(*way)
+        if length < 0.05:
+            return None
+        step: np.ndarray = way * min(1.0, self.max_step_length * _SHORT / length)
+        return step
 
     def _look(self, percept: Percept, heading: np.ndarray, meal: float | None) -> None:
         self._seen = None
@@ -201,7 +224,21 @@ class Forager:
         if taste.tells_empty and meal is None and chart.last_meals[number] < self.time - 1:
             chart.correct(number, bears, self.time)
 
-    def _turned(self, heading: np.ndarray) -> np.ndarray:
+    def _is_wary(self) -> bool:
+        """Whether it looks for what harmed it just now."""
+        if self.time >= self._wary_until:
+            return False
+        number = self.chart.number_of(self._bitten_by)
+        return self.chart.owes_poison if number is None else bool(self.chart.sds[number] > 2.5)
+
+    def _turned(self, heading: np.ndarray, step: np.ndarray | None) -> np.ndarray:
+        if step is not None:
+            length = math.hypot(*step)
+            if length > 0.05:
+                if self._wary_until == self.time + 8:
+                    return -step / length
+                if self.time % 3 == 0 and self.exploring.target is not None:
+                    return step / length
         number = self.chart.number_of(self.goal)
         if number is not None and self.time % 2 and self.chart.sds[number] > 2.0:
             way = self.chart.places[number] - self._at
@@ -252,8 +289,8 @@ class Forager:
             if chart.ids[number] not in self._barred
         ]
         poison = chart.verdicts == POISON
-        unsure = min(8.0, float(chart.sds[poison].max(initial=0.0)))
-        found = (chart.places[food].round(0), chart.places[poison].round(0), round(unsure))
+        unsure = np.minimum(8.0, chart.sds[poison])
+        found = (chart.places[food].round(0), chart.places[poison].round(0), unsure.round(0))
         self._charted = chart.version
         names = [chart.ids[number] for number in food]
         if self._ways_for is not None and names == self._food:
@@ -261,7 +298,7 @@ class Forager:
             if (
                 np.array_equal(found[0], food_then)
                 and np.array_equal(found[1], poison_then)
-                and found[2] == unsure_then
+                and np.array_equal(found[2], unsure_then)
             ):
                 return
         self._ways_for, self._food = found, names
@@ -322,13 +359,28 @@ class Forager:
             self.exploring.target = None
             return None
         goal = None if number is None else chart.places[number]
+        target = self.exploring.target
+        if target is not None and not np.array_equal(self._outside(target[None])[0], target):
+            self.exploring.target = None
         state = (len(chart), len(self.ground.smells))
         return self.exploring.where(self._at, self.time, state, self._prospects, self._worth, goal)
 
     def _prospects(self) -> Prospects:
         chart = self.chart
         reach = self.constants.sight_reach
-        return self.ground.prospects(self._at, reach, chart.places, chart.senses)
+        found = self.ground.prospects(self._at, reach, chart.places, chart.senses)
+        return found._replace(places=self._outside(found.places))
+
+    def _outside(self, points: np.ndarray) -> np.ndarray:
+        """Move points out of the reach of poison."""
+        assert self._routes is not None
+        for place, radius in zip(self._routes.avoid, self._routes.radii, strict=True):
+            off = points - place
+            length = np.hypot(*off.T)[:, None]
+            inside = length < radius
+            out = place + np.where(length > 1e-6, off / np.maximum(length, 1e-6), [1.0, 0.0]) * (radius + 0.5)
+            points = np.where(inside, out, points)
+        return points
 
     def _worth(self) -> tuple[float, float]:
         """Say what an unknown tree gives in a round, and what a metre costs."""
@@ -425,4 +477,4 @@ class Forager:
         step = self._routes.step_towards(self._at, point, longest)
         if step.any():
             return step
-        return step_out(self._at, point, longest, self._routes.avoid, self._routes.radius)
+        return step_out(self._at, point, longest, self._routes.avoid, self._routes.radii)
