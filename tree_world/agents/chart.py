@@ -24,6 +24,12 @@ SAME_SENSE = 1e-3
 KNOWN_SD = 1.5
 """Deviation below which a tree's place is known well enough, in metres."""
 
+SAME_HARVEST = 50
+"""Meals of one tree belong to one harvest if no more steps lie between them."""
+
+FARTHEST_MEAL = 20.0
+"""Who does not know yet how far it reaches takes it for no more than this, in metres."""
+
 NEVER = -(10**9)
 """When a tree fed last that never did."""
 
@@ -256,7 +262,7 @@ class Chart:
         """
         if self.ids:
             away = np.hypot(*(self.places - position).T)
-            fits = (away <= self.constants.mouth_reach + 3 * self.sds) & self.bears(time)
+            fits = (away <= self._mouth + 3 * self.sds) & self.bears(time)
             other = POISON if worth > 0 else FOOD
             away[self.verdicts == other] += 1000.0
             away[~fits] = np.inf
@@ -270,8 +276,8 @@ class Chart:
 
     def _felt(self, number: int, position: np.ndarray, time: int) -> int:
         """Take a meal for a sighting, if that tells more: the tree is within the mouth's reach."""
-        name, sd = self.ids[number], self.constants.mouth_reach / 2
-        if 0 < sd < self.sds[number]:
+        name, sd = self.ids[number], self._mouth / 2
+        if sd < self.sds[number]:
             self.sights.write(
                 torch.from_numpy(position).float()[None],
                 sd,
@@ -289,14 +295,23 @@ class Chart:
         """Whether poison was eaten of a tree that nobody has seen yet."""
         return any(worth < 0 for _, _, worth in self._orphans)
 
+    @property
+    def _mouth(self) -> float:
+        """How far off a tree that fed it may be."""
+        return min(self.constants.keep_off, FARTHEST_MEAL)
+
     def _fed(self, number: int, worth: float, time: int) -> None:
         story = self.story_of(number)
-        was_full = time - story.last_meal >= self.constants.regrowth_steps
-        story.eaten = 1 if was_full else story.eaten + 1
+        age = time - story.last_meal
+        if age >= self.constants.regrowth_steps or age > SAME_HARVEST:
+            if story.last_meal != NEVER and story.eaten >= self.constants.max_fruit:
+                self.constants.saw_again(self.ids[number], age, True)
+            story.eaten = 0
+        story.eaten += 1
         story.last_meal = time
         story.verdict = FOOD if worth > 0 else POISON
         self.taste.tasted(self.senses[number], worth)
-        self.constants.ate(worth, story.eaten)
+        self.constants.ate(worth)
         self._take_stories()
 
     def _adopt(self, number: int) -> None:
@@ -304,12 +319,29 @@ class Chart:
         left = []
         for time, position, worth in self._orphans:
             away = math.hypot(*(self.places[number] - position))
-            near = away <= self.constants.mouth_reach + 3 * self.sds[number]
+            near = away <= self._mouth + 3 * self.sds[number]
             if near and time > self.story_of(number).last_meal:
                 self._fed(number, worth, time)
             else:
                 left.append((time, position, worth))
         self._orphans = left
+
+    def emptied(self, number: int) -> None:
+        """Note that a tree has no more fruit, for it fed just now, and does not any more."""
+        story = self.story_of(number)
+        self.constants.emptied(story.eaten)
+        story.eaten = max(story.eaten, self.constants.max_fruit)
+        self._take_stories()
+
+    def look_about(self, position: np.ndarray, time: int) -> None:
+        """Note that trees within reach which were emptied do not bear yet, when none feeds."""
+        if not self.ids:
+            return
+        surely = np.hypot(*(self.places - position).T) + 2 * self.sds + 1 < self.constants.mouth_reach
+        for number in np.flatnonzero(surely & (self.last_meals != NEVER)).tolist():
+            story = self.story_of(number)
+            if story.eaten >= self.constants.max_fruit:
+                self.constants.saw_again(self.ids[number], time - story.last_meal, False)
 
     def correct(self, number: int, bears: bool, time: int) -> None:
         """Believe one's eyes about the fruit of a tree.
@@ -323,7 +355,7 @@ class Chart:
         """
         story, age = self.story_of(number), time - self.story_of(number).last_meal
         if story.last_meal != NEVER:
-            self.constants.saw_again(age, bears)
+            self.constants.saw_again(self.ids[number], age, bears)
         if bears and not self.bears(time)[number]:
             story.last_meal, story.eaten = NEVER, 0
         elif not bears and self.bears(time)[number]:

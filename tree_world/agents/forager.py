@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tree_world.agents.chart import Chart
+from tree_world.agents.chart import NEVER, Chart
 from tree_world.agents.constants import Constants, Told
 from tree_world.agents.escape import step_out
 from tree_world.agents.exploring import Exploring
@@ -165,6 +165,7 @@ class Forager:
         self._barred: dict[int, int] = {}  # until when trees are left alone
         self._tries: dict[int, int] = {}
         self._pursued: tuple[int, float, int] | None = None  # a tree, how near it came, and when
+        self._eating: int | None = None  # the id of the tree that it goes on eating from
         self._wary_until = 0
         self._bitten_by: int | None = None
         self._came_from: np.ndarray | None = None
@@ -184,8 +185,9 @@ class Forager:
         heading = body.heading.double().numpy()
         if percept.smell is not None:
             self.ground.pass_by(self._at, percept.smell, self.time)
-        self._look(percept, heading, meal)
+        self._look(percept, heading)
         fed = None if meal is None else self.chart.feed(self._at, meal, self.time)
+        self._learn(percept, meal, fed)
         step = None
         if meal is not None and meal < 0:
             step = self._back()
@@ -211,18 +213,36 @@ class Forager:
         step: np.ndarray = way * min(1.0, self.max_step_length * _SHORT / length)
         return step
 
-    def _look(self, percept: Percept, heading: np.ndarray, meal: float | None) -> None:
+    def _look(self, percept: Percept, heading: np.ndarray) -> None:
         self._seen = None
-        if percept.sight.distance is None or percept.sight.embedding is None:
+        distance, sense = percept.sight.distance, percept.sight.embedding
+        if distance is None or sense is None:
             return
-        distance, sense = float(percept.sight.distance), percept.sight.embedding
+        number = self.chart.see(self._at, heading, float(distance), sense, self.time)
+        self._seen = self.chart.ids[number], self._at + float(distance) * heading
+
+    def _learn(self, percept: Percept, meal: float | None, fed: int | None) -> None:
+        """Compare what is seen with what is believed."""
         chart, taste = self.chart, self.chart.taste
-        number = chart.see(self._at, heading, distance, sense, self.time)
-        self._seen = chart.ids[number], self._at + distance * heading
-        bears = not taste.tells_empty or taste.verdict(sense.numpy()) != NOTHING
-        self.constants.saw(distance, bears, meal is not None)
+        if meal is None:
+            eaten_up = chart.number_of(self._eating)
+            if eaten_up is not None:
+                chart.emptied(eaten_up)
+            if not isinstance(self.constants, Told):
+                chart.look_about(self._at, self.time)
+        self._eating = None
+        number = None if self._seen is None else chart.number_of(self._seen[0])
+        distance, sense = percept.sight.distance, percept.sight.embedding
+        if self._seen is None or number is None or distance is None or sense is None:
+            return
+        if taste.tells_empty:
+            bears = taste.verdict(sense.numpy()) != NOTHING
+        else:
+            bears = chart.last_meals[number] == NEVER  # nobody else eats
+        if meal is None or fed == number:
+            self.constants.saw(self._seen[0], float(distance), bool(bears), meal is not None)
         if taste.tells_empty and meal is None and chart.last_meals[number] < self.time - 1:
-            chart.correct(number, bears, self.time)
+            chart.correct(number, bool(bears), self.time)
 
     def _is_wary(self) -> bool:
         """Whether it looks for what harmed it just now."""
@@ -259,6 +279,7 @@ class Forager:
             self._tries.pop(self.goal, None)
             more = chart.eaten[fed] < self.constants.max_fruit
             if more and self._health + meal <= self._max_health + 5.0:
+                self._eating = self.goal
                 return None
             self.plan = None
         self._find_ways()
@@ -273,7 +294,9 @@ class Forager:
         if number is None:
             return None
         assert self.plan is not None
-        return self._keep_off() if self.time < self.plan.leave_at else self._approach(number)
+        if self.time >= self.plan.leave_at:
+            return self._approach(number)
+        return self._keep_off() if self.constants.regrowth_is_known else self._wait_and_see()
 
     def _find_ways(self) -> None:
         """Find ways anew, if trees have become known, or moved, or turned out to be something."""
@@ -417,6 +440,15 @@ class Forager:
         off = off / length if length > 1e-6 else np.array([1.0, 0.0])
         point: np.ndarray = self._at + off * min(self.max_step_length, keep + 0.5 - away[number])
         return point
+
+    def _wait_and_see(self) -> np.ndarray | None:
+        """Rest at the food tree that was emptied first, so as to see when it bears again."""
+        chart = self.chart
+        emptied = (chart.verdicts == FOOD) & (chart.last_meals != NEVER)
+        if not emptied.any():
+            return self._keep_off()
+        place: np.ndarray = chart.places[np.where(emptied, chart.last_meals, self.time).argmin()]
+        return None if math.hypot(*(place - self._at)) < 1.0 else place
 
     def _approach(self, number: int) -> np.ndarray | None:
         """Go to a tree; None to wait at it."""

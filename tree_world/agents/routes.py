@@ -272,7 +272,7 @@ def best_stand(
 
 @compiled_exactly
 def is_clear(start: np.ndarray, end: np.ndarray, avoid: np.ndarray, radii: np.ndarray) -> bool:
-    """Say whether the way straight on meets no disc, but such as one stands in at the start.
+    """Say whether the way straight on meets no disc, and leads out of such as one stands in.
 
     Parameters
     ----------
@@ -285,6 +285,8 @@ def is_clear(start: np.ndarray, end: np.ndarray, avoid: np.ndarray, radii: np.nd
     for disc in range(len(avoid)):
         to_x, to_y = avoid[disc, 0] - start[0], avoid[disc, 1] - start[1]
         if to_x * to_x + to_y * to_y <= radii[disc] * radii[disc]:
+            if to_x * x + to_y * y > 0:
+                return False
             continue
         share = 0.0
         if square > 0:
