@@ -258,13 +258,14 @@ class Chart:
         Returns
         -------
         int or None
-            Its number; None if no tree that bears is known to be there.
+            Its number; None if no tree is known to be there.
         """
         if self.ids:
             away = np.hypot(*(self.places - position).T)
-            fits = (away <= self._mouth + 3 * self.sds) & self.bears(time)
+            fits = away <= self._mouth + 3 * self.sds
             other = POISON if worth > 0 else FOOD
             away[self.verdicts == other] += 1000.0
+            away[~self.bears(time)] += 500.0  # as far as is believed
             away[~fits] = np.inf
             number = int(away.argmin())
             if math.isfinite(away[number]):

@@ -444,11 +444,13 @@ class Forager:
     def _wait_and_see(self) -> np.ndarray | None:
         """Rest at the food tree that was emptied first, so as to see when it bears again."""
         chart = self.chart
-        emptied = (chart.verdicts == FOOD) & (chart.last_meals != NEVER)
+        assert self._routes is not None
+        meals = chart.last_meals[[chart.ids.index(name) for name in self._food]]
+        emptied = (meals != NEVER) & np.isfinite(self._routes.stands).all(axis=1)
         if not emptied.any():
             return self._keep_off()
-        place: np.ndarray = chart.places[np.where(emptied, chart.last_meals, self.time).argmin()]
-        return None if math.hypot(*(place - self._at)) < 1.0 else place
+        stand: np.ndarray = self._routes.stands[np.where(emptied, meals, self.time).argmin()]
+        return None if math.hypot(*(stand - self._at)) < 1.0 else stand
 
     def _approach(self, number: int) -> np.ndarray | None:
         """Go to a tree; None to wait at it."""
