@@ -338,7 +338,9 @@ class Chart:
         """Note that trees within reach which were emptied do not bear yet, when none feeds."""
         if not self.ids:
             return
-        surely = np.hypot(*(self.places - position).T) + 2 * self.sds + 1 < self.constants.mouth_reach
+        surely = (
+            np.hypot(*(self.places - position).T) + 2 * self.sds + 1 < self.constants.mouth_reach
+        )
         for number in np.flatnonzero(surely & (self.last_meals != NEVER)).tolist():
             story = self.story_of(number)
             if story.eaten >= self.constants.max_fruit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import scipy.spatial
@@ -12,7 +13,35 @@ from tree_world.agents.ground import Prospects
 from tree_world.checks import positive_distance, positive_number, whole_number
 
 
-class Exploring:
+class Looking(Protocol):
+    """Looks for trees that nobody knows.
+
+    Attributes
+    ----------
+    target : numpy.ndarray of shape (2,) or None
+        Where it goes; whoever sets it to None has a place chosen anew.
+    """
+
+    target: np.ndarray | None
+
+    def reset(self) -> None:
+        """Begin a life."""
+        ...
+
+    def where(
+        self,
+        position: np.ndarray,
+        time: int,
+        state: object,
+        prospects: Callable[[], Prospects],
+        worth: Callable[[], tuple[float, float]],
+        goal: np.ndarray | None,
+    ) -> np.ndarray | None:
+        """Give the place to look at now; see `Frontier.where`."""
+        ...
+
+
+class Frontier:
     r"""Choose places to look at.
 
     A place where :math:`\lambda` unknown trees are expected within sight, of which a share f is
@@ -136,3 +165,53 @@ class Exploring:
         self._give_up_at = time + math.ceil(there[best] / 10.0) + self.patience
         target: np.ndarray = places[best]
         return target
+
+
+class Wandering:
+    """Look for trees on courses that are drawn, without a map.
+
+    Parameters
+    ----------
+    length : float, default=100.0
+        Of a course, in metres.
+    seed : int, default=0
+        Of the courses, which are the same in each life.
+
+    Attributes
+    ----------
+    target : numpy.ndarray of shape (2,) or None
+        Where it goes.
+
+    Raises
+    ------
+    ValueError
+        If the length is not positive.
+    """
+
+    def __init__(self, length: float = 100.0, seed: int = 0) -> None:
+        self.length = positive_distance("length", length)
+        self.seed = seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.target: np.ndarray | None = None
+        self._give_up_at = 0
+        self._generator = np.random.default_rng(self.seed)
+
+    def where(
+        self,
+        position: np.ndarray,
+        time: int,
+        state: object,
+        prospects: Callable[[], Prospects],
+        worth: Callable[[], tuple[float, float]],
+        goal: np.ndarray | None,
+    ) -> np.ndarray | None:
+        """See `Frontier.where`, which takes the same; this one looks at nothing but its place."""
+        arrived = self.target is not None and math.hypot(*(self.target - position)) < 1.0
+        if self.target is None or arrived or time >= self._give_up_at:
+            angle = self._generator.uniform(0, 2 * math.pi)
+            self.target = position + self.length * np.array([math.cos(angle), math.sin(angle)])
+            self._give_up_at = time + math.ceil(self.length / 10.0) + 5
+        return self.target

@@ -10,22 +10,24 @@ import numpy as np
 import torch
 
 from tree_world.agents.chart import NEVER, Chart
+from tree_world.agents.choosing import Choosing, Planning, Situation
 from tree_world.agents.constants import Constants, Told
-from tree_world.agents.escape import step_out
-from tree_world.agents.exploring import Exploring
+from tree_world.agents.exploring import Frontier, Looking
 from tree_world.agents.ground import Ground, Prospects
-from tree_world.agents.planning import Plan, Rules, plan
-from tree_world.agents.routes import Routes
+from tree_world.agents.planning import Plan, Rules
+from tree_world.agents.ways import Ways
 from tree_world.agents.worth import FOOD, NOTHING, POISON, Taste
-from tree_world.checks import whole_number
+from tree_world.checks import positive_number, whole_number
 from tree_world.embeddings import embed_text_sentence_transformers
-from tree_world.models.memory import Memory
+from tree_world.models.memory import Memory, SpatialMemory
+from tree_world.models.memory.policy import Forgetter, ForgettingPolicy
 from tree_world.simulation import Action, Body, Percept
 from tree_world.simulation.vocabulary import FRUIT_AMOUNTS
 
 _TURN = 2 * math.pi / 7 + 0.13  # of the head: seven looks go all round, and no two are the same
 _COS, _SIN = math.cos(_TURN), math.sin(_TURN)
 _SHORT = 1 - 1e-6  # by which steps are shorter than they may be, as they are rounded
+_WARY = 8  # steps for which it looks for what harmed it
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,6 @@ class Habits:
 
     Attributes
     ----------
-    horizon : int, default=10000
-        How many steps a plan looks ahead.
-    effort : int, default=1000
-        How many orders are judged for a plan at most.
     comfort : float, default=200.0
         It explores until its plan keeps it alive, with no less health than this.
     margin : float, default=1.5
@@ -48,15 +46,16 @@ class Habits:
         While it explores it eats of what is ripe within so many metres, if it needs it all.
     patience : int, default=16
         Steps for which it waits at a tree that does not feed it.
+    goes_round : bool, default=True
+        Whether it goes round what is poisonous.
     """
 
-    horizon: int = 10_000
-    effort: int = 1000
     comfort: float = 200.0
     margin: float = 1.5
     hungry: float = 400.0
     detour: float = 30.0
     patience: int = 16
+    goes_round: bool = True
 
 
 class Forager:
@@ -67,13 +66,13 @@ class Forager:
     1. takes note: of the smell, along the way (`Ground`); of the tree that it sees, merged into
        what it knows of it (`Chart`); of its meal, and so of when that tree bears again;
     2. goes on eating, if it can use what is left;
-    3. plans: which tree to go to, and when, so as to live long (`planning`);
+    3. chooses which tree to go to, and when to set out, so as to live long (`choosing`);
     4. explores, if the plan does not keep it alive in comfort, and there is a place where a find is
        worth more than the way (`exploring`);
-    5. else follows the plan: rests out of reach of what is ripe, or goes, round poison (`Routes`).
+    5. else follows the plan: rests out of reach of what is ripe, or goes, round poison (`Ways`).
 
-    Its head turns by about a seventh of a circle in each step, so that it looks all round; it looks
-    at a tree that it goes to.
+    It goes back from what harms it, and looks for that. Else its head turns by about a seventh of a
+    circle in each step, so that it looks all round; and now and then at where it goes.
 
     It acts on embeddings, distances of what it sees, meals, its own health, place and heading.
 
@@ -83,11 +82,18 @@ class Forager:
         Makes a `Taste` for each life.
     constants : callable, optional
         Makes `Constants` for each life; by default it is told those of the default world.
-    exploring : Exploring, optional
+    choosing : Choosing, optional
+        How a tree is chosen; `Planning` by default.
+    exploring : Looking, optional
+        How trees are looked for; `Frontier` by default.
     habits : Habits, optional
+    forgetting : ForgettingPolicy, optional
+        Of smells. By default the oldest go, when there is no room.
     sensory_dim : int, default=384
     max_smells, max_sights : int, default=4096 and 256
         Sizes of its memories.
+    faintest : float, default=2e-5
+        Least strength of a scent that its nose tells from none; see `Ground`.
     max_step_length, move_cost, rest_cost : float, default=10.0, 2.0 and 1.0
         What its body can do, in metres, and what that costs, in health points.
 
@@ -122,21 +128,26 @@ class Forager:
         taste: Callable[[], Taste],
         constants: Callable[[], Constants] = Told,
         *,
-        exploring: Exploring | None = None,
+        choosing: Choosing | None = None,
+        exploring: Looking | None = None,
         habits: Habits | None = None,
+        forgetting: ForgettingPolicy | None = None,
         sensory_dim: int = 384,
         max_smells: int = 4096,
         max_sights: int = 256,
+        faintest: float = 2e-5,
         max_step_length: float = 10.0,
         move_cost: float = 2.0,
         rest_cost: float = 1.0,
     ) -> None:
         self._make_taste, self._make_constants = taste, constants
-        self.exploring = exploring or Exploring()
-        self.habits = habits or Habits()
+        self.choosing: Choosing = choosing or Planning()
+        self.exploring: Looking = exploring or Frontier()
+        self.habits, self.forgetting = habits or Habits(), forgetting
         self.sensory_dim = whole_number("sensory_dim", sensory_dim, least=1)
         self.max_smells = whole_number("max_smells", max_smells, least=1)
         self.max_sights = whole_number("max_sights", max_sights, least=1)
+        self.faintest = positive_number("faintest", faintest)
         self.max_step_length = max_step_length
         self.move_cost, self.rest_cost = move_cost, rest_cost
         self._words = np.stack(
@@ -148,53 +159,53 @@ class Forager:
         """Forget a life."""
         self.constants = self._make_constants()
         taste = self._make_taste()
-        smells = Memory(2, self.sensory_dim, max_memory_size=self.max_smells)
+        smells = SpatialMemory(2, self.sensory_dim, max_memory_size=self.max_smells)
         sights = Memory(2, self.sensory_dim, max_memory_size=self.max_sights)
-        self.ground = Ground(smells, self._words)
+        self._forgetter = None if self.forgetting is None else Forgetter(smells, self.forgetting)
+        self.ground = Ground(smells[0], self._words, faintest=self.faintest)
         self.chart = Chart(sights, taste, self.constants)
+        habits = self.habits
+        self.ways = Ways(
+            self.chart, self.constants, self.max_step_length, habits.margin, habits.goes_round
+        )
         self.exploring.reset()
         self.time = 0
         self.plan: Plan | None = None
         self.goal: int | None = None  # the id of the tree to go to
         self._order: list[int] = []  # ids of those to visit, the goal first
         self._plan_ends = 0
-        self._routes: Routes | None = None
-        self._ways_for: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
-        self._food: list[int] = []  # ids of the places of the routes
-        self._charted = -1  # version of the chart that the routes were made for
         self._barred: dict[int, int] = {}  # until when trees are left alone
         self._tries: dict[int, int] = {}
         self._pursued: tuple[int, float, int] | None = None  # a tree, how near it came, and when
-        self._eating: int | None = None  # the id of the tree that it goes on eating from
-        self._wary_until = 0
-        self._bitten_by: int | None = None
-        self._came_from: np.ndarray | None = None
         self._seen: tuple[int, np.ndarray] | None = None  # what is seen now, and where it seems
-
-    # --- what is noticed -------------------------------------------------------------------------
+        self._eating: int | None = None  # the id of the tree that it goes on eating from
+        self._harmed_at = -_WARY
+        self._harmed_by: int | None = None  # the id of the tree, if it is known
+        self._came_from: np.ndarray | None = None
 
     def act(
         self, percept: Percept, body: Body, meal: float | None, *, generator: torch.Generator
     ) -> Action:
         """See `AgentModel.act`."""
         self.time += 1
+        self._generator = generator
         self._at = body.position.double().numpy()
-        if self._came_from is None:
-            self._came_from = self._at
         self._health, self._max_health = body.health, body.max_health
         heading = body.heading.double().numpy()
         if percept.smell is not None:
             self.ground.pass_by(self._at, percept.smell, self.time)
+            if self._forgetter is not None:
+                self._forgetter.step()
         self._look(percept, heading)
         fed = None if meal is None else self.chart.feed(self._at, meal, self.time)
         self._learn(percept, meal, fed)
-        step = None
         if meal is not None and meal < 0:
-            step = self._back()
-            self._bitten_by = None if fed is None else self.chart.ids[fed]
-        elif not self._is_wary():
+            self._harmed_at = self.time
+            self._harmed_by = None if fed is None else self.chart.ids[fed]
+        step = self._back() if self._harmed_at == self.time else None
+        if not self._is_wary():
             point = self._where(meal, fed)
-            step = None if point is None else self._step_to(point)
+            step = None if point is None else self.ways.step_to(self._at, point)
         heading = self._turned(heading, step)
         if step is not None:
             self._came_from = self._at
@@ -203,15 +214,26 @@ class Forager:
             torch.from_numpy(heading.astype(np.float32)),
         )
 
+    # --- what harms ------------------------------------------------------------------------------
+
     def _back(self) -> np.ndarray | None:
-        """Go back to where nothing harmed it, and look for what did."""
-        self._wary_until = self.time + 8
-        way = self._came_from - self._at
+        """Go back to where nothing harmed it."""
+        way = np.zeros(2) if self._came_from is None else self._came_from - self._at
         length = math.hypot(*way)
         if length < 0.05:
             return None
         step: np.ndarray = way * min(1.0, self.max_step_length * _SHORT / length)
         return step
+
+    def _is_wary(self) -> bool:
+        """Whether it was harmed just now, and does not know well yet by what."""
+        if self.time == self._harmed_at:
+            return True
+        number = self.chart.number_of(self._harmed_by)
+        unsure = self.chart.owes_poison if number is None else self.chart.sds[number] > 2.5
+        return bool(self.time < self._harmed_at + _WARY and unsure)
+
+    # --- what is noticed -------------------------------------------------------------------------
 
     def _look(self, percept: Percept, heading: np.ndarray) -> None:
         self._seen = None
@@ -228,8 +250,7 @@ class Forager:
             eaten_up = chart.number_of(self._eating)
             if eaten_up is not None:
                 chart.emptied(eaten_up)
-            if not isinstance(self.constants, Told):
-                chart.look_about(self._at, self.time)
+            chart.look_about(self._at, self.time)
         self._eating = None
         number = None if self._seen is None else chart.number_of(self._seen[0])
         distance, sense = percept.sight.distance, percept.sight.embedding
@@ -244,21 +265,14 @@ class Forager:
         if taste.tells_empty and meal is None and chart.last_meals[number] < self.time - 1:
             chart.correct(number, bool(bears), self.time)
 
-    def _is_wary(self) -> bool:
-        """Whether it looks for what harmed it just now."""
-        if self.time >= self._wary_until:
-            return False
-        number = self.chart.number_of(self._bitten_by)
-        return self.chart.owes_poison if number is None else bool(self.chart.sds[number] > 2.5)
-
     def _turned(self, heading: np.ndarray, step: np.ndarray | None) -> np.ndarray:
-        if step is not None:
-            length = math.hypot(*step)
-            if length > 0.05:
-                if self._wary_until == self.time + 8:
-                    return -step / length
-                if self.time % 3 == 0 and self.exploring.target is not None:
-                    return step / length
+        """Look at what harmed it, where it goes, at its goal, or round."""
+        length = 0.0 if step is None else math.hypot(*step)
+        if step is not None and length > 0.05:
+            if self._harmed_at == self.time:
+                return -step / length
+            if self.time % 3 == 0 and self.exploring.target is not None:
+                return step / length
         number = self.chart.number_of(self.goal)
         if number is not None and self.time % 2 and self.chart.sds[number] > 2.0:
             way = self.chart.places[number] - self._at
@@ -299,66 +313,34 @@ class Forager:
         return self._keep_off() if self.constants.regrowth_is_known else self._wait_and_see()
 
     def _find_ways(self) -> None:
-        """Find ways anew, if trees have become known, or moved, or turned out to be something."""
-        chart, habits = self.chart, self.habits
-        over = [name for name, until in self._barred.items() if until <= self.time]
-        if chart.version == self._charted and not over and self._routes is not None:
-            return
-        for name in over:
+        for name in [name for name, until in self._barred.items() if until <= self.time]:
             del self._barred[name]
-        food = [
-            number
-            for number in np.flatnonzero(chart.verdicts == FOOD).tolist()
-            if chart.ids[number] not in self._barred
-        ]
-        poison = chart.verdicts == POISON
-        unsure = np.minimum(8.0, chart.sds[poison])
-        found = (chart.places[food].round(0), chart.places[poison].round(0), unsure.round(0))
-        self._charted = chart.version
-        names = [chart.ids[number] for number in food]
-        if self._ways_for is not None and names == self._food:
-            food_then, poison_then, unsure_then = self._ways_for
-            if (
-                np.array_equal(found[0], food_then)
-                and np.array_equal(found[1], poison_then)
-                and np.array_equal(found[2], unsure_then)
-            ):
-                return
-        self._ways_for, self._food = found, names
-        self._routes = Routes(
-            chart.places[food],
-            chart.places[poison],
-            radius=self._keep_off_radius() + habits.margin + found[2],
-            reach=max(1.0, 0.8 * self.constants.mouth_reach),
-        )
-        self.plan = None
-
-    def _keep_off_radius(self) -> float:
-        return min(self.constants.keep_off, 2 * self.max_step_length)
+            self.ways.forget()
+        if self.ways.look_up(self._barred):
+            self.plan = None
 
     def _make_plan(self) -> None:
-        chart, constants, habits = self.chart, self.constants, self.habits
-        assert self._routes is not None
-        numbers = [chart.ids.index(name) for name in self._food]
+        chart, constants, food = self.chart, self.constants, self.ways.food
+        numbers = [chart.ids.index(name) for name in food]
         ripe_at = np.maximum(0, chart.last_meals[numbers] + constants.regrowth_steps)
         left = np.maximum(0, constants.max_fruit - chart.eaten[numbers])
-        begun = tuple(self._food.index(name) for name in self._order if name in self._food)
-        self.plan = plan(
-            self._routes.places,
-            ripe_at,
-            self._at,
-            self.time,
-            self._health,
-            fruits=np.where(ripe_at <= self.time, constants.max_fruit, left),
-            routes=self._routes,
-            rules=self._rules(),
-            order=begun,
-            horizon=habits.horizon,
-            effort=habits.effort,
+        self.plan = self.choosing.choose(
+            Situation(
+                self.ways.routes,
+                ripe_at,
+                np.where(ripe_at <= self.time, constants.max_fruit, left),
+                self._at,
+                self.time,
+                self._health,
+                self._rules(),
+                tuple(food.index(name) for name in self._order if name in food),
+                chart.sights,
+                self._generator,
+            )
         )
         self._plan_ends = self.time + 200
-        self._horizon = self.time + habits.horizon
-        self._order = [self._food[place] for place in self.plan.order]
+        self._horizon = self.time + self.choosing.horizon
+        self._order = [food[place] for place in self.plan.order]
         self.goal = self._order[0] if self._order else None
 
     def _rules(self) -> Rules:
@@ -383,8 +365,8 @@ class Forager:
             return None
         goal = None if number is None else chart.places[number]
         target = self.exploring.target
-        if target is not None and not np.array_equal(self._outside(target[None])[0], target):
-            self.exploring.target = None
+        if target is not None and not np.array_equal(self.ways.outside(target[None])[0], target):
+            self.exploring.target = None  # poison has become known there
         state = (len(chart), len(self.ground.smells))
         return self.exploring.where(self._at, self.time, state, self._prospects, self._worth, goal)
 
@@ -392,18 +374,7 @@ class Forager:
         chart = self.chart
         reach = self.constants.sight_reach
         found = self.ground.prospects(self._at, reach, chart.places, chart.senses)
-        return found._replace(places=self._outside(found.places))
-
-    def _outside(self, points: np.ndarray) -> np.ndarray:
-        """Move points out of the reach of poison."""
-        assert self._routes is not None
-        for place, radius in zip(self._routes.avoid, self._routes.radii, strict=True):
-            off = points - place
-            length = np.hypot(*off.T)[:, None]
-            inside = length < radius
-            out = place + np.where(length > 1e-6, off / np.maximum(length, 1e-6), [1.0, 0.0]) * (radius + 0.5)
-            points = np.where(inside, out, points)
-        return points
+        return found._replace(places=self.ways.outside(found.places))
 
     def _worth(self) -> tuple[float, float]:
         """Say what an unknown tree gives in a round, and what a metre costs."""
@@ -427,7 +398,7 @@ class Forager:
     def _keep_off(self) -> np.ndarray | None:
         """Rest, out of reach of what is ripe and not wanted."""
         chart = self.chart
-        keep = self._keep_off_radius() + 0.5
+        keep = self.ways.keep_off + 0.5
         away = np.hypot(*(chart.places - self._at).T)
         near = (chart.verdicts != NOTHING) & chart.is_full(self.time) & (away < keep)
         if self._max_health - self._health >= self.constants.fruit_health:
@@ -443,20 +414,19 @@ class Forager:
 
     def _wait_and_see(self) -> np.ndarray | None:
         """Rest at the food tree that was emptied first, so as to see when it bears again."""
-        chart = self.chart
-        assert self._routes is not None
-        meals = chart.last_meals[[chart.ids.index(name) for name in self._food]]
-        emptied = (meals != NEVER) & np.isfinite(self._routes.stands).all(axis=1)
+        chart, stands = self.chart, self.ways.routes.stands
+        meals = chart.last_meals[[chart.ids.index(name) for name in self.ways.food]]
+        emptied = (meals != NEVER) & np.isfinite(stands).all(axis=1)
         if not emptied.any():
             return self._keep_off()
-        stand: np.ndarray = self._routes.stands[np.where(emptied, meals, self.time).argmin()]
+        stand: np.ndarray = stands[np.where(emptied, meals, self.time).argmin()]
         return None if math.hypot(*(stand - self._at)) < 1.0 else stand
 
     def _approach(self, number: int) -> np.ndarray | None:
         """Go to a tree; None to wait at it."""
         chart, name = self.chart, self.chart.ids[number]
         place: np.ndarray = chart.places[number]
-        assert self._routes is not None
+        food, routes = self.ways.food, self.ways.routes
         away = math.hypot(*(place - self._at))
         tries = 0
         if away <= self.constants.mouth_reach + 1.0 or away < 3.0:
@@ -467,20 +437,19 @@ class Forager:
                 return None
         elif self._gets_nowhere(name, away):
             self._barred[name] = self.time + 500
-            self._charted = -1
             return None
         if self._seen is not None and self._seen[0] == name and chart.sds[number] > 2.0:
             return self._seen[1]
-        if name not in self._food or tries > 6:
+        if name not in food or tries > 6:
             return place
-        index = self._food.index(name)
+        index = food.index(name)
         after = None
-        if chart.sds[number] < 1.0 and len(self._order) > 1 and self._order[1] in self._food:
-            after = self._food.index(self._order[1])
+        if chart.sds[number] < 1.0 and len(self._order) > 1 and self._order[1] in food:
+            after = food.index(self._order[1])
         # Once at the table, its middle is as good as any place, and surer.
-        stand: np.ndarray = self._routes.stands[index]
+        stand: np.ndarray = routes.stands[index]
         if tries <= 2:
-            stand = self._routes.stand_for(self._at, index, after)
+            stand = routes.stand_for(self._at, index, after)
         return stand if np.isfinite(stand).all() else place
 
     def _find_nothing(self, number: int) -> None:
@@ -502,13 +471,3 @@ class Forager:
             return False
         self._pursued = None
         return True
-
-    def _step_to(self, point: np.ndarray) -> np.ndarray | None:
-        way = math.hypot(*(point - self._at))
-        if way < 0.05 or self._routes is None:
-            return None
-        longest = self.max_step_length * _SHORT
-        step = self._routes.step_towards(self._at, point, longest)
-        if step.any():
-            return step
-        return step_out(self._at, point, longest, self._routes.avoid, self._routes.radii)
