@@ -177,6 +177,7 @@ def live(kind: str, name: str, drives: DriveClassifier, seed: int, steps: int) -
     world = TreeWorld.random_from_config(config, seed=seed, model=model)
     started = time.process_time()
     life = world.run(steps)
+    assert life is not None
     seconds = time.process_time() - started
     moved = np.hypot(*np.diff(np.asarray(life.positions), axis=0).T) > 0
     meals, healths = np.asarray(life.meal_healths), np.asarray(life.healths)
