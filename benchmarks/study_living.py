@@ -50,7 +50,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "10 trees": {"num_trees": 10},
     "spacing 150": {"tree_spacing": 150.0},
 }
-SMALL = ForgettingPolicy(208, 160, match_threshold=25.0, in_background=False)
+SMALL = ForgettingPolicy(208, 160, 0.5, 25.0, in_background=False)
 """With 48 sights, no more than 256 observations are kept."""
 
 
