@@ -18,6 +18,8 @@ class Constants(Protocol):
         After how many steps since its last meal a tree is taken to be full.
     regrowth_is_known : bool
         Whether that is more than a guess.
+    are_told : bool
+        Whether there is nothing to learn.
     fruit_health : float
         What a fruit is worth that does good, in health points.
     max_fruit : int
@@ -45,6 +47,8 @@ class Constants(Protocol):
 
     @property
     def regrowth_is_known(self) -> bool: ...  # noqa: D102
+    @property
+    def are_told(self) -> bool: ...  # noqa: D102
 
     def saw(self, tree: int, distance: float, bears: bool, fed: bool) -> None:
         """Learn from a tree that is seen: how far it is, whether it bears, and whether it fed."""
@@ -103,6 +107,11 @@ class Told:
     @property
     def regrowth_is_known(self) -> bool:
         """It was told."""
+        return True
+
+    @property
+    def are_told(self) -> bool:
+        """They are."""
         return True
 
     def saw(self, tree: int, distance: float, bears: bool, fed: bool) -> None:
@@ -206,6 +215,11 @@ class Learned:
         self._regrowth, self._mouth = Threshold(), Threshold()
         self._most = 0
         self._farthest = 1.0
+
+    @property
+    def are_told(self) -> bool:
+        """They are not."""
+        return False
 
     @property
     def regrowth_is_known(self) -> bool:

@@ -27,6 +27,7 @@ from tree_world.simulation.vocabulary import FRUIT_AMOUNTS
 _TURN = 2 * math.pi / 7 + 0.13  # of the head: seven looks go all round, and no two are the same
 _COS, _SIN = math.cos(_TURN), math.sin(_TURN)
 _SHORT = 1 - 1e-6  # by which steps are shorter than they may be, as they are rounded
+_WAIT = 100  # steps for which it waits at a tree to see whether it bears again
 _WARY = 8  # steps for which it looks for what harmed it
 
 
@@ -291,7 +292,7 @@ class Forager:
         if meal is not None and meal > 0 and fed is not None:
             self.goal = chart.ids[fed]
             self._tries.pop(self.goal, None)
-            more = chart.eaten[fed] < self.constants.max_fruit
+            more = chart.eaten[fed] < self.constants.max_fruit or not self.constants.are_told
             if more and self._health + meal <= self._max_health + 5.0:
                 self._eating = self.goal
                 return None
@@ -413,13 +414,15 @@ class Forager:
         return point
 
     def _wait_and_see(self) -> np.ndarray | None:
-        """Rest at the food tree that was emptied first, so as to see when it bears again."""
+        """Rest at one of the food trees that were emptied first, to see when it bears again."""
         chart, stands = self.chart, self.ways.routes.stands
-        meals = chart.last_meals[[chart.ids.index(name) for name in self.ways.food]]
-        emptied = (meals != NEVER) & np.isfinite(stands).all(axis=1)
-        if not emptied.any():
+        numbers = np.array([chart.ids.index(name) for name in self.ways.food], dtype=np.int64)
+        emptied = (chart.last_meals[numbers] != NEVER) & np.isfinite(stands).all(axis=1)
+        sure = emptied & (chart.sds[numbers] <= 3.0)
+        if not sure.any():
             return self._keep_off()
-        stand: np.ndarray = stands[np.where(emptied, meals, self.time).argmin()]
+        first = np.flatnonzero(sure)[np.argsort(chart.last_meals[numbers[sure]])][:3]
+        stand: np.ndarray = stands[first[self.time // _WAIT % len(first)]]
         return None if math.hypot(*(stand - self._at)) < 1.0 else stand
 
     def _approach(self, number: int) -> np.ndarray | None:
