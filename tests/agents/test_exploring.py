@@ -72,7 +72,7 @@ def test_on_the_way_the_choice_is_made_anew_only_after_some_steps():
 def test_places_near_one_that_was_looked_at_are_left_out():
     frontier = Frontier(patience=1, searched_radius=30.0)
     choose(frontier, [1.0, 0.0], time=1)
-    beside = NEAR + [29.0, 0.0]
+    beside = NEAR + np.array([29.0, 0.0])
     found = Prospects(np.stack([beside]), np.array([1.0]))
     args = (lambda: found, lambda: (100.0, 0.2), None)
     assert frontier.where(NEAR, 50, 0, *args) is None  # time is up: it was in vain
