@@ -4,17 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from tree_world.agents import ByDrive, ByMouth, Forager, Learned
-from tree_world.models.drives import train_drive_classifier
-from tree_world.simulation import Action, TreeWorld, TreeWorldConfig
+from tree_world.agents import ByDrive, ByMouth, Drawn, Forager, Habits, Learned, Nearest, Wandering
+from tree_world.agents.worth import POISON
+from tree_world.models.drives import DRIVES
+from tree_world.models.memory.policy import ForgettingPolicy
+from tree_world.simulation import Action, TreeWorld, TreeWorldConfig, Worlds
 
 CONFIG = TreeWorldConfig()
 STEPS = 1500
-
-
-@pytest.fixture(scope="module")
-def classifier():
-    return train_drive_classifier(CONFIG)[0]
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +117,106 @@ def test_it_draws_no_numbers(told):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+# --- what harms ----------------------------------------------------------------------------------
+
+BESIDE = [[40.0, 5.0], [90.0, 0.0]]  # poison by the way to food
+
+
+def life_beside_poison(model, places, seed, steps=120):
+    kinds = [CONFIG.poisonous_kinds[0], CONFIG.edible_kinds[0]]
+    names = list(CONFIG.tree_ids[: len(places)])
+    world = TreeWorld(CONFIG, places, kinds[: len(places)], names, model=model, seed=seed)
+    lived = world.run(steps)
+    return (lived.meal_healths < 0).sum(), (lived.meal_healths > 0).sum()
+
+
+@pytest.mark.parametrize("constants", [None, Learned])
+@pytest.mark.parametrize("seed", range(3))
+def test_it_goes_back_from_poison_and_finds_out_whose_it_was(constants, seed):
+    model = Forager(ByMouth) if constants is None else Forager(ByMouth, constants)
+    poison, _ = life_beside_poison(model, BESIDE, seed)
+    assert poison <= 2
+    if poison:
+        known = model.chart.places[model.chart.verdicts == POISON]
+        assert len(known) == 1
+        assert np.hypot(*(known[0] - BESIDE[0])) < 6.0
+        assert not model.chart.owes_poison
+
+
+def test_some_of_these_lives_did_taste_it():
+    """Otherwise the last test would say nothing."""
+    assert life_beside_poison(Forager(ByMouth), BESIDE, seed=0)[0] >= 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_poison_that_is_seen_in_time_is_passed_by(classifier, seed):
+    poison, food = life_beside_poison(Forager(lambda: ByDrive(classifier)), BESIDE, seed)
+    assert (poison, food) == (0, 5)
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+PARTS = {
+    "the nearest": lambda drives, key: Forager(lambda: ByDrive(drives), choosing=Nearest()),
+    "drawn": lambda drives, key: Forager(lambda: ByDrive(drives), choosing=Drawn(key)),
+    "wandering": lambda drives, key: Forager(lambda: ByDrive(drives), exploring=Wandering()),
+    "by mouth": lambda drives, key: Forager(ByMouth),
+    "learned": lambda drives, key: Forager(lambda: ByDrive(drives), Learned),
+    "straight": lambda drives, key: Forager(
+        lambda: ByDrive(drives), habits=Habits(goes_round=False)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_can_be_exchanged(classifier, name):
+    key = classifier.drive_embeddings.weight.detach().numpy()[DRIVES["edible"]]
+    model = PARTS[name](classifier, key)
+    lived = life(model, seed=2, steps=200)
+    assert not lived.died
+    assert len(model.chart) >= 1
+    assert len(model.ground.smells) >= 2
+    model.reset()
+    fresh = PARTS[name](classifier, key)
+    assert_same(life(model, seed=2, steps=60), life(fresh, seed=2, steps=60))
+
+
+@pytest.mark.filterwarnings("ignore:within a tolerance")
+def test_no_more_smells_are_remembered_than_a_policy_allows(classifier):
+    policy = ForgettingPolicy(
+        12, 8, match_threshold=25.0, last_resort="oldest", in_background=False
+    )
+    model = Forager(lambda: ByDrive(classifier), forgetting=policy)
+    world = TreeWorld.random_from_config(CONFIG, seed=2, model=model)
+    most = 0
+    for _ in range(30):
+        world.run(5)
+        most = max(most, len(model.ground.smells))
+    assert 5 < most <= 12
+    free = Forager(lambda: ByDrive(classifier))
+    life(free, seed=2, steps=150)
+    assert len(free.ground.smells) > 12
+
+
+def test_memories_keep_within_their_sizes(classifier):
+    model = Forager(lambda: ByDrive(classifier), max_smells=10, max_sights=3)
+    life(model, seed=2, steps=150)
+    assert len(model.ground.smells) == 10
+    assert len(model.chart) == 3
+
+
 @pytest.mark.parametrize("name", ["sensory_dim", "max_smells", "max_sights"])
 def test_sizes_are_checked(name):
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=f"{name} must be .*0"):
         Forager(ByMouth, **{name: 0})
+
+
+def test_the_nose_is_checked():
+    with pytest.raises(ValueError, match=r"faintest must be .*-1\.0"):
+        Forager(ByMouth, faintest=-1.0)
+
+
+def test_it_lives_in_one_world_and_not_in_many_side_by_side():
+    world = TreeWorld.random_from_config(CONFIG, seed=0, model=Forager(ByMouth))
+    with pytest.raises(TypeError, match="none of the walkers"):
+        Worlds([world]).step()
