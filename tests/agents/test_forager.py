@@ -148,6 +148,14 @@ def test_some_of_these_lives_did_taste_it():
     assert life_beside_poison(Forager(ByMouth), BESIDE, seed=0)[0] >= 1
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("place", [[6.0, 0.0], [-4.0, 4.0]])
+def test_who_wakes_up_in_the_reach_of_poison_leaves_it(classifier, seed, place):
+    model = Forager(lambda: ByDrive(classifier))
+    poison, _ = life_beside_poison(model, [place, [90.0, 0.0]], seed, steps=40)
+    assert 1 <= poison <= 3
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_poison_that_is_seen_in_time_is_passed_by(classifier, seed):
     poison, food = life_beside_poison(Forager(lambda: ByDrive(classifier)), BESIDE, seed)

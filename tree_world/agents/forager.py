@@ -182,7 +182,7 @@ class Forager:
         self._eating: int | None = None  # the id of the tree that it goes on eating from
         self._harmed_at = -_WARY
         self._harmed_by: int | None = None  # the id of the tree, if it is known
-        self._came_from: np.ndarray | None = None
+        self._came_from: np.ndarray | None = None  # where nothing harmed it
 
     def act(
         self, percept: Percept, body: Body, meal: float | None, *, generator: torch.Generator
@@ -208,7 +208,7 @@ class Forager:
             point = self._where(meal, fed)
             step = None if point is None else self.ways.step_to(self._at, point)
         heading = self._turned(heading, step)
-        if step is not None:
+        if step is not None and self._harmed_at != self.time:
             self._came_from = self._at
         return Action(
             None if step is None else torch.from_numpy(step.astype(np.float32)),
@@ -217,13 +217,15 @@ class Forager:
 
     # --- what harms ------------------------------------------------------------------------------
 
-    def _back(self) -> np.ndarray | None:
-        """Go back to where nothing harmed it."""
+    def _back(self) -> np.ndarray:
+        """Go back to where nothing harmed it; away, if there is no such place."""
         way = np.zeros(2) if self._came_from is None else self._came_from - self._at
-        length = math.hypot(*way)
-        if length < 0.05:
-            return None
-        step: np.ndarray = way * min(1.0, self.max_step_length * _SHORT / length)
+        if math.hypot(*way) < 0.05:
+            number = self.chart.number_of(self._harmed_by)
+            away = np.zeros(2) if number is None else self._at - self.chart.places[number]
+            far = math.hypot(*away)
+            way = self.max_step_length * (away / far if far > 1e-6 else np.array([1.0, 0.0]))
+        step: np.ndarray = way * min(1.0, self.max_step_length * _SHORT / math.hypot(*way))
         return step
 
     def _is_wary(self) -> bool:
