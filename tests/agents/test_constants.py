@@ -156,6 +156,8 @@ def test_who_is_told_learns_nothing():
     told.emptied(9)
     assert told == Told()
     assert told.regrowth_is_known
+    assert told.are_told
+    assert not Learned().are_told
     assert told.keep_off == told.mouth_reach == 10.0
 
 
