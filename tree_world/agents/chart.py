@@ -87,6 +87,18 @@ class Chart:
     senses : numpy.ndarray of shape (m, sensory_dim)
     version : int
         Greater after each change of what there is, where, and what it is worth.
+
+    Examples
+    --------
+    >>> from tree_world.agents.constants import Told
+    >>> from tree_world.agents.worth import ByMouth
+    >>> chart = Chart(Memory(2, 3), ByMouth(), Told())
+    >>> chart.see(np.zeros(2), np.array([1.0, 0.0]), 8.0, torch.tensor([1.0, 0.0, 0.5]), time=1)
+    0
+    >>> chart.feed(np.zeros(2), 25.0, time=2)  # it is the tree that fed
+    0
+    >>> chart.places, chart.eaten
+    (array([[8., 0.]]), array([1]))
     """
 
     def __init__(

@@ -51,7 +51,19 @@ class Constants(Protocol):
     def are_told(self) -> bool: ...  # noqa: D102
 
     def saw(self, tree: int, distance: float, bears: bool, fed: bool) -> None:
-        """Learn from a tree that is seen: how far it is, whether it bears, and whether it fed."""
+        """Learn from a tree that is seen.
+
+        Parameters
+        ----------
+        tree : int
+            Its id.
+        distance : float
+            How far it is, in metres.
+        bears : bool
+            Whether it bears fruit.
+        fed : bool
+            Whether it fed just now.
+        """
         ...
 
     def saw_again(self, tree: int, steps: int, bears: bool) -> None:
@@ -84,6 +96,11 @@ class Told:
     ------
     ValueError
         If one is not positive.
+
+    Examples
+    --------
+    >>> Told(mouth_reach=8.0).keep_off
+    8.0
     """
 
     regrowth_steps: int = 1000
@@ -189,6 +206,11 @@ class Learned:
         After how many steps a tree is taken to bear again before one did: it is not counted on.
     boldness : float, default=0.8
         An emptied tree is tried again after this share of the time after which one bore.
+
+    Raises
+    ------
+    ValueError
+        If one is not positive.
 
     Examples
     --------

@@ -32,8 +32,9 @@ def step_out(
 
     Examples
     --------
-    >>> step_out(np.zeros(2), np.array([5.0, 0.0]), 10.0, np.array([[-4.0, 0.0]]), np.array([12.0]))
-    array([5., 0.])
+    >>> avoid, radii = np.array([[-4.0, 0.0]]), np.array([12.0])
+    >>> step_out(np.zeros(2), np.array([15.0, 0.0]), 10.0, avoid, radii)
+    array([10.,  0.])
     """
     way = target - position
     far = math.hypot(*way)

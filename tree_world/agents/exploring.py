@@ -37,7 +37,7 @@ class Looking(Protocol):
         worth: Callable[[], tuple[float, float]],
         goal: np.ndarray | None,
     ) -> np.ndarray | None:
-        """Give the place to look at now; see `Frontier.where`."""
+        """See `Frontier.where`: give the place to look at now."""
         ...
 
 
@@ -186,6 +186,13 @@ class Wandering:
     ------
     ValueError
         If the length is not positive.
+
+    Examples
+    --------
+    >>> wandering = Wandering(length=40.0)
+    >>> target = wandering.where(np.zeros(2), 1, None, None, None, None)
+    >>> round(float(np.hypot(*target)), 3)
+    40.0
     """
 
     def __init__(self, length: float = 100.0, seed: int = 0) -> None:

@@ -75,7 +75,8 @@ class Forager:
     It goes back from what harms it, and looks for that. Else its head turns by about a seventh of a
     circle in each step, so that it looks all round; and now and then at where it goes.
 
-    It acts on embeddings, distances of what it sees, meals, its own health, place and heading.
+    It acts on embeddings, distances of what it sees, meals, its own health, place and heading. It
+    lives in a `TreeWorld` of two dimensions, one life at a time: `Worlds` steps walkers alone.
 
     Parameters
     ----------
@@ -84,12 +85,13 @@ class Forager:
     constants : callable, optional
         Makes `Constants` for each life; by default it is told those of the default world.
     choosing : Choosing, optional
-        How a tree is chosen; `Planning` by default.
+        How a tree is chosen; `Planning` by default. Others are `Nearest` and `Drawn`.
     exploring : Looking, optional
-        How trees are looked for; `Frontier` by default.
+        How trees are looked for; `Frontier` by default. Another is `Wandering`.
     habits : Habits, optional
     forgetting : ForgettingPolicy, optional
-        Of smells. By default the oldest go, when there is no room.
+        Of smells. By default the oldest go, when there is no room; that is so beside a policy, too,
+        which may keep more than it should.
     sensory_dim : int, default=384
     max_smells, max_sights : int, default=4096 and 256
         Sizes of its memories.

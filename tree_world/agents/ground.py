@@ -81,6 +81,14 @@ class Ground:
     ------
     ValueError
         If a length or a strength is not positive.
+
+    Examples
+    --------
+    >>> ground = Ground(Memory(2, 3), words=np.eye(3)[:1])
+    >>> ground.unexplained(np.array([[5.0, 0.0, 2.0]]), senses=np.empty((0, 3)))
+    array([2.])
+    >>> ground.distance_of(np.array([1.0, 0.1]), reach=100.0)
+    array([  0., 100.])
     """
 
     def __init__(
