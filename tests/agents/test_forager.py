@@ -219,9 +219,18 @@ def test_sizes_are_checked(name):
         Forager(ByMouth, **{name: 0})
 
 
-def test_the_nose_is_checked():
-    with pytest.raises(ValueError, match=r"faintest must be .*-1\.0"):
-        Forager(ByMouth, faintest=-1.0)
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"faintest": -1.0}, r"faintest must be .*-1\.0"),
+        ({"max_step_length": 0.0}, r"max_step_length must be .*0\.0"),
+        ({"move_cost": "much"}, "move_cost must be .*'much'"),
+        ({"rest_cost": None}, "rest_cost must be .*None"),
+    ],
+)
+def test_its_nose_and_what_its_body_can_do_are_checked(given, words):
+    with pytest.raises(ValueError, match=words):
+        Forager(ByMouth, **given)
 
 
 def test_it_lives_in_one_world_and_not_in_many_side_by_side():

@@ -17,7 +17,7 @@ from tree_world.agents.ground import Ground, Prospects
 from tree_world.agents.planning import Plan, Rules
 from tree_world.agents.ways import Ways
 from tree_world.agents.worth import FOOD, NOTHING, POISON, Taste
-from tree_world.checks import positive_number, whole_number
+from tree_world.checks import positive_distance, positive_number, real_number, whole_number
 from tree_world.embeddings import embed_text_sentence_transformers
 from tree_world.models.memory import Memory, SpatialMemory
 from tree_world.models.memory.policy import Forgetter, ForgettingPolicy
@@ -112,7 +112,7 @@ class Forager:
     Raises
     ------
     ValueError
-        If a size is not positive.
+        If a size, a length or a strength is not positive, or a cost is no number.
 
     Examples
     --------
@@ -151,8 +151,9 @@ class Forager:
         self.max_smells = whole_number("max_smells", max_smells, least=1)
         self.max_sights = whole_number("max_sights", max_sights, least=1)
         self.faintest = positive_number("faintest", faintest)
-        self.max_step_length = max_step_length
-        self.move_cost, self.rest_cost = move_cost, rest_cost
+        self.max_step_length = positive_distance("max_step_length", max_step_length)
+        self.move_cost = real_number("move_cost", move_cost)
+        self.rest_cost = real_number("rest_cost", rest_cost)
         self._words = np.stack(
             [embed_text_sentence_transformers(word).numpy() for word in FRUIT_AMOUNTS]
         )
