@@ -5,11 +5,13 @@ half on one core. Foragers live in real worlds, by real memories. All worlds are
 2,000 to 2,047, on which nothing was chosen.
 
 ``survival`` tells of lives in five kinds of worlds, ``long`` of lives of 100,000 steps, ``parts``
-of foragers with one part exchanged, and of those of the first chapter beside them.
+of foragers with one part exchanged, and of those of the first chapter beside them, ``drift`` of
+foragers that are wrong about where they are.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -34,7 +36,15 @@ from tree_world.agents import (
 from tree_world.agents.worth import FOOD
 from tree_world.models.drives import DRIVES, DriveClassifier, train_drive_classifier
 from tree_world.models.memory.policy import ForgettingPolicy
-from tree_world.simulation import Exploring, Resting, TreeWorld, TreeWorldConfig
+from tree_world.simulation import (
+    Action,
+    Body,
+    Exploring,
+    Percept,
+    Resting,
+    TreeWorld,
+    TreeWorldConfig,
+)
 
 RESULTS = results_file("living")
 
@@ -42,6 +52,8 @@ SEEDS = range(2000, 2048)
 STEPS = 5000
 LONG = 100_000
 AT_ONCE = 12  # lives in a part
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)  # of a step, by which it errs
+DRIFT = "drift "  # begins the name of who errs, before the share
 
 KINDS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -91,6 +103,47 @@ FORAGERS: dict[str, Callable[[DriveClassifier], Forager]] = {
     ),
 }
 
+
+class Drifting:
+    r"""An agent whose own place is what it makes of its steps, each of which errs.
+
+    Of a step :math:`\Delta` it notes :math:`\Delta + p \lVert \Delta \rVert \varepsilon`, ε being
+    standard normal in the plane. Nothing corrects its place, but that it starts at the right one.
+
+    Parameters
+    ----------
+    forager : Forager
+    share : float
+        The share p of a step by which it errs.
+    seed : int
+        Of the errors.
+    """
+
+    def __init__(self, forager: Forager, share: float, seed: int) -> None:
+        self.forager, self.share, self.seed = forager, share, seed
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a life where it is."""
+        self.forager.reset()
+        self._generator = torch.Generator().manual_seed(self.seed)
+        self._was: torch.Tensor | None = None
+        self._error = torch.zeros(2)
+
+    def act(
+        self, percept: Percept, body: Body, meal: float | None, *, generator: torch.Generator
+    ) -> Action:
+        """See `AgentModel.act`."""
+        if self._was is not None:
+            length = torch.linalg.vector_norm(body.position - self._was)
+            self._error += self.share * length * torch.randn(2, generator=self._generator)
+        self._was = body.position
+        body = dataclasses.replace(body, position=body.position + self._error)
+        return self.forager.act(percept, body, meal, generator=generator)
+
+
+Model = Forager | Drifting | Resting | Exploring
+
 WALKERS: dict[str, Callable[[], Resting | Exploring]] = {"resting": Resting, "exploring": Exploring}
 PARTS = [name for name in FORAGERS if name != "told"]
 
@@ -128,6 +181,21 @@ def long(part: Part, seeds: Sequence[int] = SEEDS, steps: int = LONG) -> dict[st
     return {"seeds": list(seeds), "steps": steps} | _lives(part, "default", "told", seeds, steps, 4)
 
 
+def drift(
+    part: Part,
+    seeds: Sequence[int] = SEEDS,
+    steps: int = STEPS,
+    shares: Sequence[float] = SHARES,
+) -> dict[str, Any]:
+    """Lives in default worlds of foragers whose steps err by so much."""
+    return {
+        "seeds": list(seeds),
+        "steps": steps,
+        "shares": list(shares),
+        "lives": [_lives(part, "default", f"{DRIFT}{share}", seeds, steps) for share in shares],
+    }
+
+
 def _lives(
     part: Part, kind: str, name: str, seeds: Sequence[int], steps: int, at_once: int = AT_ONCE
 ) -> dict[str, Any]:
@@ -147,19 +215,26 @@ def lives(kind: str, name: str, seeds: Sequence[int], steps: int) -> list[dict[s
     """Live once in each world."""
     torch.set_num_threads(1)
     drives, _ = train_drive_classifier(TreeWorldConfig.model_validate({}))
-    return [live(kind, name, drives, seed, steps) for seed in seeds]
+    return [live(kind, made(name, drives, seed), seed, steps) for seed in seeds]
 
 
-def live(kind: str, name: str, drives: DriveClassifier, seed: int, steps: int) -> dict[str, Any]:
+def made(name: str, drives: DriveClassifier, seed: int) -> Model:
+    """Make an agent by its name: of `FORAGERS`, of `WALKERS`, or one that drifts."""
+    if name in WALKERS:
+        return WALKERS[name]()
+    if name.startswith(DRIFT):
+        return Drifting(FORAGERS["told"](drives), float(name.removeprefix(DRIFT)), seed)
+    return FORAGERS[name](drives)
+
+
+def live(kind: str, model: Model, seed: int, steps: int) -> dict[str, Any]:
     """Live once.
 
     Parameters
     ----------
     kind : str
         Of `KINDS`.
-    name : str
-        Of `FORAGERS` or `WALKERS`.
-    drives : DriveClassifier
+    model : Forager, Drifting, Resting or Exploring
     seed : int
     steps : int
         At most.
@@ -173,7 +248,6 @@ def live(kind: str, name: str, drives: DriveClassifier, seed: int, steps: int) -
         (``remembered``), and CPU ``seconds``.
     """
     config = TreeWorldConfig.model_validate(KINDS[kind])
-    model = WALKERS[name]() if name in WALKERS else FORAGERS[name](drives)
     world = TreeWorld.random_from_config(config, seed=seed, model=model)
     started = time.process_time()
     life = world.run(steps)
@@ -182,9 +256,10 @@ def live(kind: str, name: str, drives: DriveClassifier, seed: int, steps: int) -
     moved = np.hypot(*np.diff(np.asarray(life.positions), axis=0).T) > 0
     meals, healths = np.asarray(life.meal_healths), np.asarray(life.healths)
     known = remembered = 0
-    if isinstance(model, Forager):
-        known = int((model.chart.verdicts == FOOD).sum())
-        remembered = len(model.ground.smells) + len(model.chart)
+    forager = model.forager if isinstance(model, Drifting) else model
+    if isinstance(forager, Forager):
+        known = int((forager.chart.verdicts == FOOD).sum())
+        remembered = len(forager.ground.smells) + len(forager.chart)
     return {
         "steps": life.num_steps,
         "died": life.died,
@@ -220,6 +295,13 @@ def alive(columns: dict[str, Any], steps: int) -> int:
 _SHORT: list[int] = list(SEEDS[:3])
 _SAME = ("steps", "food", "poison", "edible", "known")
 
+
+def _same_first_drift(short: dict[str, Any], stored: dict[str, Any]) -> list[str]:
+    """Compare the life in the first world that errs the most."""
+    ours, theirs = short["first"]["steps"][0], stored["lives"][-1]["steps"][0]
+    return [] if ours == theirs else [f"it lives for {ours} steps, but {theirs} are stored"]
+
+
 STUDIES = {
     "survival": Study(
         survival,
@@ -236,6 +318,11 @@ STUDIES = {
         agrees=[
             Same(f"foragers/{name}/{what}") for name in ("all learned", *WALKERS) for what in _SAME
         ],
+    ),
+    "drift": Study(
+        drift,
+        short=lambda part: {"first": drift(part, _SHORT[:1], STEPS, SHARES[-1:])["lives"][0]},
+        agrees=[_same_first_drift],
     ),
     "long": Study(
         long,

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import study_living
 from benchmarks.studies import FleetingParts
@@ -8,15 +9,19 @@ from benchmarks.study_living import (
     KINDS,
     WALKERS,
     Anything,
+    Drifting,
     alive,
+    drift,
     edible,
     live,
+    made,
     parts,
     survival,
 )
 from tree_world.agents import ByMouth
 from tree_world.agents.worth import FOOD
 from tree_world.models.drives import DRIVES
+from tree_world.simulation import Action, TreeWorld, TreeWorldConfig
 
 SEEDS = [2000, 2001]
 
@@ -74,9 +79,42 @@ def test_lives_are_the_same_however_many_are_lived_at_once(tmp_path):
 
 @pytest.mark.parametrize("name", [*FORAGERS, *WALKERS])
 def test_every_name_lives(drives, name):
-    life = live("default", name, drives, 2000, 20)
+    life = live("default", made(name, drives, 2000), 2000, 20)
     assert (life["steps"], life["died"]) == (20, False)
     assert life["mean"] > 900
+
+
+def test_whoever_drifts_errs_as_much_as_its_steps_are_long(drives):
+    class Noting:
+        """Walks on, and notes where it takes itself to be."""
+
+        def __init__(self):
+            self.places = []
+
+        def reset(self):
+            self.places.clear()
+
+        def act(self, percept, body, meal, *, generator):
+            self.places.append(body.position.double().numpy().copy())
+            return Action(torch.tensor([4.0, 0.0]) if len(self.places) % 2 else None, body.heading)
+
+    model = Drifting(Noting(), 0.1, seed=1)
+    world = TreeWorld.random_from_config(TreeWorldConfig(), seed=2000, model=model)
+    lived = world.run(400)
+    errors = np.array(model.forager.places) - lived.positions[:-1]
+    steps = np.diff(errors, axis=0)
+    assert not errors[0].any()
+    assert np.abs(steps[1::2]).max() < 1e-4  # of rests
+    assert np.std(steps[::2]) == pytest.approx(0.4, rel=0.15)
+
+
+def test_drift_is_told_for_each_share(tmp_path):
+    found = drift(FleetingParts(tmp_path), SEEDS, 40, [0.0, 0.2])
+    assert found["shares"] == [0.0, 0.2]
+    exact, wrong = found["lives"]
+    told = parts(FleetingParts(tmp_path), SEEDS, 40, ["told"])["foragers"]["told"]
+    assert [exact[what] for what in ("lowest", "known")] == [told["lowest"], told["known"]]
+    assert wrong["moved"] != exact["moved"] or wrong["known"] != exact["known"]
 
 
 def test_who_is_alive_is_counted():
