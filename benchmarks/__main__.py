@@ -1,6 +1,7 @@
 """Run benchmarks, and all studies if asked to, and write the tables that the book draws.
 
-Usage: ``python -m benchmarks [--full] [options of pytest]``; some ten minutes, or five hours.
+Usage: ``python -m benchmarks [--full] [options of pytest]``; some ten minutes, or six and a
+half hours.
 ``python -m benchmarks --short`` stores nothing, but runs the short form of every study and says
 whether it agrees with what is stored; some ten minutes.
 """
@@ -20,6 +21,7 @@ from benchmarks import (
     study_day,
     study_forgetting,
     study_learning,
+    study_living,
     study_omniscient,
     study_rivals,
     study_scale,
@@ -37,6 +39,7 @@ STUDIES: list[Callable[[list[str]], int]] = [
     study_day.main,
     study_learning.main,
     study_omniscient.main,
+    study_living.main,
 ]
 
 

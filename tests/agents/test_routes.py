@@ -116,3 +116,52 @@ def test_what_lies_in_no_plane_is_refused():
         Routes(np.zeros((2, 3)))
     with pytest.raises(ValueError, match="avoid must be points of the plane"):
         Routes([[0.0, 0.0]], [[np.nan, 0.0]])
+
+
+DISCS = st.lists(st.tuples(POINTS, POINTS, st.floats(1, 25)), max_size=5)
+
+
+@settings(max_examples=60)
+@given(DISCS, st.tuples(POINTS, POINTS))
+def test_no_way_comes_nearer_to_a_disc_than_its_own_radius(discs, start):
+    """Or than where one stands at first, if one stands inside."""
+    middles = np.array([disc[:2] for disc in discs]).reshape(-1, 2)
+    radii = np.array([disc[2] for disc in discs])
+    routes = Routes([[120.0, 0.0], [0.0, 60.0]], middles, radius=radii)
+    np.testing.assert_array_equal(routes.radii, radii)
+    for stand in routes.stands[np.isfinite(routes.stands).all(axis=1)]:
+        path = walk(routes, np.array(start), stand)
+        # Along the way, too, not only where steps end.
+        between = np.linspace(path[:-1], path[1:], 20).reshape(-1, 2) if len(path) > 1 else path
+        for middle, radius in zip(middles, radii, strict=True):
+            nearest = min(radius, np.hypot(*(path[0] - middle)))
+            assert np.hypot(*(between - middle).T).min() >= nearest - 1e-6
+
+
+def test_each_disc_is_passed_as_near_as_it_allows():
+    small, large = [[50.0, 0.0]], [[50.0, 100.0]]
+    here, places = np.zeros(2), [[100.0, 0.0], [100.0, 100.0]]
+    routes = Routes(places, [*small, *large], radius=[5.0, 30.0])
+    low = walk(routes, here, routes.places[0])
+    high = walk(routes, np.array([0.0, 100.0]), routes.places[1])
+    assert 5 < away(small[0], low) < 8
+    assert 30 < away(large[0], high) < 33
+    equal = Routes(places, [*small, *large], radius=5.0)
+    assert Routes(places, [*small, *large], radius=[5.0, 5.0]).lengths.tolist() == (
+        equal.lengths.tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("radius", "words"),
+    [
+        ([5.0], r"one for each of the 2 places to avoid, but an array of shape \(1,\)"),
+        ([[5.0, 5.0]], r"array of shape \(1, 2\)"),
+        ([5.0, 0.0], r"radius must be .*0\.0"),
+        ([5.0, np.nan], "radius must be .*nan"),
+        (-1.0, r"radius must be .*-1\.0"),
+    ],
+)
+def test_radii_that_fit_no_discs_are_refused(radius, words):
+    with pytest.raises(ValueError, match=words):
+        Routes([[0.0, 0.0]], [[50.0, 0.0], [60.0, 0.0]], radius=radius)

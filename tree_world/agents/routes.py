@@ -30,8 +30,8 @@ class Routes:
         Where one may want to go, in metres.
     avoid : array_like of shape (m, 2), optional
         What to keep away from.
-    radius : float, default=10.5
-        How far, in metres.
+    radius : float or array_like of shape (m,), default=10.5
+        How far, in metres: from all, or from each.
     reach : float, default=10.0
         How near to a place one has to come, in metres.
 
@@ -41,6 +41,8 @@ class Routes:
     stands : numpy.ndarray of shape (n, 2)
         The point within reach of each place that is nearest to it and not to be avoided; NaN where
         there is none.
+    avoid : numpy.ndarray of shape (m, 2)
+    radii : numpy.ndarray of shape (m,)
     lengths : numpy.ndarray of shape (n, n)
         Of the ways between these points, in metres; infinite where there is no way.
 
@@ -59,27 +61,27 @@ class Routes:
     """
 
     def __init__(
-        self, places: Any, avoid: Any = None, *, radius: float = 10.5, reach: float = 10.0
+        self, places: Any, avoid: Any = None, *, radius: Any = 10.5, reach: float = 10.0
     ) -> None:
         self.places = _in_the_plane("places", places)
         self.avoid = _in_the_plane("avoid", () if avoid is None else avoid)
-        self.radius = positive_distance("radius", radius)
+        self.radii = _radii(radius, len(self.avoid))
         self.reach = positive_distance("reach", reach)
         self.stands = np.empty_like(self.places)
         for index, place in enumerate(self.places):
             self.stands[index] = self._nearest_stand(place)
-        corners = corners_around(self.avoid, self.radius)
+        corners = corners_around(self.avoid, self.radii)
         self._nodes = np.vstack([self.stands, corners])
-        self._direct = direct_lengths(self._nodes, self.avoid, self.radius)
+        self._direct = direct_lengths(self._nodes, self.avoid, self.radii)
         self._to = shortest_lengths(self._direct, len(self.places))
         self.lengths = self._to[:, : len(self.places)].copy()
 
     def _nearest_stand(self, place: np.ndarray) -> np.ndarray:
-        if is_free(place, self.avoid, self.radius):
+        if is_free(place, self.avoid, self.radii):
             return place
         for share in np.linspace(0.1, 1.0, 10):
             ring = stands_around(place, share * _INNER * self.reach)
-            free = [point for point in ring if is_free(point, self.avoid, self.radius)]
+            free = [point for point in ring if is_free(point, self.avoid, self.radii)]
             if free:
                 middle = np.mean(free, axis=0)
                 return min(free, key=lambda point: float(np.hypot(*(point - middle))))
@@ -99,7 +101,7 @@ class Routes:
             In metres, to where one would stand; infinite where there is no way.
         """
         at = np.asarray(position, dtype=np.float64)
-        lengths: np.ndarray = lengths_from(at, self._nodes, self.avoid, self.radius, self._to)
+        lengths: np.ndarray = lengths_from(at, self._nodes, self.avoid, self.radii, self._to)
         return lengths
 
     def stand_for(
@@ -130,7 +132,7 @@ class Routes:
         at = np.asarray(position, dtype=np.float64)
         after = at if afterwards is None else self.stands[afterwards]
         ring = stands_around(self.places[index], _INNER * self.reach)
-        best = best_stand(ring, at, after, longest, self.avoid, self.radius)
+        best = best_stand(ring, at, after, longest, self.avoid, self.radii)
         stand: np.ndarray = ring[best] if best >= 0 else self.stands[index]
         return stand
 
@@ -152,7 +154,7 @@ class Routes:
         at, to = np.asarray(position, np.float64), np.asarray(goal, np.float64)
         corners = self._nodes[len(self.places) :]
         direct = self._direct[len(self.places) :, len(self.places) :]
-        point = first_corner(at, to, corners, direct, self.avoid, self.radius)
+        point = first_corner(at, to, corners, direct, self.avoid, self.radii)
         offset = point - at
         length = float(np.hypot(offset[0], offset[1]))
         return offset if length <= longest else offset * (longest / length)
@@ -168,6 +170,19 @@ def _in_the_plane(name: str, points: Any) -> np.ndarray:
             f"shape {found.shape} was given. Ways round others are found in the plane alone."
         )
     return found
+
+
+def _radii(radius: Any, number: int) -> np.ndarray:
+    """Give a radius for each disc."""
+    found = np.asarray(radius, dtype=np.float64)
+    if found.shape not in ((), (number,)):
+        raise ValueError(
+            f"radius must be one number, or one for each of the {number} places to avoid, but an "
+            f"array of shape {found.shape} was given."
+        )
+    for one in found.reshape(-1).tolist():
+        positive_distance("radius", one)
+    return np.broadcast_to(found, number).copy()
 
 
 def stands_around(place: np.ndarray, distance: float) -> np.ndarray:
@@ -186,32 +201,32 @@ def stands_around(place: np.ndarray, distance: float) -> np.ndarray:
     return place + distance * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def corners_around(avoid: np.ndarray, radius: float) -> np.ndarray:
+def corners_around(avoid: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """Give the corners of polygons around discs, without those that lie in other discs.
 
     Parameters
     ----------
     avoid : numpy.ndarray of shape (m, 2)
-    radius : float
+    radii : numpy.ndarray of shape (m,)
 
     Returns
     -------
     numpy.ndarray of shape (at most 12 m, 2)
     """
     angles = 2 * np.pi * np.arange(_CORNERS) / _CORNERS
-    polygon = _WIDER * radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    corners: np.ndarray = (avoid[:, None, :] + polygon).reshape(-1, 2)
-    free = [is_free(corner, avoid, radius) for corner in corners]
+    polygon = _WIDER * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    corners: np.ndarray = (avoid[:, None] + radii[:, None, None] * polygon).reshape(-1, 2)
+    free = [is_free(corner, avoid, radii) for corner in corners]
     kept: np.ndarray = corners[np.array(free, dtype=bool)]
     return kept
 
 
 @compiled_exactly
-def is_free(point: np.ndarray, avoid: np.ndarray, radius: float) -> bool:
+def is_free(point: np.ndarray, avoid: np.ndarray, radii: np.ndarray) -> bool:
     """Say whether a point lies in no disc."""
     for disc in range(len(avoid)):
         across, along = point[0] - avoid[disc, 0], point[1] - avoid[disc, 1]
-        if across * across + along * along <= radius * radius:
+        if across * across + along * along <= radii[disc] * radii[disc]:
             return False
     return True
 
@@ -223,7 +238,7 @@ def best_stand(
     after: np.ndarray,
     longest: float,
     avoid: np.ndarray,
-    radius: float,
+    radii: np.ndarray,
 ) -> int:
     """Find the point that is best to pass on the way to another.
 
@@ -236,7 +251,7 @@ def best_stand(
     longest : float
         Length of a step; a shorter one counts as much.
     avoid : numpy.ndarray of shape (m, 2)
-    radius : float
+    radii : numpy.ndarray of shape (m,)
 
     Returns
     -------
@@ -249,46 +264,48 @@ def best_stand(
         on_x, on_y = ring[point, 0] - after[0], ring[point, 1] - after[1]
         steps = math.ceil(math.sqrt(x * x + y * y) / longest - 1e-4)
         length = steps * longest + math.sqrt(on_x * on_x + on_y * on_y)
-        is_better = length < least and is_free(ring[point], avoid, radius)
-        if is_better and is_clear(start, ring[point], avoid, radius):
+        is_better = length < least and is_free(ring[point], avoid, radii)
+        if is_better and is_clear(start, ring[point], avoid, radii):
             best, least = point, length
     return best
 
 
 @compiled_exactly
-def is_clear(start: np.ndarray, end: np.ndarray, avoid: np.ndarray, radius: float) -> bool:
-    """Say whether the way straight on meets no disc, but such as one stands in at the start.
+def is_clear(start: np.ndarray, end: np.ndarray, avoid: np.ndarray, radii: np.ndarray) -> bool:
+    """Say whether the way straight on meets no disc, and leads out of such as one stands in.
 
     Parameters
     ----------
     start, end : numpy.ndarray of shape (2,)
     avoid : numpy.ndarray of shape (m, 2)
-    radius : float
+    radii : numpy.ndarray of shape (m,)
     """
     x, y = end[0] - start[0], end[1] - start[1]
     square = x * x + y * y
     for disc in range(len(avoid)):
         to_x, to_y = avoid[disc, 0] - start[0], avoid[disc, 1] - start[1]
-        if to_x * to_x + to_y * to_y <= radius * radius:
+        if to_x * to_x + to_y * to_y <= radii[disc] * radii[disc]:
+            if to_x * x + to_y * y > 0:
+                return False
             continue
         share = 0.0
         if square > 0:
             share = min(max((to_x * x + to_y * y) / square, 0.0), 1.0)
         off_x, off_y = to_x - share * x, to_y - share * y
-        if off_x * off_x + off_y * off_y <= radius * radius:
+        if off_x * off_x + off_y * off_y <= radii[disc] * radii[disc]:
             return False
     return True
 
 
 @compiled_exactly
-def direct_lengths(nodes: np.ndarray, avoid: np.ndarray, radius: float) -> np.ndarray:
+def direct_lengths(nodes: np.ndarray, avoid: np.ndarray, radii: np.ndarray) -> np.ndarray:
     """Measure the ways straight on between nodes.
 
     Parameters
     ----------
     nodes : numpy.ndarray of shape (k, 2)
     avoid : numpy.ndarray of shape (m, 2)
-    radius : float
+    radii : numpy.ndarray of shape (m,)
 
     Returns
     -------
@@ -304,7 +321,7 @@ def direct_lengths(nodes: np.ndarray, avoid: np.ndarray, radius: float) -> np.nd
         for other in range(one):
             x, y = nodes[one, 0] - nodes[other, 0], nodes[one, 1] - nodes[other, 1]
             length = math.sqrt(x * x + y * y)
-            if length >= 0 and is_clear(nodes[one], nodes[other], avoid, radius):
+            if length >= 0 and is_clear(nodes[one], nodes[other], avoid, radii):
                 lengths[one, other] = lengths[other, one] = length
     return lengths
 
@@ -357,7 +374,7 @@ def shortest_lengths(direct: np.ndarray, first: int) -> np.ndarray:
 
 @compiled_exactly
 def lengths_from(
-    position: np.ndarray, nodes: np.ndarray, avoid: np.ndarray, radius: float, to: np.ndarray
+    position: np.ndarray, nodes: np.ndarray, avoid: np.ndarray, radii: np.ndarray, to: np.ndarray
 ) -> np.ndarray:
     """Find the shortest ways from a position, over the node that is best to go to first.
 
@@ -366,7 +383,7 @@ def lengths_from(
     position : numpy.ndarray of shape (2,)
     nodes : numpy.ndarray of shape (k, 2)
     avoid : numpy.ndarray of shape (m, 2)
-    radius : float
+    radii : numpy.ndarray of shape (m,)
     to : numpy.ndarray of shape (n, k)
         Shortest ways between the first n nodes and all.
 
@@ -379,7 +396,7 @@ def lengths_from(
     for node in range(len(nodes)):
         x, y = nodes[node, 0] - position[0], nodes[node, 1] - position[1]
         length = math.sqrt(x * x + y * y)
-        if length >= 0 and is_clear(position, nodes[node], avoid, radius):
+        if length >= 0 and is_clear(position, nodes[node], avoid, radii):
             for goal in range(number):
                 lengths[goal] = min(lengths[goal], length + to[goal, node])
     return lengths
@@ -392,7 +409,7 @@ def first_corner(
     corners: np.ndarray,
     direct: np.ndarray,
     avoid: np.ndarray,
-    radius: float,
+    radii: np.ndarray,
 ) -> np.ndarray:
     """Find what to go straight at: the goal, or the first corner of the shortest way.
 
@@ -403,19 +420,19 @@ def first_corner(
     direct : numpy.ndarray of shape (k, k)
         Ways straight on between corners.
     avoid : numpy.ndarray of shape (m, 2)
-    radius : float
+    radii : numpy.ndarray of shape (m,)
 
     Returns
     -------
     numpy.ndarray of shape (2,)
         The position itself where there is no way.
     """
-    if is_clear(position, goal, avoid, radius):
+    if is_clear(position, goal, avoid, radii):
         return goal.copy()
     number = len(corners)
     far = np.full(number, np.inf)
     for corner in range(number):
-        if is_clear(corners[corner], goal, avoid, radius):
+        if is_clear(corners[corner], goal, avoid, radii):
             x, y = corners[corner, 0] - goal[0], corners[corner, 1] - goal[1]
             far[corner] = math.sqrt(x * x + y * y)
     settle(far, direct)
@@ -425,7 +442,7 @@ def first_corner(
         length = math.sqrt(x * x + y * y)
         # A corner that has been reached is not gone to again.
         is_better = length > 1e-3 and length + far[corner] < least
-        if is_better and is_clear(position, corners[corner], avoid, radius):
+        if is_better and is_clear(position, corners[corner], avoid, radii):
             best, least = corner, length + far[corner]
     chosen: np.ndarray = position if best < 0 else corners[best]
     return chosen.copy()
