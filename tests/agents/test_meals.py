@@ -74,15 +74,6 @@ def test_what_was_eaten_before_a_tree_was_known_counts_as_one_harvest():
     assert not chart.bears(17)[0]
 
 
-def test_a_tree_that_fed_later_is_not_charged_with_old_meals():
-    chart = chart_of()
-    chart.see(HERE, EAST, 5.0, FULL, time=1)
-    assert chart.feed(HERE, 25.0, 20) == 0
-    chart._orphans.append((9, HERE.copy(), 25.0))
-    chart.see(HERE, NORTH, 5.0, FULL, time=21)
-    assert chart.last_meals[0] == 20
-
-
 # --- whose it was ---------------------------------------------------------------------------------
 
 
@@ -109,12 +100,7 @@ def test_a_meal_is_of_the_nearest_in_reach_that_may_have_given_it(offsets, does_
     chart = chart_of()
     for number, offset in enumerate(offsets):
         sense = torch.tensor([1.0 if number % 2 else -1.0, 3.0 * number, 0.5])
-        place = torch.tensor([offset], dtype=torch.float32)
-        chart.sights.write(place, 1.0, sense[None])
-    chart._read()
-    for number in range(len(chart)):
-        chart.story_of(number).verdict = FOOD if number % 2 else POISON
-    chart._take_stories()
+        chart.see(np.array(offset, dtype=float), EAST, 0.0, sense, time=number - 10)
     away = np.hypot(*np.array(offsets, dtype=float).T)
     kinds = [number for number in range(len(offsets)) if bool(number % 2) == does_good]
     reached = [number for number in range(len(offsets)) if away[number] <= 10 + 3.0]

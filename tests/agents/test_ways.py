@@ -34,13 +34,10 @@ class Palate:
 def chart_with(trees, constants=None):
     """A chart of trees (x, y, deviation, whether food)."""
     chart = Chart(Memory(2, 3), Palate(), constants or Told())
-    for x, y, sd, food in trees:
-        sense = torch.tensor([[1.0 if food else -1.0, 0.0, 0.5]])
-        chart.sights.write(torch.tensor([[float(x), float(y)]]), float(sd), sense)
-    chart._read()
-    for number, (*_, food) in enumerate(trees):
-        chart.story_of(number).verdict = FOOD if food else POISON
-    chart._take_stories()
+    for number, (x, y, sd, food) in enumerate(trees):
+        sense = torch.tensor([1.0 if food else -1.0, 3.0 * number, 0.5])
+        distance = (sd - 1) / chart.spread
+        chart.see(np.array([x - distance, y]), np.array([1.0, 0.0]), distance, sense, number)
     return chart
 
 
@@ -80,11 +77,10 @@ def test_what_has_not_changed_is_not_looked_up_again():
     ways = ways_of([(100, 0, 1, True), (0, 0, 3, False)])
     chart, routes = ways.chart, ways.routes
     assert not ways.look_up({})
-    chart._take_stories()  # another version of the same
+    chart.emptied(0)  # another version of the same
     assert not ways.look_up({})
     assert ways.routes is routes
-    chart.story_of(1).verdict = FOOD
-    chart._take_stories()
+    assert chart.feed(np.zeros(2), 25.0, 9) == 1  # it is food after all
     assert ways.look_up({})
     assert ways.food == [0, 1]
     chart.remove(0)
