@@ -78,7 +78,7 @@ def test_a_learner_learns_within_its_budget_and_again_the_same(algorithm):
 
 def test_a_learner_stops_when_its_time_is_over(monkeypatch):
     ticks = itertools.count(1.0, 0.01)  # so that it does not matter what else the machine does
-    monkeypatch.setattr(learners.time, "monotonic", lambda: next(ticks))
+    monkeypatch.setattr(learners.time, "process_time", lambda: next(ticks))
     settings = study_learning.SETTINGS["PPO"] | {"n_steps": 16, "batch_size": 64}
     budget = learners.Budget(seconds=1.0, steps=10**8, looks=4)
     _, watch = learners.learn(
