@@ -67,7 +67,7 @@ SMALL = ForgettingPolicy(208, 160, 0.5, 25.0, in_background=False)
 
 
 class Anything(ByMouth):
-    """Takes every tree for food, whatever it tasted like."""
+    """Takes every tree for food, until that one has harmed: it learns nothing of the others."""
 
     def tasted(self, sense: np.ndarray, worth: float) -> None:
         """Learn nothing."""

@@ -244,12 +244,16 @@ def test_each_check_of_a_study_refuses_other_numbers(module, name):
 
 @pytest.mark.parametrize("seconds", [0.15, 0.35])
 def test_a_day_hands_a_pruning_over_as_at_ten_steps_a_second(monkeypatch, seconds):
-    prune = SpatialMemory.prune
+    prune, took = SpatialMemory.prune, []
 
     def in_background(memory, *arguments, **choices):
+        since = time.perf_counter()
+
         def work(stop):
             time.sleep(seconds)
-            return prune(memory, *arguments, **choices)
+            report = prune(memory, *arguments, **choices)
+            took.append(time.perf_counter() - since)
+            return report
 
         return Task(work)
 
@@ -267,7 +271,9 @@ def test_a_day_hands_a_pruning_over_as_at_ten_steps_a_second(monkeypatch, second
     paced.finish(number)
     log = {name: values[0] for name, values in paced.log.items()}
     assert log["begun"] == log["size"] == 41  # at 40 it was told to wait
-    assert log["ended"] - log["begun"] == math.ceil(10 * seconds)
+    # A busy machine may take longer than it was told to; a fiftieth of a second, to hear of it.
+    steps = log["ended"] - log["begun"]
+    assert math.ceil(10 * seconds) <= steps <= math.ceil(10 * (took[0] + 0.02))
     during = slice(log["begun"], log["ended"])  # those after its beginning
     assert sum(waited[during]) > seconds - 0.1
     assert sum(waited) == sum(waited[during])

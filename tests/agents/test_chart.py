@@ -6,30 +6,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.agents.palate import Palate
 from tree_world.agents.chart import KNOWN_SD, NEVER, Chart
 from tree_world.agents.constants import Told
-from tree_world.agents.worth import FOOD, NOTHING, POISON
+from tree_world.agents.worth import FOOD, POISON
 from tree_world.models.memory import Memory
 
 HERE = np.zeros(2)
 EAST, NORTH = np.array([1.0, 0.0]), np.array([0.0, 1.0])
 FULL, EMPTY = torch.tensor([1.0, 0.0, 0.5]), torch.tensor([1.0, 0.0, 0.0])
 BAD = torch.tensor([-1.0, 0.0, 0.5])
-
-
-class Palate:
-    """Food is positive, poison negative, and what bears nothing is nothing."""
-
-    tells_empty = True
-
-    def __init__(self):
-        self.tastes = []
-
-    def verdict(self, sense):
-        return NOTHING if sense[2] == 0 else (FOOD if sense[0] > 0 else POISON)
-
-    def tasted(self, sense, worth):
-        self.tastes.append((sense.tolist(), worth))
 
 
 def chart_of(**constants):
