@@ -15,6 +15,8 @@ Matplotlib's settings.
 ``maps``     a world: its trees, scents, values and drives
 ``places``   what a memory holds, where it looks, where it takes itself to be
 ``life``     ways, health, survival
+``charts``   what an agent knows of its world
+``fares``    how agents fare: what they eat, who lives, what they learn
 ``words``    words, and how alike they are
 ``curves``   curves, intervals, distributions
 ``costs``    time, memory, and how they grow
@@ -22,6 +24,7 @@ Matplotlib's settings.
 ===========  ===========================================================
 """
 
+from tree_world.plotting.charts import plot_known_ground, plot_sightings
 from tree_world.plotting.costs import (
     plot_growth,
     plot_latencies,
@@ -35,6 +38,13 @@ from tree_world.plotting.curves import (
     plot_frontier,
     plot_kernel_profile,
     plot_reliability,
+)
+from tree_world.plotting.fares import (
+    plot_alive_by_count,
+    plot_harvests,
+    plot_learning,
+    plot_ledger,
+    plot_parts,
 )
 from tree_world.plotting.layers import plot_layers
 from tree_world.plotting.life import plot_health, plot_survival, plot_trajectory
@@ -111,6 +121,7 @@ __all__ = [
     "legend_within",
     "map_panels",
     "mark_times",
+    "plot_alive_by_count",
     "plot_density",
     "plot_distributions",
     "plot_drive_field",
@@ -118,11 +129,16 @@ __all__ = [
     "plot_forgotten",
     "plot_frontier",
     "plot_growth",
+    "plot_harvests",
     "plot_health",
     "plot_kernel_profile",
+    "plot_known_ground",
     "plot_latencies",
     "plot_layers",
+    "plot_learning",
+    "plot_ledger",
     "plot_observations",
+    "plot_parts",
     "plot_percentiles",
     "plot_posterior",
     "plot_reads_on_a_line",
@@ -131,6 +147,7 @@ __all__ = [
     "plot_samples",
     "plot_scent_field",
     "plot_sight",
+    "plot_sightings",
     "plot_similarity",
     "plot_size",
     "plot_survival",

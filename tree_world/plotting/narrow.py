@@ -34,7 +34,7 @@ WITHIN = 0.75
 APART = 4.0
 """Dots between two numbers of an axis, at least."""
 GRAPH_HEIGHT = 2.6
-"""Inches, of each of several graphs below each other."""
+"""Inches, of each of several graphs below each other, unless rows need more."""
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def _stacked(figure: Figure) -> Iterator[Callable[[], Any]]:
         return
     legends = sum(legend.get_window_extent().height for legend in figure.legends) / figure.dpi
     around = height - width / len(panels) if are_maps else legends
-    each = WIDTH if are_maps else GRAPH_HEIGHT
+    each = WIDTH if are_maps else max(GRAPH_HEIGHT, getattr(figure, style.ROWS, 0.0))
     figure.set_size_inches(WIDTH, len(panels) * each + around)
     column = GridSpec(len(panels), 1, figure=figure)
     label = panels[0][0].get_ylabel()

@@ -37,6 +37,8 @@ REPAINT = "repaint_on"
 """Name of the attribute in which an artist keeps how to be painted on paper of another colour."""
 WIDE = "kept_wide"
 """Name of the attribute of a figure that cannot be laid out for a narrow column."""
+ROWS = "height_of_rows"
+"""Name of the attribute of a figure that says how high its panels are in a narrow column."""
 INSIDE = "inside_of_axes"
 """Name of the attribute of a legend that lies inside of its axes."""
 ANEW = "made_anew"
@@ -142,6 +144,11 @@ def when_columns_change(legend: Legend, make: Callable[[int], Legend]) -> None:
 def keep_wide(figure: Figure) -> None:
     """Say that a figure cannot be laid out for a narrow column."""
     setattr(figure, WIDE, True)
+
+
+def keep_rows(figure: Figure, height: float) -> None:
+    """Say how high, in inches, each panel of a figure with rows has to be in a narrow column."""
+    setattr(figure, ROWS, height)
 
 
 def unknown_patch() -> Patch:
