@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb, to_rgba
@@ -21,6 +22,7 @@ from tree_world.plotting.style import (
     POISONOUS,
     SERIES,
     SOFT_INK,
+    TEXT_WIDTH,
     as_array,
     when_paper_changes,
 )
@@ -34,6 +36,7 @@ _TREES: dict[int, tuple[str, dict[str, Any]]] = {
     0: ("not judged", {"s": 24, "marker": "o", "facecolor": PAPER, "edgecolor": SOFT_INK}),
 }
 """By verdict: what to call such trees, and how they are drawn in every map."""
+_FLATTEST = 0.6  # height of a map of sightings, as a share of its width, at least
 
 
 def plot_known_ground(
@@ -45,7 +48,7 @@ def plot_known_ground(
     places: ArrayLike | None = None,
     verdicts: ArrayLike | None = None,
     position: ArrayLike | None = None,
-    legend: bool = True,
+    legend: bool | None = None,
     title: str | None = None,
 ) -> Axes:
     """Draw which ground an agent knows, and the trees that it has found there.
@@ -67,8 +70,8 @@ def plot_known_ground(
         What it takes each of them for: 1 is food, −1 poison, 0 not judged. All 0 by default.
     position : array_like of shape (2,), optional
         Where the agent is, in metres.
-    legend : bool, default=True
-        Whether to put a legend under the map.
+    legend : bool, optional
+        Whether to put a legend under the map; by default where its axes are new.
     title : str, optional
 
     Returns
@@ -81,6 +84,7 @@ def plot_known_ground(
         If there is not one value for each cell, or not one verdict of the three for each tree.
     """
     ground = grid.image(as_array(known, dtype=bool).astype(float))
+    legend = ax is None if legend is None else legend
     ax = map_axes(ax, grid.half_width, title)
 
     def painted(paper: str) -> np.ndarray:
@@ -112,7 +116,7 @@ def plot_known_ground(
     hatch_everything(ax, grid)
     ax.patches[-1].set_label("unknown")
     if legend:
-        legend_below(ax)
+        legend_below(ax, ncols=3)
     return ax
 
 
@@ -137,7 +141,7 @@ def plot_sightings(
     truth: ArrayLike,
     ax: Axes | None = None,
     *,
-    legend: bool = True,
+    legend: bool | None = None,
     title: str | None = None,
 ) -> Axes:
     """Draw how the remembered place of a tree closes in on the true one.
@@ -155,8 +159,8 @@ def plot_sightings(
         Where the tree stands, in metres.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes by default.
-    legend : bool, default=True
-        Whether to put a legend under the map.
+    legend : bool, optional
+        Whether to put a legend under the map; by default where its axes are new.
     title : str, optional
 
     Returns
@@ -175,13 +179,18 @@ def plot_sightings(
             "each sighting needs a stand, an estimate and a deviation, but arrays of shapes "
             f"{seen_from.shape}, {told.shape} and {radii.shape} were given."
         )
+    legend = ax is None if legend is None else legend
     edges = (seen_from, told - radii[:, None], told + radii[:, None], tree[None])
     low, high = (getattr(np.concatenate(edges), end)(axis=0) for end in ("min", "max"))
-    middle, half_width = (low + high) / 2, 0.56 * float((high - low).max())
-    ax = map_axes(ax, half_width, title)
-    ax.set(
-        xlim=(middle[0] - half_width, middle[0] + half_width),
-        ylim=(middle[1] - half_width, middle[1] + half_width),
+    middle, half = (low + high) / 2, 0.56 * (high - low)
+    half[0] = half.max()
+    half[1] = max(half[1], _FLATTEST * half[0])
+    if ax is None:
+        width = 0.8 * TEXT_WIDTH
+        _, ax = plt.subplots(figsize=(width, width * half[1] / half[0] + 0.6))
+    map_axes(ax, 1.0, title).set(
+        xlim=(middle[0] - half[0], middle[0] + half[0]),
+        ylim=(middle[1] - half[1], middle[1] + half[1]),
     )
     for x, y in seen_from:
         ax.plot([x, tree[0]], [y, tree[1]], color=LINE, linewidth=0.7, zorder=1)
@@ -191,7 +200,7 @@ def plot_sightings(
         s=16,
         color=INK,
         linewidth=0,
-        label="where it stood",
+        label="seen from",
         zorder=3,
     )
     strengths = np.linspace(0.3, 1.0, len(radii)) if len(radii) > 1 else [1.0]
@@ -205,48 +214,67 @@ def plot_sightings(
             zorder=2 + strength,
         )
         ax.add_patch(circle)
-    circle.set_label("where it takes the tree to be")  # the last
-    ax.plot(*tree, "+", color=CLAY, markersize=12, markeredgewidth=2, label="where it is", zorder=6)
-    _number_circles(ax, told, radii, tree - seen_from.mean(axis=0), half_width)
+    ax.plot(
+        [],
+        [],
+        "o",
+        color=SERIES[0],
+        markerfacecolor=to_rgba(SERIES[0], 0.1),
+        markersize=10,
+        label="remembered place ± its deviation",
+    )
+    ax.plot(
+        tree[0],
+        tree[1],
+        "+",
+        color=CLAY,
+        markersize=12,
+        markeredgewidth=2,
+        label="true place",
+        zorder=6,
+    )
+    _number_sightings(ax, seen_from, told, radii, tree)
     if legend:
         legend_below(ax)
     return ax
 
 
-def _number_circles(
-    ax: Axes, places: np.ndarray, radii: np.ndarray, away: np.ndarray, half_width: float
+def _number_sightings(
+    ax: Axes, stands: np.ndarray, places: np.ndarray, radii: np.ndarray, tree: np.ndarray
 ) -> None:
-    """Write numbers beside circles, away from the stands or wherever else is room."""
-    start = np.arctan2(away[1], away[0])
-    turns = start + np.pi / 4 * np.array([0, 1, -1, 2, -2, 3, -3, 4])
-    room = 0.11 * half_width  # what a number of two digits takes, in a narrow figure, too
-    taken: list[np.ndarray] = []
+    """Write numbers beside stands and circles: those of the first and last, others with room."""
+    west, east = ax.get_xlim()
+    room = 0.055 * (east - west)  # what a number of two digits takes, in a narrow figure, too
+    taken = [tree]
     last = len(places) - 1
     for number in dict.fromkeys([last, 0, *range(last)]):
-        around = np.stack([np.cos(turns), np.sin(turns)], axis=1)
-        spots = places[number] + (radii[number] + 0.6 * room) * around
-        # Neither on another number, nor on the line of another circle.
-        others = np.delete(np.arange(len(places)), number)
-        to_centres = np.linalg.norm(spots[:, None] - places[others], axis=-1)
-        free = (np.abs(to_centres - radii[others]) > 0.4 * room).all(axis=1)
-        clear = np.ones(len(spots), dtype=bool)
-        for other in taken:
-            clear &= np.linalg.norm(spots - other, axis=1) > room
-        best = np.flatnonzero(clear & free)
-        if not len(best) and number in (0, last):
+        others = np.arange(len(radii)) != number
+        towards = np.arctan2(*(tree - stands[number])[::-1])
+        for centre, radius, start, color in (
+            (places[number], radii[number], towards, SERIES[0]),
+            (stands[number], 0.2 * room, towards + np.pi, INK),
+        ):
+            turns = start + np.pi / 4 * np.array([0, 1, -1, 2, -2, 3, -3, 4])
+            spots = centre + (radius + 0.5 * room) * np.stack([np.cos(turns), np.sin(turns)], 1)
+            apart = [np.linalg.norm(spots - other, axis=1) for other in taken]
+            free = np.min(apart, axis=0) > room
+            # A number belongs to the nearest circle.
+            rims = np.linalg.norm(spots[:, None] - places[others], axis=-1) - radii[others]
+            clear = free & (np.abs(rims) > 0.8 * room).all(axis=1)
             best = np.flatnonzero(clear)
-        if not len(best):
-            continue
-        spot = spots[best[0]]
-        taken.append(spot)
-        ax.text(
-            spot[0],
-            spot[1],
-            f"{number + 1}",
-            ha="center",
-            va="center",
-            fontsize=LEAST_SIZE,
-            color=INK,
-            zorder=5,
-            clip_on=True,
-        )
+            if not len(best) and number in (0, last):
+                best = np.flatnonzero(free)
+            if not len(best):
+                continue
+            x, y = spots[best[0]]
+            taken.append(spots[best[0]])
+            ax.text(
+                x,
+                y,
+                f"{number + 1}",
+                ha="center",
+                va="center",
+                fontsize=LEAST_SIZE,
+                color=color,
+                zorder=5,
+            )

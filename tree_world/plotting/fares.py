@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import binomtest
 
 from tree_world.plotting.curves import LINES, MARKS
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _BREAK = 50  # steps without a meal from a tree, after which another harvest begins
 _LEAST_ROW = 13.0  # points from row to row, so that their numbers stand apart
+_MOST_TICKS = 15  # counts up to which each has its number
 _CONFIDENCE = 0.95
 
 
@@ -79,6 +81,8 @@ def plot_harvests(
             "each meal needs a step, a tree and a worth, but arrays of shapes "
             f"{steps.shape}, {trees.shape} and {worth.shape} were given."
         )
+    shown = steps <= until
+    steps, trees, worth = steps[shown], trees[shown], worth[shown]
     rows = list(dict.fromkeys(trees.tolist()))
     if ax is None:
         _, ax = plt.subplots(figsize=(TEXT_WIDTH, max(2.2, 1.2 + 0.21 * len(rows))))
@@ -87,8 +91,12 @@ def plot_harvests(
     for row, tree in enumerate(rows, start=1):
         when, value = steps[trees == tree], worth[trees == tree]
         cuts = np.flatnonzero(np.diff(when) > _BREAK) + 1
-        for meals, gains in zip(np.split(when, cuts), np.split(value, cuts), strict=True):
-            end = min(float(meals[-1] + regrowth_steps), until)
+        # It may be come back to before it is empty.
+        nexts = [*when[cuts].tolist(), until]
+        for meals, gains, again in zip(
+            np.split(when, cuts), np.split(value, cuts), nexts, strict=True
+        ):
+            end = min(float(meals[-1] + regrowth_steps), again)
             ax.barh(
                 row,
                 end - meals[-1],
@@ -118,6 +126,7 @@ def plot_harvests(
                 edgecolor="white",
                 linewidth=0.7,
                 label=name,
+                clip_on=False,
                 zorder=3,
             )
     ax.set(xlim=(0, until), ylim=(len(rows) + 0.6, 0.4), xlabel="time (steps)")
@@ -207,7 +216,7 @@ def plot_ledger(
     for values, color, style, label in (
         (eaten, EDIBLE, LINES[0], "eaten"),
         (spent, SERIES[0], LINES[1], "spent"),
-        (lost.clip(min=0.0), SERIES[3], LINES[2], "lost, being full"),
+        (lost.clip(min=0.0), INK, LINES[2], "lost, being full"),
     ):
         summed = np.concatenate([[0.0], np.cumsum(values)])
         ax.plot(
@@ -274,7 +283,7 @@ def plot_alive_by_count(
         x = as_array(at) + apart * ((number + 0.5) / len(groups) - 0.5)
         color, style = SERIES[number % len(SERIES)], LINES[number % len(LINES)]
         ax.vlines(x, low, high, color=color, linewidth=1.4)
-        ax.plot(x, share, color=color, linestyle=style, linewidth=0.8, alpha=0.5)
+        ax.plot(x, share, color=color, linestyle=style, linewidth=0.8, alpha=0.6, clip_on=False)
         ax.plot(
             x,
             share,
@@ -286,7 +295,8 @@ def plot_alive_by_count(
             zorder=3,
         )
     ax.set(ylim=(0, 1), xlabel=xlabel, ylabel="share alive")
-    ax.set_xticks(counts, [f"{count:,g}" for count in counts])
+    if len(counts) <= _MOST_TICKS:
+        ax.set_xticks(counts, [f"{count:,g}" for count in counts])
     ax.margins(x=0.04)
     legend_below(ax)
     if title is not None:
@@ -347,7 +357,16 @@ def plot_parts(
         values = as_array(lowest[label], dtype=np.float64)
         # Dots of like lives lie beside each other, always in the same way.
         aside = 0.5 * ((np.arange(len(values)) * 0.618034) % 1 - 0.5)
-        right.scatter(values, row + aside, s=7, color=color, alpha=0.4, linewidth=0, zorder=2)
+        right.scatter(
+            values,
+            row + aside,
+            s=7,
+            color=color,
+            alpha=0.4,
+            linewidth=0,
+            clip_on=False,
+            zorder=2,
+        )
         middle = float(np.median(values))
         right.plot([middle] * 2, [row - 0.38, row + 0.38], color=color, linewidth=2.4, zorder=3)
         if label == reference:
@@ -400,6 +419,7 @@ def plot_learning(
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.6))
+    right = 0.0
     for number, (label, (x, values)) in enumerate(curves.items()):
         where, each = as_array(x, dtype=np.float64), as_array(values, dtype=np.float64)
         if each.ndim != 2 or each.shape[1:] != where.shape:
@@ -407,17 +427,24 @@ def plot_learning(
                 f"the values of {label!r} must have shape (seeds, {len(where)}), as it was "
                 f"measured at {len(where)} places, but have shape {each.shape}."
             )
-        style: dict[str, Any] = {
-            "color": SERIES[number % len(SERIES)],
-            "linestyle": LINES[number % len(LINES)],
-        }
+        color = SERIES[number % len(SERIES)]
         for of_seed in each:
-            ax.plot(where, of_seed, linewidth=0.7, alpha=0.45, **style)
-        ax.plot(where, each.mean(axis=0), linewidth=2.2, label=label, zorder=3, **style)
+            ax.plot(where, of_seed, color=color, linewidth=0.8, alpha=0.5)
+        ax.plot(
+            where,
+            each.mean(axis=0),
+            color=color,
+            linestyle=LINES[number % len(LINES)],
+            linewidth=2.4,
+            label=label,
+            zorder=3,
+        )
+        right = max(right, float(where.max(initial=0.0)))
     for number, (label, value) in enumerate(references.items()):
-        style = {"color": SOFT_INK, "linestyle": LINES[number % len(LINES)]}
-        ax.axhline(value, linewidth=1.1, label=label, zorder=1, **style)
-    ax.set(xlim=(0, None), ylim=(0, None), xlabel=xlabel, ylabel=ylabel)
+        style = LINES[number % len(LINES)]
+        ax.axhline(value, color=SOFT_INK, linestyle=style, linewidth=1.1, label=label, zorder=1)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    ax.set(xlim=(0, right or None), ylim=(0, None), xlabel=xlabel, ylabel=ylabel)
     _count_by_thousands(ax, "xaxis", "yaxis")
     legend_below(ax)
     if title is not None:
