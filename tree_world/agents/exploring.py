@@ -45,10 +45,10 @@ class Frontier:
     r"""Choose places to look at.
 
     A place where :math:`\lambda` unknown trees are expected within sight, of which a share f is
-    food, is worth :math:`(1 - e^{-f \lambda}) \, R \, H`: the chance of a find, times what a
-    tree gives in R rounds. It costs what the way round by it costs more than the way without.
-    Of all places that with the most trees a metre is looked at, and only if it is worth more than
-    it costs.
+    food, is worth :math:`f (1 - e^{-\lambda}) \, N \, H`: the chance to find a tree and that it is
+    food, times the harvests H of N rounds. It costs what the way round by it costs more than the
+    way without. Of all places that with the most trees a metre is looked at, `head_start` being
+    added to each way, and only if it is worth more than it costs.
 
     Parameters
     ----------
