@@ -179,8 +179,9 @@ def test_sightings_are_numbered_beside_their_stands_and_circles():
         assert np.linalg.norm(place - STANDS[number]) == pytest.approx(0.6 * room)
 
 
-def test_where_it_is_crowded_first_and_last_are_numbered():
-    many = np.arange(30)[:, None] * [0.1, 0.05]
+@pytest.mark.parametrize("spread", [0.1, 0.0])
+def test_where_it_is_crowded_first_and_last_are_numbered(spread):
+    many = np.arange(30)[:, None] * [spread, spread / 2]
     ax = plotting.plot_sightings(many - 50, many, np.full(30, 5.0), [0.0, 0.0])
     shown = [text.get_text() for text in ax.texts if text.get_color() == plotting.SERIES[0]]
     assert {"1", "30"} <= set(shown)
@@ -416,11 +417,13 @@ def test_without_a_reference_there_is_no_line_across():
 
 
 def test_many_parts_have_room_on_a_phone():
-    figure = made_up_charts.parts()
+    kinds = [f"{kind}{more}" for more in ("", ".") for kind in made_up_charts.KINDS]
+    left, _ = plotting.plot_parts(dict.fromkeys(kinds, 1), 2, {kind: [3.0] for kind in kinds})
+    figure = left.figure
     with drawn_narrow(figure):
         for ax in figure.axes:
             boxes = [tick.get_window_extent() for tick in ax.get_yticklabels()]
-            assert len(boxes) == len(made_up_charts.KINDS)
+            assert len(boxes) == len(kinds)
             for number, box in enumerate(boxes):
                 assert box.count_overlaps(boxes[:number]) == 0
     assert figure.get_figwidth() == plotting.TEXT_WIDTH
