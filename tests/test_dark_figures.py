@@ -13,6 +13,7 @@ from matplotlib.contour import ContourSet
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
+from tests import made_up_charts
 from tree_world import plotting
 from tree_world.models.places.localiser import Posterior
 from tree_world.plotting import dark as dark_figures
@@ -105,9 +106,12 @@ def eight_trees(make_world):
     )
 
 
-@pytest.fixture(params=EVERYTHING, ids=lambda draw: draw.__name__)
+@pytest.fixture(
+    params=(*EVERYTHING, *made_up_charts.FIGURES), ids=lambda draw: draw.__name__.replace("_", " ")
+)
 def figure(request, make_world):
-    made = request.param(eight_trees(make_world))
+    needs_world = request.param in EVERYTHING
+    made = request.param(eight_trees(make_world)) if needs_world else request.param()
     for _ in range(3):  # layout settles in a few rounds
         pixels(made)
     return made

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.patches import Circle
 
 from tree_world.plotting.maps import hatch_everything
-from tree_world.plotting.panels import MapGrid, legend_below, map_axes
+from tree_world.plotting.panels import MapGrid, legend_below, map_axes, map_panels
 from tree_world.plotting.style import (
     CLAY,
     EDIBLE,
@@ -22,7 +21,6 @@ from tree_world.plotting.style import (
     POISONOUS,
     SERIES,
     SOFT_INK,
-    TEXT_WIDTH,
     as_array,
     when_paper_changes,
 )
@@ -183,11 +181,11 @@ def plot_sightings(
     edges = (seen_from, told - radii[:, None], told + radii[:, None], tree[None])
     low, high = (getattr(np.concatenate(edges), end)(axis=0) for end in ("min", "max"))
     middle, half = (low + high) / 2, 0.56 * (high - low)
-    half[0] = half.max()
+    half[0] = max(half.max(), 1.0)
     half[1] = max(half[1], _FLATTEST * half[0])
     if ax is None:
-        width = 0.8 * TEXT_WIDTH
-        _, ax = plt.subplots(figsize=(width, width * half[1] / half[0] + 0.6))
+        figure, (ax,) = map_panels()
+        figure.set_figheight(figure.get_figwidth() * half[1] / half[0] + 0.45)
     map_axes(ax, 1.0, title).set(
         xlim=(middle[0] - half[0], middle[0] + half[0]),
         ylim=(middle[1] - half[1], middle[1] + half[1]),
@@ -219,9 +217,11 @@ def plot_sightings(
         [],
         "o",
         color=SERIES[0],
+        markeredgecolor=SERIES[0],
         markerfacecolor=to_rgba(SERIES[0], 0.1),
+        markeredgewidth=1.4,
         markersize=10,
-        label="remembered place ± its deviation",
+        label="remembered place",
     )
     ax.plot(
         tree[0],
@@ -247,30 +247,29 @@ def _number_sightings(
     room = 0.055 * (east - west)  # what a number of two digits takes, in a narrow figure, too
     taken = [tree]
     last = len(places) - 1
+    dots = np.zeros(len(radii))
     for number in dict.fromkeys([last, 0, *range(last)]):
         others = np.arange(len(radii)) != number
         towards = np.arctan2(*(tree - stands[number])[::-1])
-        for centre, radius, start, color in (
-            (places[number], radii[number], towards, SERIES[0]),
-            (stands[number], 0.2 * room, towards + np.pi, INK),
+        for centres, sizes, start, color in (
+            (places, radii, towards, SERIES[0]),
+            (stands, dots, towards + np.pi, INK),
         ):
             turns = start + np.pi / 4 * np.array([0, 1, -1, 2, -2, 3, -3, 4])
-            spots = centre + (radius + 0.5 * room) * np.stack([np.cos(turns), np.sin(turns)], 1)
-            apart = [np.linalg.norm(spots - other, axis=1) for other in taken]
-            free = np.min(apart, axis=0) > room
-            # A number belongs to the nearest circle.
-            rims = np.linalg.norm(spots[:, None] - places[others], axis=-1) - radii[others]
-            clear = free & (np.abs(rims) > 0.8 * room).all(axis=1)
-            best = np.flatnonzero(clear)
-            if not len(best) and number in (0, last):
-                best = np.flatnonzero(free)
-            if not len(best):
+            around = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+            spots = centres[number] + (sizes[number] + 0.6 * room) * around
+            apart = np.linalg.norm(spots[:, None] - np.array(taken), axis=-1)
+            free = np.flatnonzero((apart > room).all(axis=1))
+            # A number belongs to the nearest circle or dot.
+            rims = np.linalg.norm(spots[:, None] - centres[others], axis=-1) - sizes[others]
+            clear = np.abs(rims).min(axis=1, initial=0.9 * room)
+            if not len(free) or (number not in (0, last) and clear[free].max() < 0.9 * room):
                 continue
-            x, y = spots[best[0]]
-            taken.append(spots[best[0]])
+            spot = spots[free[clear[free].argmax()]]
+            taken.append(spot)
             ax.text(
-                x,
-                y,
+                spot[0],
+                spot[1],
                 f"{number + 1}",
                 ha="center",
                 va="center",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import Locator, MaxNLocator
 from scipy.stats import binomtest
 
 from tree_world.plotting.curves import LINES, MARKS
@@ -131,15 +132,26 @@ def plot_harvests(
             )
     ax.set(xlim=(0, until), ylim=(len(rows) + 0.6, 0.4), xlabel="time (steps)")
     ax.set_ylabel("tree, in the order\nof the first meal")
-    height = ax.get_position().height * _figure_of(ax).get_figheight() * 72
-    apart = int(np.ceil(_LEAST_ROW * max(1, len(rows)) / height))
-    ax.set_yticks(range(1, len(rows) + 1, apart))
+    ax.yaxis.set_major_locator(_Rows(ax, len(rows)))
     _count_by_thousands(ax)
     if rows:
         legend_below(ax)
     if title is not None:
         ax.set_title(title)
     return ax
+
+
+class _Rows(Locator):
+    """Numbers rows from 1: each, or every few where they would not stand apart."""
+
+    def __init__(self, ax: Axes, number: int) -> None:
+        self._ax = ax
+        self._number = number
+
+    def __call__(self) -> list[float]:
+        height = self._ax.get_window_extent().height * 72 / _figure_of(self._ax).dpi
+        apart = max(1, math.ceil(_LEAST_ROW * self._number / max(height, 1.0)))
+        return [float(row) for row in range(1, self._number + 1, apart)]
 
 
 def _figure_of(ax: Axes) -> Figure:
@@ -240,6 +252,10 @@ def plot_ledger(
 
 def _share(alive: float, number: float) -> tuple[float, float, float]:
     """Share, and the ends of its interval after Clopper and Pearson."""
+    if not 0 <= alive <= number or number < 1:
+        raise ValueError(
+            f"of {number:g} lives {alive:g} cannot be alive. Give how many of how many are alive."
+        )
     low, high = binomtest(int(alive), int(number)).proportion_ci(_CONFIDENCE, method="exact")
     return alive / number, float(low), float(high)
 
@@ -377,7 +393,7 @@ def plot_parts(
     for ax in (left, right):
         ax.set_ylim(len(labels) - 0.4, -0.6)
         ax.set_yticks(range(len(labels)), labels)
-        ax.tick_params(axis="y", length=0)
+        ax.tick_params(axis="y", length=0, pad=7)
     right.tick_params(axis="y", labelleft=False)
     keep_rows(_figure_of(left), 0.75 + 0.23 * len(labels))
     return [left, right]
@@ -446,7 +462,7 @@ def plot_learning(
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     ax.set(xlim=(0, right or None), ylim=(0, None), xlabel=xlabel, ylabel=ylabel)
     _count_by_thousands(ax, "xaxis", "yaxis")
-    legend_below(ax)
+    legend_below(ax, **({"ncols": 3} if len(curves) + len(references) > 4 else {}))
     if title is not None:
         ax.set_title(title)
     return ax
