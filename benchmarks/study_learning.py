@@ -1,10 +1,10 @@
-"""What learners by reinforcement make of a tree world, in a quarter of an hour.
+"""What learners by reinforcement make of a tree world, in ten minutes.
 
-Usage: ``python -m benchmarks.study_learning [OPTION ...] [NAME ...]``, all by default; some two
-hours, in a part for each learner and seed. A learner is told what a forager is: scores of what is
-smelled and seen, how far that is, its health, its heading, its place and its meal. It is given a
-quarter of an hour of one core, one setting, which was not tuned, and no memory but what it may
-learn to have. So this says what that buys, and not what learning can do.
+Usage: ``python -m benchmarks.study_learning [OPTION ...] [NAME ...]``, all by default; an hour and
+more, in a part for each learner and seed. A learner is told what a forager is: scores of what is
+smelled and seen, how far that is, its health, its heading, its place and its meal. It is given ten
+minutes of one core, one setting, which was not tuned, and no memory but what it may learn to have.
+So this says what that buys, and not what learning can do.
 
 It learns in worlds whose seeds are drawn from 10,000 on, is looked at in the worlds 9,000 to 9,023
 meanwhile, and is judged once, at the end, in the worlds 2,000 to 2,047.
@@ -28,7 +28,7 @@ from tree_world.simulation import TreeWorldConfig
 RESULTS = results_file("learning")
 
 SEEDS = (0, 1, 2)
-SECONDS = 15 * 60.0  # of a processor, for learning
+SECONDS = 10 * 60.0  # of a processor, for learning
 MOST_STEPS = 10**8  # which nobody takes in that time
 LOOKS = 10
 AT_ONCE = 32  # worlds in which it learns
