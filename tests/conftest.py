@@ -1,5 +1,7 @@
 """Fixtures that all tests share."""
 
+import os
+
 import hypothesis
 import pytest
 import torch
@@ -13,13 +15,15 @@ hypothesis.settings.load_profile("without deadlines")
 # Two processes test side by side: with a thread each they wait for nobody.
 torch.set_num_threads(1)
 
-# Files that take a quarter of a minute, the longest first: so all processes end at about the same
-# time. Their order costs or saves a minute, and nothing else depends on it.
+# Files that take ten seconds or more, the longest first: so all processes end at about the same
+# time. Those that look at pages stand between those that compile, so that two processes seldom
+# compile the same side by side. The order costs or saves a minute; nothing else depends on it.
 SLOW = (
-    *("browser", "access", "reading", "interrupts", "hand", "build", "notebooks", "consolidation"),
-    *("ways_of_reading", "live", "localisation", "failures", "compiling", "agreement"),
-    *("nbval_tolerance", "numbers", "embeddings", "theme", "moved", "forgetting", "claims"),
-    *("pruning", "hot_swap", "drives", "storage", "memory"),
+    *("browser", "interrupts", "access", "ways_of_reading", "hand", "reading", "build"),
+    *("localisation", "notebooks", "forager", "live", "consolidation", "failures", "compiling"),
+    *("agreement", "embeddings", "nbval_tolerance", "numbers", "times", "theme", "drives", "moved"),
+    *("hot_swap", "claims", "docstrings", "pruning", "memory", "worlds", "gymnasium", "storage"),
+    *("study_living", "narrow_figures", "forgetting"),
 )
 
 
@@ -43,8 +47,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session", autouse=True)
 def vocabulary_folder(tmp_path_factory):
-    """Keep the tests out of the user's own vocabulary files."""
-    folder = tmp_path_factory.mktemp("vocabulary")
+    """Keep the tests out of the user's own vocabulary files; all processes share one folder."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "vocabulary"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TREE_WORLD_CACHE", str(folder))
         yield folder

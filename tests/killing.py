@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 _PARENT = """
 import os, sys
-import torch
-torch.set_num_threads(1)  # a fork has none of its parent's threads
 exec(sys.argv[1])
 for argument in sys.stdin:
     argument = argument.rstrip()
@@ -21,6 +19,12 @@ for argument in sys.stdin:
     os.waitpid(child, 0)
     print("ended", flush=True)
 """
+
+TORCH = """
+import torch
+torch.set_num_threads(1)  # a fork has none of its parent's threads
+"""
+"""To be imported once by lives that need it."""
 
 
 class Lives:
@@ -62,6 +66,7 @@ def lives(once, life):
     Parameters
     ----------
     once, life : str
+        A life has none of the threads of what is imported once: see `TORCH`.
 
     Yields
     ------

@@ -12,7 +12,6 @@ import pytest
 import safetensors.torch
 import torch
 from nbclient import NotebookClient
-from sentence_transformers import SentenceTransformer
 
 from tools import settings
 from tree_world import embeddings
@@ -63,6 +62,8 @@ def in_subprocess(code, **environment):
 
 
 def test_vectors_are_those_of_the_model_and_of_length_one(tmp_path, model_folder):
+    from sentence_transformers import SentenceTransformer  # slow: not in all who collect tests
+
     vectors = embed_text_sentence_transformers(WORDS, cache_dir=tmp_path)
     model = SentenceTransformer(model_folder, device="cpu")
     expected = torch.nn.functional.normalize(torch.tensor(model.encode(WORDS)), dim=-1)

@@ -151,6 +151,32 @@ def pair(tmp_path):
     return source, tmp_path / "book" / "notebooks" / "01-small.ipynb"
 
 
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """Notebooks that were executed once, by the text of their chapters."""
+    folder, made = tmp_path_factory.mktemp("executed"), {}
+    for number, text in enumerate((CHAPTER, VALUES)):
+        source, path = folder / f"0{number}-small.md", folder / f"0{number}-small.ipynb"
+        source.write_text(text)
+        assert notebooks.update(source, path, "one") == "executed"
+        made[text] = path.read_bytes()
+    return made
+
+
+@pytest.fixture
+def up_to_date(pair, executed):
+    """Write a chapter, and beside it the notebook that was executed: both files."""
+
+    def write(text):
+        source, path = pair
+        source.write_text(text)
+        path.parent.mkdir()
+        path.write_bytes(executed[text])
+        return source, path
+
+    return write
+
+
 def printed(path):
     notebook = nbformat.read(path, as_version=4)
     return [cell.outputs[0].text for cell in notebook.cells if cell.cell_type == "code"]
@@ -183,18 +209,22 @@ def test_only_what_changed_is_executed(pair):
     assert printed(path) == ["6\n"]
 
 
-def test_options_and_missing_cells_are_differences(pair):
-    source, path = pair
-    notebooks.update(source, path, "one")
+def test_a_notebook_that_was_copied_is_that_of_its_chapter(up_to_date):
+    source, path = up_to_date(CHAPTER)
+    assert printed(path) == ["5\n"]
+    assert notebooks.update(source, path, "one") == "unchanged"
+
+
+def test_options_and_missing_cells_are_differences(up_to_date):
+    source, path = up_to_date(CHAPTER)
     source.write_text(CHAPTER.replace("[hide-input]", "[hide-output]"))
     assert "other options" in notebooks.first_difference(source, path)
     source.write_text(CHAPTER + "\n```{code-cell} python\nprint(1)\n```\n")
     assert "has 3 cells, 01-small.ipynb has 2" in notebooks.first_difference(source, path)
 
 
-def test_a_failing_chapter_leaves_its_notebook_as_it_was(pair):
-    source, path = pair
-    notebooks.update(source, path, "one")
+def test_a_failing_chapter_leaves_its_notebook_as_it_was(up_to_date):
+    source, path = up_to_date(CHAPTER)
     before = path.read_bytes()
     source.write_text(CHAPTER.replace("2 + 3", "2 / 0"))
     with pytest.raises(ChapterError, match=r"01-small\.md, line 12, .*ZeroDivisionError"):
@@ -212,9 +242,8 @@ def test_cells_have_the_same_names_in_every_run(pair):
     assert len(set(names)) == len(names) == 3
 
 
-def test_a_notebook_without_a_chapter_is_found(pair, monkeypatch):
-    source, path = pair
-    notebooks.update(source, path, "one")
+def test_a_notebook_without_a_chapter_is_found(up_to_date, monkeypatch):
+    source, path = up_to_date(CHAPTER)
     monkeypatch.setattr(settings, "NOTEBOOKS", path.parent)
     assert notebooks.stray_notebooks([source]) == []
     assert notebooks.stray_notebooks([]) == [path]
@@ -285,10 +314,8 @@ def stored(path):
     ]
 
 
-def test_values_are_those_of_their_place_in_the_chapter(pair):
-    source, path = pair
-    source.write_text(VALUES)
-    assert notebooks.update(source, path, "one") == "executed"
+def test_values_are_those_of_their_place_in_the_chapter(up_to_date):
+    source, path = up_to_date(VALUES)
     assert stored(path) == [
         ("1 + 1", "2"),
         ("x", "25"),
@@ -301,10 +328,8 @@ def test_values_are_those_of_their_place_in_the_chapter(pair):
     assert notebooks.first_difference(source, path) is None
 
 
-def test_values_are_computed_again_when_they_are_new_or_moved(pair):
-    source, path = pair
-    source.write_text(VALUES)
-    notebooks.update(source, path, "one")
+def test_values_are_computed_again_when_they_are_new_or_moved(up_to_date):
+    source, path = up_to_date(VALUES)
     written = path.read_text()
     path.write_text(written.replace("'95%'", "'ninety'"))
 
@@ -469,10 +494,11 @@ def test_a_page_with_code_in_a_subfolder_is_refused(pair, monkeypatch):
     assert notebooks.refusals(source) == []
 
 
-@pytest.mark.parametrize("tags", ["[skip-execution]", "[hide-input, skip-execution]"])
-def test_cells_that_are_skipped_are_not_waited_for(pair, tags):
+def test_cells_that_are_skipped_are_not_waited_for(pair):
     source, path = pair
-    source.write_text(CHAPTER + f"\n```{{code-cell}} python\n:tags: {tags}\n1 / 0\n```\n")
+    tags = ("[skip-execution]", "[hide-input, skip-execution]")
+    cells = [f"\n```{{code-cell}} python\n:tags: {some}\n1 / 0\n```\n" for some in tags]
+    source.write_text(CHAPTER + "".join(cells))
     assert notebooks.update(source, path, "one") == "executed"
     assert notebooks.update(source, path, "one") == "unchanged"
 

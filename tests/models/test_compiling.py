@@ -5,6 +5,7 @@ import dis
 import importlib
 import importlib.util
 import inspect
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import tree_world
+from tests.killing import lives
 from tree_world import compiling
 from tree_world.compiling import cache_folder, compiled, times
 
@@ -62,21 +64,45 @@ def copy(tmp_path):
     return package
 
 
-def run(copy, **environment):
-    inherited = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
-    result = subprocess.run(
-        [sys.executable, "-c", RUN],
-        cwd=copy.parent,
-        env=inherited | {"PYTHONPATH": str(copy.parent)} | environment,
-        capture_output=True,
-        text=True,
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    value, hits = result.stdout.split()
-    return float(value), int(hits)
+# Numba alone takes most of a second, and finds what it reads from the environment when asked to.
+ONCE = """
+import json, llvmlite.binding, numba.extending, platformdirs
+assert not any(name.startswith("tree_world") for name in sys.modules)
+"""
+LIFE = f"""
+folder, environment = json.loads(argument)
+os.chdir(folder)
+sys.path.insert(0, folder)
+sys.dont_write_bytecode = True  # of modules that may change within a second
+os.environ.pop("NUMBA_CACHE_DIR", None)
+os.environ.update(environment)
+numba.config.reload_config()
+{RUN}
+sys.stdout.flush()
+"""
 
 
-def test_what_was_compiled_with_another_constant_is_not_run(copy):
+@pytest.fixture(scope="module")
+def processes():
+    """Processes that have imported Numba, and nothing of the library."""
+    with lives(ONCE, LIFE) as begun:
+        yield begun
+
+
+@pytest.fixture
+def run(processes):
+    """Call the functions of a copy in a process of its own: their value, and if it was found."""
+
+    def run_(copy, **environment):
+        processes.begin(json.dumps([str(copy.parent), environment]))
+        value, hits = processes.line().split()
+        processes.end()
+        return float(value), int(hits)
+
+    return run_
+
+
+def test_what_was_compiled_with_another_constant_is_not_run(copy, run):
     folders = copy / "__pycache__"
     assert run(copy) == (303.0, 0)
     assert run(copy) == (303.0, 1)  # by another process, and found
@@ -92,7 +118,7 @@ def test_what_was_compiled_with_another_constant_is_not_run(copy):
     assert not stale.exists()
 
 
-def test_the_folder_is_that_of_the_environment_or_of_the_user(copy, tmp_path):
+def test_the_folder_is_that_of_the_environment_or_of_the_user(copy, run, tmp_path):
     chosen = tmp_path / "chosen"
     assert run(copy, NUMBA_CACHE_DIR=str(chosen)) == (303.0, 0)
     assert list(chosen.glob("compiled-*"))

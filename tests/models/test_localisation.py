@@ -211,6 +211,15 @@ def test_neighbours_that_are_all_alike_tell_their_half():
     assert torch.isfinite(localiser.locate([100.0, -100.0]).probabilities).all()
 
 
+@pytest.fixture(scope="module")
+def located():
+    """Places, what is sensed there, and where the eighth sense is located."""
+    places = around()
+    senses = torch.stack([f(places / 50) for f in (torch.sin, torch.cos)], dim=1).flatten(1)
+    senses = torch.cat([senses, senses[:, :1] - senses[:, 1:2]], dim=1)  # four numbers in five
+    return places, senses, Localiser(taught(places, senses), match_threshold=50.0).locate(senses[7])
+
+
 @pytest.mark.parametrize("default", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize(
@@ -218,11 +227,8 @@ def test_neighbours_that_are_all_alike_tell_their_half():
     [{}, {"dtype": torch.float64}, {"storage_dtype": torch.float16}, {"embed_dim": 4}],
     ids=str,
 )
-def test_precision_is_that_of_the_memory(default, inference, kind):
-    places = around()
-    senses = torch.stack([f(places / 50) for f in (torch.sin, torch.cos)], dim=1).flatten(1)
-    senses = torch.cat([senses, senses[:, :1] - senses[:, 1:2]], dim=1)  # four numbers in five
-    expected = Localiser(taught(places, senses), match_threshold=50.0).locate(senses[7])
+def test_precision_is_that_of_the_memory(located, default, inference, kind):
+    places, senses, expected = located
     torch.set_default_dtype(default)
     try:
         with torch.inference_mode(inference):

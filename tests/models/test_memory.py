@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.killing import lives
+from tests.killing import TORCH, lives
 from tests.models import oracle
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.types import Read, Witnesses
@@ -907,7 +907,7 @@ def test_a_killed_save_leaves_the_old_file(tmp_path):
     path = tmp_path / "memory.safetensors"
     filled(5).save(path)
     before = SpatialMemory.load(path)
-    once = """
+    once = f"""{TORCH}
 from tree_world.models.memory import SpatialMemory
 memory = SpatialMemory(2, 64, max_memory_size=20_000)
 memory.write(torch.zeros(20_000, 2), 1.0, torch.zeros(20_000, 64))

@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.killing import lives
+from tests.killing import TORCH, lives
 from tests.models import oracle
 from tree_world.models.memory.index.cells import GridIndex
 from tree_world.models.memory.kernel import bounds
@@ -639,8 +639,8 @@ def test_many_queries_find_by_the_index_what_the_oracle_reads(
 def test_reads_stay_within_their_memory():
     # All weights at once would take 2000 · 20,000 · 8 bytes = 305 MiB, several times over. Each
     # way is a process of its own, forked from one that has imported everything.
-    once = """
-import os, resource, torch
+    once = f"""{TORCH}
+import os, resource
 from tree_world.models.memory.types import MEMORY_LIMIT, Observations, ReadOptions
 from tree_world.models.memory.recall.reading import read
 """

@@ -17,7 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.killing import lives
+from tests.killing import TORCH, lives
 from tree_world.models.memory import SpatialMemory
 
 SENSORY = 6
@@ -168,7 +168,7 @@ def test_senses_stay_out_of_the_memory_of_the_process(tmp_path):
 
 # --- kills, full disks, damage -------------------------------------------------------------------
 
-ONCE = """
+ONCE = f"""{TORCH}
 from tree_world.models.memory import SpatialMemory
 memory = SpatialMemory(2, 64)
 memory.write(torch.zeros(9, 2), 5.0, torch.zeros(9, 64))
