@@ -18,8 +18,8 @@ PAGES = ("README.md", "book/reading.md")
 def test_the_python_runs(name):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.DOTALL)
     assert blocks
-    for block in blocks:
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        for block in blocks:
             exec(block, {})
     if name == "README.md":
         promised = f"torch.Size([2, {TreeWorldConfig().sensory_embedding_dim}])"
