@@ -116,7 +116,8 @@ class Odometry:
         drawn = torch.randn(len(true), 3, generator=generator, dtype=torch.float64).numpy()
         added = self.heading_bias_sd * float(bias) + self.heading_walk * drawn[:, 0]
         lengths: Array = np.linalg.norm(true, axis=-1, keepdims=True)
-        return turned(true, np.cumsum(added)) + self.relative_sd * lengths * drawn[:, 1:]
+        believed: Array = turned(true, np.cumsum(added)) + self.relative_sd * lengths * drawn[:, 1:]
+        return believed
 
     def covariance(self, displacement: PointsLike) -> Array:
         r"""Tell how unsure a single step is, before which the heading was right.
