@@ -224,6 +224,17 @@ def test_a_smell_that_cannot_be_counts_little():
     assert np.linalg.norm(tracker.step([0.0, 0.0], new).mean) < np.linalg.norm(believed.mean)
 
 
+def test_a_smell_that_an_unsure_belief_explains_counts():
+    places, senses = surveyed()
+    options = {"length": 30.0, "start_covariance": 9.0 * np.eye(2)}
+    found = [
+        Tracker(places, senses, COMPASS, gate=gate, **options).step([0.0, 0.0], scents([2.4, 1.8]))
+        for gate in (0.5, NEVER)
+    ]
+    np.testing.assert_allclose(found[0].mean, found[1].mean, rtol=0.1)
+    assert np.linalg.norm(found[0].mean - [2.4, 1.8]) < 1.0
+
+
 def test_whether_the_place_can_be_told():
     places, senses = surveyed()
     options = {"length": 30.0}
