@@ -1,5 +1,25 @@
-"""Where something is: beliefs over places."""
+"""Where something is: beliefs over places.
 
+`Localiser` tells from a single sense where it may have been sensed, `Tracker` from step to step
+where a body is whose sense of its own steps (`Odometry`) drifts. `procrustes` and `coverage` judge
+what was found.
+"""
+
+from tree_world.models.places.judging import Alignment, coverage, procrustes, within
 from tree_world.models.places.localiser import Localiser, Posterior
+from tree_world.models.places.odometry import Odometry
+from tree_world.models.places.tracker import Belief, Track, Tracker, calibrate_width
 
-__all__ = ["Localiser", "Posterior"]
+__all__ = [
+    "Alignment",
+    "Belief",
+    "Localiser",
+    "Odometry",
+    "Posterior",
+    "Track",
+    "Tracker",
+    "calibrate_width",
+    "coverage",
+    "procrustes",
+    "within",
+]
