@@ -229,7 +229,6 @@ STORED_STUDIES = [
         *(study_omniscient, study_rivals, study_scale),
     )
     for name in module.STUDIES
-    if (module, name) != (study_living, "long")  # which is not stored yet
 ]
 
 
