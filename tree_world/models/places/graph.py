@@ -169,7 +169,7 @@ class PoseGraph:
         have = len(poses)
         added[:have] = poses
         ways = slice(have - 1, number - 1)
-        headings = float(self.headings(state)[-1]) + bias * (
+        headings: Array = float(self.headings(state)[-1]) + bias * (
             np.cumsum(self._counts[ways]) - self._counts[ways]
         )
         moved = turned(self._moved(bias, ways)[0], -headings)
