@@ -12,22 +12,27 @@ shift :math:`\delta` at which they would smell the same has the least
 
 .. math::
 
-    \lVert z_i - \bar z - J \delta \rVert^2 + \tfrac{r}{\sigma^2} \lVert \delta \rVert^2, \qquad
-    r = v + \nu^2 a^2.
+    (z_i - \bar z - J \delta)^\top N^{-1} (z_i - \bar z - J \delta) + \frac{\lVert \delta
+    \rVert^2}{\sigma^2}, \qquad
+    N = \frac{v}{a^2} \left(C + \eta a^2 I\right) + \nu^2 a^2 I, \qquad
+    C = \tfrac1n Z^\top K^{-1} Z.
 
-So the keyframe should lie at :math:`x_i + \delta`, as seen from the weighted mean of the nearest of
-the others, with which it moves from then on; with the information
+Here N is the covariance of what is read. Errors of a read lie where the smells of its n neighbours
+Z differ, in the few directions of the trees nearby, and there they change with the place: C is the
+most probable covariance of a field with these senses, in place of :math:`a^2 I`, and the small
+share :math:`\eta` is left for smells that no neighbour has. So the keyframe should lie at
+:math:`x_i + \delta`, as seen from the weighted mean of the nearest of the others, with which it
+moves from then on; with the information
 
 .. math::
 
-    \Lambda = \frac{w\, J^\top J}{\kappa\, r}, \qquad
+    \Lambda = \frac{w}{\kappa}\, J^\top N^{-1} J, \qquad
     w = \frac{1}{\max(1, q / \rho^2)}, \qquad
-    q = \frac{1}{D\, r} \lVert z_i - \bar z(x_i + \delta) \rVert^2.
+    q = \frac1D\, e^\top N^{-1} e, \quad e = z_i - \bar z(x_i + \delta).
 
 Errors of neighbouring reads are alike: the width κ says how often they tell the same. The weight w
-is small where no shift explains a smell (q is the mean square of what is left, in variances of
-each of the D numbers of a smell). All closures are found again before each step of Gauss and
-Newton.
+is small where no shift explains a smell (q is the mean square of what is left of the D numbers of
+a smell, in variances). All closures are found again before each step of Gauss and Newton.
 
 *Growing.* A walk that has drifted far closes no loop rightly. So it is made longer by a few
 keyframes at a time, each time by steps that turn as the present estimate of heading and bias says.
@@ -68,6 +73,8 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 
 _NUGGET = Number("be zero or more, and finite", lambda x: 0 <= x < math.inf, "Give 0.02, or so.")
 _RANK = 1e-5  # of the greatest singular value: smells come in single precision
+_ALIKE = 1e-10  # on the diagonal, without which places that are near are as one
+_UNKNOWN = 0.03  # of the amplitude squared, for smells of which the nearest know nothing
 _ANCHORS = 3  # other keyframes from which a closure is seen
 _ROOM = 5.0  # metres, within which anchors count about the same
 _GROWTH = 8  # keyframes that are added at a time
@@ -292,13 +299,14 @@ class Matcher:
             first = _nearest(away, self.nearest)
             counts = np.isfinite(np.take_along_axis(away, first, axis=1))
             found = known.read_among(shifted, first, counts)
-            shifted = shifted + self._shift(known, found, wanted)
+            trust = self._trust(known, found, there[first], smells[first], counts)
+            shifted = shifted + self._shift(found, trust, wanted)
         shift = shifted - there[own]
-        noise = found.variance + known.nugget_variance
         rest = wanted - found.mean
-        self.left = (rest**2).sum(axis=-1) / (noise * smells.shape[1])
-        weight = 1 / np.maximum(1.0, self.left / self.robust**2) / (self.width * noise)
-        information = weight[:, None, None] * np.swapaxes(found.slope, 1, 2) @ found.slope
+        self.left = np.einsum("qd,qde,qe->q", rest, trust, rest) / smells.shape[1]
+        weight = 1 / np.maximum(1.0, self.left / self.robust**2) / self.width
+        information = np.swapaxes(found.slope, 1, 2) @ trust @ found.slope
+        information = weight[:, None, None] * (information + np.swapaxes(information, 1, 2)) / 2
         away = ((shifted[:, None] - there) ** 2).sum(axis=-1)
         away[excluded] = np.inf
         first = _nearest(away, _ANCHORS)
@@ -308,13 +316,27 @@ class Matcher:
         pairs = np.stack([steps[own], steps[first[:, 0]]], axis=-1)
         return Closures(own + 1, first + 1, shares, offsets, information, pairs)
 
-    def _shift(self, known: Kriging, found: Kriged, wanted: Array) -> Array:
+    def _trust(
+        self, known: Kriging, found: Kriged, near: Array, smells: Array, counts: Bools
+    ) -> Array:
+        """Invert the covariances of what is read, by which its neighbours differ."""
+        squares = ((near[:, :, None] - near[:, None]) ** 2).sum(axis=-1)
+        alike = np.exp(-squares / (2 * self.length**2)) * (counts[:, :, None] & counts[:, None])
+        diagonal = np.arange(near.shape[1])
+        alike[:, diagonal, diagonal] = 1 + max(self.nugget**2, _ALIKE)
+        those = smells * counts[..., None]
+        spread = np.swapaxes(those, 1, 2) @ np.linalg.solve(alike, those)
+        spread = spread / counts.sum(axis=1)[:, None, None]
+        share = found.variance / known.amplitude**2
+        doubt = share * _UNKNOWN * known.amplitude**2 + known.nugget_variance
+        noise = share[:, None, None] * spread + doubt[:, None, None] * np.eye(smells.shape[2])
+        return np.asarray(np.linalg.inv(noise))
+
+    def _shift(self, found: Kriged, trust: Array, wanted: Array) -> Array:
         """Tell the way to where it would smell as wanted."""
-        slope = found.slope
-        noise = found.variance + known.nugget_variance
-        pull = np.einsum("qdi,qd->qi", slope, wanted - found.mean)
-        steep = np.swapaxes(slope, 1, 2) @ slope
-        steep = steep + (noise / _SHIFT_SD**2)[:, None, None] * np.eye(2)
+        slope = np.swapaxes(found.slope, 1, 2) @ trust
+        pull = np.einsum("qid,qd->qi", slope, wanted - found.mean)
+        steep = slope @ found.slope + np.eye(2) / _SHIFT_SD**2
         way: Array = np.linalg.solve(steep, pull[..., None])[..., 0]
         far = np.linalg.norm(way, axis=-1, keepdims=True)
         return np.asarray(way * np.minimum(1.0, _LARGEST_SHIFT * self.length / (far + 1e-9)))
