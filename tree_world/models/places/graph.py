@@ -169,10 +169,10 @@ class PoseGraph:
         have = len(poses)
         added[:have] = poses
         ways = slice(have - 1, number - 1)
-        headings: Array = float(self.headings(state)[-1]) + bias * (
+        headings = float(self.headings(state)[-1]) + bias * (
             np.cumsum(self._counts[ways]) - self._counts[ways]
         )
-        moved = turned(self._moved(bias, ways)[0], -headings)
+        moved = turned(self._moved(bias, ways)[0], np.asarray(-headings, np.float64))
         added[have:, :2] = poses[-1, :2] + moved.cumsum(axis=0)
         if self.by_keyframe == 3:
             added[have:, 2] = headings + bias * self._counts[ways]

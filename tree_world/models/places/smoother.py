@@ -81,10 +81,10 @@ _GROWTH = 8  # keyframes that are added at a time
 _LARGEST_SHIFT = 0.5  # of the length, at once
 _SHIFT_SD = 10.0  # metres: where smells tell nothing of a direction, a shift stays small
 _STILL = 0.01  # metres: when no keyframe moves farther, it is done
-_LEAST_SHARE = 0.1  # of keyframes that are closed to some metres, for a walk that can be trusted
+_LEAST_SHARE = 0.15  # of keyframes that are closed to some metres, for a walk that can be trusted
 _CLOSED_SD = 10.0  # metres along one direction, at most, of a keyframe that is closed
 _LARGEST_STRAIN = 1.5  # deviations, as a root mean square, by which the steps would be off
-_LARGEST_REST = 0.4  # deviations of smells that no shift explains: root of the median square
+_LARGEST_REST = 0.5  # deviations of smells that no shift explains: root of the median square
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def smooth(
     nearest: int = 16,
     within: float = 50.0,
     apart: int = 60,
-    width: float = 4.0,
+    width: float = 16.0,
     robust: float = 1.0,
     iterations: int = 20,
     start: PointsLike | tuple[float, float] = (0.0, 0.0),
@@ -153,8 +153,9 @@ def smooth(
         How far they may be, in metres.
     apart : int, default=60
         How many steps must lie between two keyframes, for one to tell of the other.
-    width : float, default=4.0
-        κ: by how much a closure counts less for being like the last.
+    width : float, default=16.0
+        κ: by how much a closure counts less for being like the last. With a compass, 4 is a little
+        nearer to the truth, and its ellipses hold it less often; without one, 4 bends the walk.
     robust : float, default=1.0
         ρ: root of the mean square, in standard deviations, of what no shift explains, beyond which
         a closure counts less.
