@@ -182,12 +182,12 @@ class PoseGraph:
         """Tell the steps of one way between keyframes as a state turns them, in metres."""
         steps = self._moves[way, : int(self._counts[way])]
         angles = self.headings(state)[way] + self.bias(state) * np.arange(1, len(steps) + 1)
-        return turned(steps, -angles)
+        return turned(steps, np.asarray(-angles, np.float64))
 
     def _moved(self, bias: float, ways: slice) -> tuple[Array, Array]:
         """Sum the steps of each way, relative to its first heading; and its change by the bias."""
         after = np.arange(1, self._moves.shape[1] + 1)
-        steps = turned(self._moves[ways], -bias * after)
+        steps = turned(self._moves[ways], np.asarray(-bias * after, np.float64))
         change = (after[:, None] * steps).sum(axis=1)
         return steps.sum(axis=1), np.stack([change[:, 1], -change[:, 0]], axis=-1)
 

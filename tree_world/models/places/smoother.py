@@ -190,8 +190,8 @@ def smooth(
     >>> path = smooth(believed, sensor.sense(world, true[1:])[1], odometry, length=length)
     >>> for found in (believed.cumsum(axis=0), path.locations[1:]):
     ...     print(f"{np.median(np.linalg.norm(found - true[1:], axis=-1)):.1f} m")
-    8 m
-    1 m
+    7.5 m
+    3.0 m
     """
     kinds = {"width": "positive", "robust": "positive", "within": "distance"}
     number = checked_numbers({"width": width, "robust": robust, "within": within}, kinds)
