@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 import scipy.sparse
+import scipy.sparse.linalg
 
 from tree_world.models.places.odometry import Odometry, turned
 
@@ -292,10 +293,13 @@ class PoseGraph:
         """Take one step of Gauss and Newton towards the least squares."""
         jacobian = self.jacobian(state, closures)
         pull = jacobian.T @ self.residuals(state, closures)
-        factor = scipy.linalg.cho_factor(
-            (jacobian.T @ jacobian).toarray(), lower=True, overwrite_a=True, check_finite=False
+        factor = scipy.sparse.linalg.splu(
+            (jacobian.T @ jacobian).tocsc(),
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
         )
-        step = scipy.linalg.cho_solve(factor, pull, check_finite=False)
+        step = factor.solve(pull)
         return np.asarray(state - step)
 
     def covariance(self, state: Array, closures: Closures) -> Array:
