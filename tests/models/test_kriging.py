@@ -276,3 +276,20 @@ def test_what_cannot_be_read_is_refused():
 def test_what_tells_no_length_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         length_by_evidence(**({"places": np.eye(3), "senses": np.eye(3)} | arguments))
+
+
+def test_from_observations_that_are_chosen():
+    places, senses = lived()
+    known = Kriging(places, senses, 30.0, nearest=7)
+    queries = np.random.default_rng(3).uniform(-100, 100, (9, 2))
+    excluded = np.random.default_rng(4).random((9, 60)) < 0.3
+    expected = known.read(queries, excluded)
+    away = np.linalg.norm(queries[:, None] - places, axis=-1)
+    which = np.argsort(np.where(excluded, np.inf, away), axis=1)[:, :9]
+    found = known.read_among(queries, which, np.arange(9) < np.full((9, 1), 7))
+    for name in ("mean", "variance", "slope", "nearest_distance"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-9)
+    with pytest.raises(ValueError, match="which and counts"):
+        known.read_among(queries, which[:3], which[:3] >= 0)
+    with pytest.raises(ValueError, match="which and counts"):
+        known.read_among(queries, which, which[:, :3] >= 0)

@@ -243,9 +243,53 @@ or callable, optional
     def _read(
         self, where: Array, rows: Numbers, rule: Rule | None
     ) -> tuple[Array, Array, Array, Array]:
-        which, counts, distances = self._neighbours(where, rows, rule)
+        which, counts, _ = self._neighbours(where, rows, rule)
+        return self._among(where[rows], which, counts)
+
+    def read_among(self, queries: PointsLike, which: Numbers, counts: Bools) -> Kriged:
+        """Read at some places from observations that are chosen for each.
+
+        Parameters
+        ----------
+        queries : array_like of shape (n_queries, dim)
+            In metres.
+        which : numpy.ndarray of int, of shape (n_queries, n_chosen)
+            Numbers of the observations that tell of each.
+        counts : numpy.ndarray of bool, of shape (n_queries, n_chosen)
+            Whether each counts, for where there are not as many.
+
+        Returns
+        -------
+        Kriged
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, or a place is not finite.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> known = Kriging([[0.0], [1.0], [5.0]], [[1.0], [2.0], [3.0]], 2.0)
+        >>> chosen = np.array([[0, 2]]), np.array([[True, False]])
+        >>> known.read_among([[1.0]], *chosen).nearest_distance
+        array([1.])
+        """
+        dim = self.places.shape[1]
+        where = as_points(queries, dim, "queries", torch.float64).detach().numpy()
+        if where.ndim != 2 or len(which) != len(where) or which.shape != counts.shape:
+            raise ValueError(
+                "queries must have shape (n_queries, dim), and which and counts (n_queries, "
+                f"n_chosen), but they have {where.shape}, {which.shape} and {counts.shape}."
+            )
+        return Kriged(*self._among(where, which, counts))
+
+    def _among(
+        self, where: Array, which: Numbers, counts: Bools
+    ) -> tuple[Array, Array, Array, Array]:
         # Relative to the query: far from the origin digits are few.
-        offsets = self.places[which] - where[rows, None]
+        offsets = self.places[which] - where[:, None]
+        distances = np.linalg.norm(offsets, axis=-1)
         scale = -0.5 / self.length**2
         alike = np.exp(scale * _squares(offsets))
         to_query = np.exp(scale * distances**2)

@@ -1,0 +1,418 @@
+r"""Looking back: a walk corrected by what its own memories have in common.
+
+There is no survey. A body knows its steps, which drift, and what it smelled after each. Where it
+came by a place twice, it smelled the same twice, and the steps between must close a loop. All of
+the walk is found at once, as the most probable one of a graph (`PoseGraph`): so that a loop that
+closes late corrects what was long before it, and no error is taken for a map.
+
+*Closures.* Each keyframe i at its present estimate :math:`x_i` is compared with a read (mean
+:math:`\bar z`, slope J and variance v, by kriging) of the *other* keyframes, of those within a
+distance that were smelled at least some 60 steps before or after: nothing confirms itself. The
+shift :math:`\delta` at which they would smell the same has the least
+
+.. math::
+
+    (z_i - \bar z - J \delta)^\top N^{-1} (z_i - \bar z - J \delta) + \frac{\lVert \delta
+    \rVert^2}{\sigma^2}, \qquad
+    N = \frac{v}{a^2} \left(C + \eta a^2 I\right) + \nu^2 a^2 I, \qquad
+    C = \tfrac1n Z^\top K^{-1} Z.
+
+Here N is the covariance of what is read. Errors of a read lie where the smells of its n neighbours
+Z differ, in the few directions of the trees nearby, and there they change with the place: C is the
+most probable covariance of a field with these senses, in place of :math:`a^2 I`, and the small
+share :math:`\eta` is left for smells that no neighbour has. So the keyframe should lie at
+:math:`x_i + \delta`, as seen from the weighted mean of the nearest of the others, with which it
+moves from then on; with the information
+
+.. math::
+
+    \Lambda = \frac{w}{\kappa}\, J^\top N^{-1} J, \qquad
+    w = \frac{1}{\max(1, q / \rho^2)}, \qquad
+    q = \frac1D\, e^\top N^{-1} e, \quad e = z_i - \bar z(x_i + \delta).
+
+Errors of neighbouring reads are alike: the width κ says how often they tell the same. The weight w
+is small where no shift explains a smell (q is the mean square of what is left of the D numbers of
+a smell, in variances). All closures are found again before each step of Gauss and Newton.
+
+*Growing.* A walk that has drifted far closes no loop rightly. So it is made longer by a few
+keyframes at a time, each time by steps that turn as the present estimate of heading and bias says.
+
+References
+----------
+F. Lu and E. Milios, "Globally consistent range scan alignment for environment mapping", 1997.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tree_world.checks import (
+    Number,
+    PointsLike,
+    as_numbers,
+    as_points,
+    as_senses,
+    checked_number,
+    checked_numbers,
+    positive_distance,
+    whole_number,
+)
+from tree_world.models.memory.recall.kriging import NUGGET, Kriged, Kriging
+from tree_world.models.places.graph import Closures, PoseGraph
+from tree_world.models.places.odometry import Odometry
+
+Array: TypeAlias = npt.NDArray[np.float64]
+Numbers: TypeAlias = npt.NDArray[np.intp]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+
+_NUGGET = Number("be zero or more, and finite", lambda x: 0 <= x < math.inf, "Give 0.02, or so.")
+_RANK = 1e-5  # of the greatest singular value: smells come in single precision
+_ALIKE = 1e-10  # on the diagonal, without which places that are near are as one
+_UNKNOWN = 0.03  # of the amplitude squared, for smells of which the nearest know nothing
+_ANCHORS = 3  # other keyframes from which a closure is seen
+_ROOM = 5.0  # metres, within which anchors count about the same
+_GROWTH = 8  # keyframes that are added at a time
+_LARGEST_SHIFT = 0.5  # of the length, at once
+_SHIFT_SD = 10.0  # metres: where smells tell nothing of a direction, a shift stays small
+_STILL = 0.01  # metres: when no keyframe moves farther, it is done
+_LEAST_SHARE = 0.15  # of keyframes that are closed to some metres, for a walk that can be trusted
+_CLOSED_SD = 10.0  # metres along one direction, at most, of a keyframe that is closed
+_LARGEST_STRAIN = 1.5  # deviations, as a root mean square, by which the steps would be off
+_LARGEST_REST = 0.5  # deviations of smells that no shift explains: root of the median square
+
+
+@dataclass(frozen=True)
+class Path:
+    """A walk, looked back upon.
+
+    Attributes
+    ----------
+    locations : numpy.ndarray of float64, of shape (n_steps + 1, 2)
+        Where the body was, at the start and after each step, in metres.
+    covariances : numpy.ndarray of float64, of shape (n_steps + 1, 2, 2)
+        How unsure that is, in square metres; positive definite.
+    closures : Closures
+        What held the walk together, in the end.
+    bias : float
+        Of the heading, in radians a step; 0 if the odometry has none.
+    trusted : bool
+        Whether there is no reason against it.
+    reason : str
+        Why not; empty if trusted.
+    """
+
+    locations: Array
+    covariances: Array
+    closures: Closures
+    bias: float
+    trusted: bool
+    reason: str
+
+
+def smooth(
+    displacements: PointsLike,
+    senses: PointsLike,
+    odometry: Odometry,
+    *,
+    length: float,
+    nugget: float = NUGGET,
+    keyframe: int = 5,
+    nearest: int = 16,
+    within: float = 50.0,
+    apart: int = 60,
+    width: float = 16.0,
+    robust: float = 1.0,
+    iterations: int = 20,
+    start: PointsLike | tuple[float, float] = (0.0, 0.0),
+) -> Path:
+    r"""Find where a body was, from its steps and smells alone.
+
+    Parameters
+    ----------
+    displacements : array_like of shape (n_steps, 2)
+        What the body believes of its steps, in metres.
+    senses : array_like of shape (n_steps, sensory_dim)
+        What it smelled after each. They are expressed in as few numbers as they have directions.
+    odometry : Odometry
+        What it knows of the errors of its steps.
+    length : float
+        Of the kernel, in metres; see `Kriging`.
+    nugget : float, default=0.02
+        As for `Kriging`.
+    keyframe : int, default=5
+        Steps between places that are sought. Those between are found by the steps.
+    nearest : int, default=16
+        How many other keyframes tell what it smells of at a place.
+    within : float, default=50.0
+        How far they may be, in metres.
+    apart : int, default=60
+        How many steps must lie between two keyframes, for one to tell of the other.
+    width : float, default=16.0
+        κ: by how much a closure counts less for being like the last. With a compass, 4 is a little
+        nearer to the truth, and its ellipses hold it less often; without one, 4 bends the walk.
+    robust : float, default=1.0
+        ρ: root of the mean square, in standard deviations, of what no shift explains, beyond which
+        a closure counts less.
+    iterations : int, default=20
+        Steps of Gauss and Newton over the whole walk, at most.
+    start : array_like of shape (2,), default=(0.0, 0.0)
+        Where the walk began, in metres; known to 0.1 m, as is its heading.
+
+    Returns
+    -------
+    Path
+        Look whether it is trusted.
+
+    Raises
+    ------
+    TypeError
+        If `odometry` is none.
+    ValueError
+        If shapes do not fit, an entry is not finite, or a number is out of its range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
+    >>> config = TreeWorldConfig()
+    >>> sensor, world = SimpleSensor.from_config(config), TreeWorld.random_from_config(config, 0)
+    >>> angles = np.linspace(0, 8 * np.pi, 600)
+    >>> true = np.stack([100 * np.sin(angles), 50 * np.sin(2 * angles)], -1)
+    >>> odometry = Odometry(0.1)
+    >>> believed = odometry.drift(np.diff(true, axis=0), seed=0)
+    >>> length = (2 * sensor.diffusion_time) ** 0.5
+    >>> path = smooth(believed, sensor.sense(world, true[1:])[1], odometry, length=length)
+    >>> for found in (believed.cumsum(axis=0), path.locations[1:]):
+    ...     print(f"{np.median(np.linalg.norm(found - true[1:], axis=-1)):.1f} m")
+    7.5 m
+    3.0 m
+    """
+    kinds = {"width": "positive", "robust": "positive", "within": "distance"}
+    number = checked_numbers({"width": width, "robust": robust, "within": within}, kinds)
+    if not isinstance(odometry, Odometry):
+        raise TypeError(f"odometry must be an Odometry, not {type(odometry).__name__}.")
+    moves, smells = _walked(displacements, senses)
+    given = list(start) if isinstance(start, tuple) else start
+    begin: Array = as_points(given, 2, "start", torch.float64).detach().numpy()
+    if begin.shape != (2,):
+        raise ValueError(f"start must be one place, of shape (2,), but has shape {begin.shape}.")
+    every = whole_number("keyframe", keyframe, 1)
+    turns = whole_number("iterations", iterations, 1)
+    graph = PoseGraph(moves, every, odometry, begin)
+    matcher = Matcher(
+        graph.steps,
+        smells[graph.steps[1:] - 1],
+        positive_distance("length", length),
+        nugget=checked_number("nugget", nugget, _NUGGET),
+        nearest=whole_number("nearest", nearest, 1),
+        within=number["within"],
+        apart=whole_number("apart", apart, 1),
+        width=number["width"],
+        robust=number["robust"],
+    )
+    state, total = graph.begun(), len(graph.steps)
+    for have in range(1 + _GROWTH, total, _GROWTH):
+        state = graph.reckoned(state, have)
+        state = graph.improved(state, matcher.closures(graph.places(state)))
+    state = graph.reckoned(state, total)
+    closures = matcher.closures(graph.places(state))
+    for _ in range(turns):
+        before = graph.places(state)
+        state = graph.improved(state, closures)
+        moved = graph.places(state)
+        closures = matcher.closures(moved)
+        if np.abs(moved - before).max() < _STILL:
+            break
+    locations, covariances = _between(graph, state, graph.covariance(state, closures), odometry)
+    reason = _doubts(graph, state, closures, matcher)
+    return Path(locations, covariances, closures, graph.bias(state), not reason, reason)
+
+
+class Matcher:
+    """Finds where keyframes smell like others: see `smooth` for what is given.
+
+    Parameters
+    ----------
+    steps : numpy.ndarray of int, of shape (n_keyframes,)
+        After how many steps each was reached, the start included.
+    senses : numpy.ndarray of float64, of shape (n_keyframes - 1, sensory_dim)
+        What each but the first smells of.
+    length : float
+        In metres.
+    nugget, nearest, within, apart, width, robust
+        As for `smooth`.
+    """
+
+    def __init__(
+        self,
+        steps: Numbers,
+        senses: Array,
+        length: float,
+        *,
+        nugget: float,
+        nearest: int,
+        within: float,
+        apart: int,
+        width: float,
+        robust: float,
+    ) -> None:
+        self.steps, self.senses = steps, senses
+        self.length, self.nugget, self.nearest = length, nugget, nearest
+        self.within, self.apart, self.width, self.robust = within, apart, width, robust
+        self.left = np.zeros(0)  # q of each closure that was found last
+
+    def closures(self, places: Array) -> Closures:
+        """Find the closures of the first keyframes, from where they are believed to be.
+
+        Parameters
+        ----------
+        places : numpy.ndarray of float64, of shape (n_keyframes, 2)
+            In metres; as many as there are yet, the start included.
+
+        Returns
+        -------
+        Closures
+        """
+        steps, there = self.steps[1 : len(places)], places[1:]
+        smells = self.senses[: len(there)]
+        self.left = np.zeros(0)
+        if not smells.any():
+            return Closures.none(_ANCHORS)
+        squares = ((there[:, None] - there) ** 2).sum(axis=-1)
+        allowed = (abs(steps[:, None] - steps) >= self.apart) & (squares <= self.within**2)
+        own = np.flatnonzero(allowed.any(axis=1))
+        if not len(own):
+            return Closures.none(_ANCHORS)
+        known = Kriging(
+            there, smells, self.length, nugget=self.nugget, nearest=self.nearest, most=300
+        )
+        excluded = ~allowed[own]
+        wanted, shifted = smells[own], there[own]
+        for _ in range(2):
+            away = ((shifted[:, None] - there) ** 2).sum(axis=-1)
+            away[excluded] = np.inf
+            first = _nearest(away, self.nearest)
+            counts = np.isfinite(np.take_along_axis(away, first, axis=1))
+            found = known.read_among(shifted, first, counts)
+            trust = self._trust(known, found, there[first], smells[first], counts)
+            shifted = shifted + self._shift(found, trust, wanted)
+        shift = shifted - there[own]
+        rest = wanted - found.mean
+        self.left = np.einsum("qd,qde,qe->q", rest, trust, rest) / smells.shape[1]
+        weight = 1 / np.maximum(1.0, self.left / self.robust**2) / self.width
+        information = np.swapaxes(found.slope, 1, 2) @ trust @ found.slope
+        information = weight[:, None, None] * (information + np.swapaxes(information, 1, 2)) / 2
+        away = ((shifted[:, None] - there) ** 2).sum(axis=-1)
+        away[excluded] = np.inf
+        first = _nearest(away, _ANCHORS)
+        shares = 1 / (np.take_along_axis(away, first, axis=1) + _ROOM**2)
+        shares /= shares.sum(axis=1, keepdims=True)
+        offsets = there[own] + shift - (shares[..., None] * there[first]).sum(axis=1)
+        pairs = np.stack([steps[own], steps[first[:, 0]]], axis=-1)
+        return Closures(own + 1, first + 1, shares, offsets, information, pairs)
+
+    def _trust(
+        self, known: Kriging, found: Kriged, near: Array, smells: Array, counts: Bools
+    ) -> Array:
+        """Invert the covariances of what is read, by which its neighbours differ."""
+        squares = ((near[:, :, None] - near[:, None]) ** 2).sum(axis=-1)
+        alike = np.exp(-squares / (2 * self.length**2)) * (counts[:, :, None] & counts[:, None])
+        diagonal = np.arange(near.shape[1])
+        alike[:, diagonal, diagonal] = 1 + max(self.nugget**2, _ALIKE)
+        those = smells * counts[..., None]
+        spread = np.swapaxes(those, 1, 2) @ np.linalg.solve(alike, those)
+        spread = spread / counts.sum(axis=1)[:, None, None]
+        share = found.variance / known.amplitude**2
+        doubt = share * _UNKNOWN * known.amplitude**2 + known.nugget_variance
+        noise = share[:, None, None] * spread + doubt[:, None, None] * np.eye(smells.shape[2])
+        return np.asarray(np.linalg.inv(noise))
+
+    def _shift(self, found: Kriged, trust: Array, wanted: Array) -> Array:
+        """Tell the way to where it would smell as wanted."""
+        slope = np.swapaxes(found.slope, 1, 2) @ trust
+        pull = np.einsum("qid,qd->qi", slope, wanted - found.mean)
+        steep = slope @ found.slope + np.eye(2) / _SHIFT_SD**2
+        way: Array = np.linalg.solve(steep, pull[..., None])[..., 0]
+        far = np.linalg.norm(way, axis=-1, keepdims=True)
+        return np.asarray(way * np.minimum(1.0, _LARGEST_SHIFT * self.length / (far + 1e-9)))
+
+
+def _nearest(away: Array, number: int) -> Numbers:
+    """Tell the columns of the least entries of each row, the least first."""
+    number = min(number, away.shape[1])
+    first = np.argpartition(away, number - 1, axis=1)[:, :number]
+    order = np.argsort(np.take_along_axis(away, first, axis=1), axis=1)
+    return np.asarray(np.take_along_axis(first, order, axis=1))
+
+
+def _walked(displacements: PointsLike, senses: PointsLike) -> tuple[Array, Array]:
+    """Check steps and smells; express the latter in as few numbers as they have directions."""
+    moves: Array = as_points(displacements, 2, "displacements", torch.float64).detach().numpy()
+    sensed = as_numbers(senses, "senses", torch.float64).detach()
+    if moves.ndim != 2 or sensed.ndim != 2 or len(moves) != len(sensed) or not sensed.numel():
+        raise ValueError(
+            "displacements must have shape (n_steps, 2) and senses (n_steps, sensory_dim), of at "
+            f"least one step, but the shapes are {moves.shape} and {tuple(sensed.shape)}."
+        )
+    every: Array = as_senses(sensed, sensed.shape[1], "senses", torch.float64).numpy()
+    _, sizes, rows = np.linalg.svd(every, full_matrices=False)
+    return moves, every @ rows[: max(1, int((sizes > _RANK * sizes[0]).sum()))].T
+
+
+def _between(
+    graph: PoseGraph, state: Array, covariance: Array, odometry: Odometry
+) -> tuple[Array, Array]:
+    """Tell places and covariances after all steps from those of keyframes."""
+    places, size = graph.places(state), graph.by_keyframe
+    locations, covariances = [places[:1]], [covariance[None, :2, :2]]
+    for way in range(len(places) - 1):
+        steps = graph.between(state, way)
+        squares = (steps**2).sum(axis=-1)
+        whole = float(squares.sum())
+        done = (
+            squares.cumsum() / whole if whole > 0 else np.arange(1, len(steps) + 1) / len(steps)
+        )[:, None]
+        reckoned = places[way] + steps.cumsum(axis=0)
+        locations.append(reckoned + done * (places[way + 1] - reckoned[-1]))
+        one = slice(size * way, size * way + 2)
+        other = slice(size * way + size, size * way + size + 2)
+        cross = covariance[one, other] + covariance[other, one]
+        left = done[..., None]
+        bridge = odometry.relative_sd**2 * whole * np.eye(2)
+        covariances.append(
+            (1 - left) ** 2 * covariance[one, one]
+            + left**2 * covariance[other, other]
+            + left * (1 - left) * (cross + bridge)
+        )
+    return np.concatenate(locations), np.concatenate(covariances)
+
+
+def _doubts(graph: PoseGraph, state: Array, closures: Closures, matcher: Matcher) -> str:
+    """Say why a walk cannot be trusted, if so."""
+    closed = np.trace(closures.information, axis1=1, axis2=2) > 1 / _CLOSED_SD**2
+    needed = max(1, round(_LEAST_SHARE * (len(graph.steps) - 1)))
+    if closed.sum() < needed:
+        return (
+            f"only {closed.sum()} of {len(graph.steps) - 1} keyframes are closed to within "
+            f"{_CLOSED_SD:g} m, but {needed} must be: the walk is little more than reckoned."
+        )
+    strain = float(np.sqrt((graph.odometry_residuals(state) ** 2).mean()))
+    if strain > _LARGEST_STRAIN:
+        return (
+            f"the steps would be off by {strain:.1f} of the deviations that the odometry claims, "
+            f"as a root mean square, and {_LARGEST_STRAIN:g} is the most: smells do not fit them."
+        )
+    rest = float(np.sqrt(np.median(matcher.left)))
+    if rest > _LARGEST_REST:
+        return (
+            f"of smells, {rest:.2f} deviations are left that no shift explains, as a root of the "
+            f"median square, and {_LARGEST_REST:g} is the most: what was sensed is no field of "
+            "smells, or the walk is wrong."
+        )
+    return ""
