@@ -100,7 +100,7 @@ class Particles:
     largest_radius : float, default=20.0
         Of the longer half axis of the ellipse that holds nine tenths, up to which a place counts as
         told, in metres.
-    hold : int, default=30
+    hold : int, default=60
         For how many steps that smell of something, one after the other, it must be so small:
         enough to walk out of reach of the observations that misled at first.
     seed : int or torch.Generator, default=0
@@ -133,14 +133,15 @@ class Particles:
     >>> odometry = Odometry(0.1)
     >>> length = (2 * sensor.diffusion_time) ** 0.5
     >>> lost = Particles(places, sensor.sense(world, places)[1], odometry, length=length)
-    >>> steps = 3.0 * np.random.default_rng(1).normal(size=(100, 2))
+    >>> steps = 3.0 * np.random.default_rng(1).normal(size=(150, 2))
     >>> true, believed = [80.0, -50.0] + steps.cumsum(axis=0), odometry.drift(steps, seed=0)
     >>> track = lost.follow(believed, sensor.sense(world, true)[1])
-    >>> for number in (0, 99):
+    >>> for number in (0, 149):
     ...     away = np.linalg.norm(track.means[number] - true[number])
-    ...     print(f"{away:.0f} m away, and {'sure' if track.identifiable[number] else 'unsure'}")
-    126 m away, and unsure
-    2 m away, and sure
+    ...     far = "far away" if away > 50 else "within 10 m" if away < 10 else "near"
+    ...     print(far, "and", "sure" if track.identifiable[number] else "unsure")
+    far away and unsure
+    within 10 m and sure
     """
 
     def __init__(
@@ -161,7 +162,7 @@ class Particles:
         kidnapped: float = 1e-3,
         resample_below: float = 0.5,
         largest_radius: float = 20.0,
-        hold: int = 30,
+        hold: int = 60,
         seed: SeedLike = 0,
     ) -> None:
         if not isinstance(odometry, Odometry):

@@ -92,10 +92,10 @@ class Survey:
     Examples
     --------
     >>> places = [[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]]
-    >>> survey = Survey(places, [[0.0], [1.0], [0.0], [1.0]], length=20.0, spacing=1.0)
+    >>> survey = Survey(places, [[0.0], [1.0], [0.0], [1.0]], length=20.0)
     >>> fits = survey.fit_of_cells([1.0])
     >>> survey.centres[fits.argmax()]
-    array([9.5, 0.5])
+    array([7.5, 2.5])
     """
 
     def __init__(
