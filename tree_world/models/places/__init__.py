@@ -1,26 +1,33 @@
 """Where something is: beliefs over places.
 
 `Localiser` tells from a single sense where it may have been sensed, `Tracker` from step to step
-where a body is whose sense of its own steps (`Odometry`) drifts. Where nothing was surveyed,
-`smooth` looks back upon a whole walk, and finds it by what it smelled twice. `procrustes` and
-`coverage` judge what was found.
+where a body is whose sense of its own steps (`Odometry`) drifts. `Particles` find it for a body
+with no idea where it was put, and `Finder` joins both. Where nothing was surveyed, `smooth` looks
+back upon a whole walk, and finds it by what it smelled twice. `procrustes` and `coverage` judge
+what was found.
 """
 
+from tree_world.models.places.finder import Finder
 from tree_world.models.places.graph import Closures
 from tree_world.models.places.judging import Alignment, coverage, procrustes, within
 from tree_world.models.places.localiser import Localiser, Posterior
 from tree_world.models.places.odometry import Odometry
+from tree_world.models.places.particles import Particles
 from tree_world.models.places.smoother import Path, smooth
+from tree_world.models.places.survey import Survey
 from tree_world.models.places.tracker import Belief, Track, Tracker, calibrate_width
 
 __all__ = [
     "Alignment",
     "Belief",
     "Closures",
+    "Finder",
     "Localiser",
     "Odometry",
+    "Particles",
     "Path",
     "Posterior",
+    "Survey",
     "Track",
     "Tracker",
     "calibrate_width",

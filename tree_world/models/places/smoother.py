@@ -64,6 +64,7 @@ from tree_world.checks import (
     whole_number,
 )
 from tree_world.models.memory.recall.kriging import NUGGET, Kriged, Kriging
+from tree_world.models.places.directions import directions_of
 from tree_world.models.places.graph import Closures, PoseGraph
 from tree_world.models.places.odometry import Odometry
 
@@ -72,7 +73,6 @@ Numbers: TypeAlias = npt.NDArray[np.intp]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 _NUGGET = Number("be zero or more, and finite", lambda x: 0 <= x < math.inf, "Give 0.02, or so.")
-_RANK = 1e-5  # of the greatest singular value: smells come in single precision
 _ALIKE = 1e-10  # on the diagonal, without which places that are near are as one
 _UNKNOWN = 0.03  # of the amplitude squared, for smells of which the nearest know nothing
 _ANCHORS = 3  # other keyframes from which a closure is seen
@@ -361,8 +361,7 @@ def _walked(displacements: PointsLike, senses: PointsLike) -> tuple[Array, Array
             f"least one step, but the shapes are {moves.shape} and {tuple(sensed.shape)}."
         )
     every: Array = as_senses(sensed, sensed.shape[1], "senses", torch.float64).numpy()
-    _, sizes, rows = np.linalg.svd(every, full_matrices=False)
-    return moves, every @ rows[: max(1, int((sizes > _RANK * sizes[0]).sum()))].T
+    return moves, every @ directions_of(every).T
 
 
 def _between(

@@ -63,6 +63,7 @@ from tree_world.checks import (
     checked_numbers,
 )
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging
+from tree_world.models.places.directions import directions_of
 from tree_world.models.places.judging import coverage
 from tree_world.models.places.odometry import Odometry, turned
 
@@ -75,7 +76,6 @@ _CREDIBILITY = 0.9  # of the ellipse whose area decides
 _UNIT_AREA = math.pi * float(scipy.stats.chi2.ppf(_CREDIBILITY, 2))  # times √|P|
 _LARGEST_AREA = math.pi * 50.0**2  # as that of the localiser
 _START_SD = 0.1  # of a place that is known
-_RANK = 1e-5  # of the greatest singular value: smells come in single precision
 _BEND = 0.75  # E (½ δᵀHδ)² = ¾ a² |δ|⁴ / ℓ⁴ for the second derivatives H of the field
 _SMELLS = 3.0  # deviations of the nugget, from which on a smell is one
 
@@ -219,7 +219,7 @@ class Tracker:
                 f"but an array of shape {tuple(sensed.shape)} was given."
             )
         every: Array = as_senses(sensed, sensed.shape[1], "senses", torch.float64).numpy()
-        self._directions = _directions(every)
+        self._directions = directions_of(every)
         self.known = Kriging(
             there,
             every @ self._directions.T,
@@ -462,12 +462,6 @@ def calibrate_width(
         if held[width] >= wanted:
             return width
     return max(held, key=lambda width: held[width])
-
-
-def _directions(senses: Array) -> Array:
-    """Orthonormal rows that span the senses, of which there are n."""
-    _, sizes, rows = np.linalg.svd(senses, full_matrices=False)
-    return np.asarray(rows[: max(1, int((sizes > _RANK * sizes[0]).sum()))])
 
 
 def _plane(values: PointsLike, name: str) -> Array:
