@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from benchmarks.study_living import (
     parts,
     survival,
 )
+from tools import settings
 from tree_world.agents import ByMouth
 from tree_world.agents.worth import FOOD
 from tree_world.models.drives import DRIVES
@@ -43,6 +46,26 @@ def assert_lives(columns, steps):
     ):
         assert 0 < lowest <= mean <= 1000
         assert 0 <= moved <= 1
+
+
+def test_the_chapter_names_what_the_study_was_done_with(classifier):
+    text = (settings.BOOK / "08-living.md").read_text()
+
+    def typed(name):
+        """Numbers that the chapter's code gives to a name."""
+        return [
+            float(one)
+            for one in re.findall(r"\d+(?:\.\d+)?", re.search(rf"^{name} = (.+)", text, re.M)[1])
+        ]
+
+    assert FORAGERS["no time"](classifier).constants.regrowth_steps == typed("SOON")[0]
+    for name in ("by policy", "the newest"):
+        forager = FORAGERS[f"256 observations, {name}"](classifier)
+        assert [forager.max_smells, forager.max_sights] == typed("SMELLS_KEPT, TREES_KEPT")
+    assert FORAGERS["a dull nose"](classifier).faintest == typed("DULL")[0]
+    few = [KINDS[kind]["num_trees"] for kind in KINDS if "num_trees" in KINDS[kind]]
+    assert few == typed("FEW")[:3]
+    assert KINDS["spacing 150"]["tree_spacing"] == typed("WIDE")[0] * TreeWorldConfig().tree_spacing
 
 
 def test_survival_tells_of_lives_in_each_kind_of_world(tmp_path):
