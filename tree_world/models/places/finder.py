@@ -98,10 +98,29 @@ class Finder:
         self.particles, self.tracker = particles, tracker
         self.reset()
 
-    def reset(self) -> None:
-        """Begin anew, with no idea."""
+    def reset(
+        self, start: PointsLike | None = None, start_covariance: PointsLike | None = None
+    ) -> None:
+        """Begin anew, with no idea, or at a place that is known.
+
+        Parameters
+        ----------
+        start : array_like of shape (2,), optional
+            Where the body is, in metres; by default it may be anywhere.
+        start_covariance : array_like of shape (2, 2), optional
+            How unsure that is, as for `Tracker.reset`.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, the covariance is none, or it is given without a place.
+        """
+        if start is None and start_covariance is not None:
+            raise ValueError("start_covariance needs the start that it belongs to: give both.")
+        if start is not None:
+            self.tracker.reset(start, start_covariance)
         self.particles.reset()
-        self.lost = True
+        self.lost = start is None
         self._elsewhere, self._turn = 0.0, 0.0
 
     @property

@@ -1,0 +1,419 @@
+"""Where a body is that nobody tells: on a map, on no map, carried off, and how it lives by that.
+
+Usage: ``python -m benchmarks.study_where [OPTION ...] [NAME ...]``, all by default; an hour on one
+core. All worlds are those of the seeds 2,000 to 2,009, and for lives 2,000 to 2,047, on which
+nothing was chosen.
+
+``surveyed`` tells of trackers that know what it smells of in many places, ``remembered`` of walks
+that are looked back upon, with their own memory alone, and of a tracker that trusts such a memory;
+both also where smells are noisy, and where fruit is eaten meanwhile. ``kidnapped`` puts bodies
+where they have never been told to be. ``believing`` lets foragers live on the places they believe
+in.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+import torch
+
+from benchmarks.origins import results_file
+from benchmarks.studies import Part, Same, Study, run_studies
+from tree_world.agents import ByDrive, Forager
+from tree_world.agents.believing import Believing
+from tree_world.models.drives import train_drive_classifier
+from tree_world.models.places import (
+    Finder,
+    Odometry,
+    Particles,
+    Tracker,
+    coverage,
+    smooth,
+    within,
+)
+from tree_world.simulation import (
+    Action,
+    Body,
+    HomeRange,
+    Percept,
+    SimpleSensor,
+    TreeWorld,
+    TreeWorldConfig,
+)
+
+Array: TypeAlias = npt.NDArray[np.float64]
+
+RESULTS = results_file("where")
+
+SEEDS = range(2000, 2010)
+LIVES = range(2000, 2048)
+STEPS = 3000  # of a walk
+LIFE = 5000
+ODOMETRIES = {
+    "compass": Odometry(0.075),
+    "gyro": Odometry(0.075, math.radians(0.2), math.radians(0.02)),
+}
+CONDITIONS = ("exact", "noisy", "eaten")
+NOISE = 0.05  # of the root mean square length of a smell
+SURVEYED = 1024  # places
+LEAST_SMELL = 0.05  # length of a smell, below which it is next to nothing
+BOX = 420.0  # metres, half the side of what was surveyed: the walk stays within
+HOWS = ("put", "carried")
+DROPS = 10  # in each world
+BEFORE = 100  # steps for which a body knows its place before it is carried off
+SMELLING = 200  # steps that smell of something, within which it should be found
+LONGEST = 1000  # steps of a search
+SHARES = (0.05, 0.1, 0.2)  # of a step, by which a forager errs
+AT_ONCE = 12  # lives in a part
+
+
+# --- walks ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A walk, and what was smelled on it.
+
+    Attributes
+    ----------
+    places : numpy.ndarray of float64, of shape (n_steps + 1, 2)
+        In metres, from the start on.
+    smells : numpy.ndarray of float64, of shape (n_steps, sensory_dim)
+        After each step.
+    survey, surveyed : numpy.ndarray of float64, of shapes (n, 2) and (n, sensory_dim)
+        Places at which it is known what it smells of, and what.
+    length : float
+        Of the kernel, in metres.
+    """
+
+    places: Array
+    smells: Array
+    survey: Array
+    surveyed: Array
+    length: float
+
+
+class Noting:
+    """A walker that notes what it smells, and where."""
+
+    def __init__(self, walker: HomeRange) -> None:
+        self.walker = walker
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.walker.reset()
+        self.places: list[Array] = []
+        self.smells: list[Array] = []
+
+    def act(
+        self, percept: Percept, body: Body, meal: float | None, *, generator: torch.Generator
+    ) -> Action:
+        """See `AgentModel.act`."""
+        assert percept.smell is not None
+        self.places.append(body.position.double().numpy())
+        self.smells.append(percept.smell.double().numpy())
+        return self.walker.act(percept, body, meal, generator=generator)
+
+
+def walk(seed: int, condition: str, steps: int) -> Walk:
+    """Walk about in a world.
+
+    Parameters
+    ----------
+    seed : int
+        Of the world, the walk and all errors.
+    condition : str
+        Of `CONDITIONS`: smells are exact, or noisy, or fruit is eaten in passing.
+    steps : int
+    """
+    costs = {"move_cost": 0.0, "rest_cost": 0.0, "poison_health": 0.0}  # it does not die
+    config = TreeWorldConfig.model_validate(costs if condition == "eaten" else {})
+    sensor = SimpleSensor.from_config(config)
+    generator = np.random.default_rng(seed)
+    survey = generator.uniform(-BOX, BOX, (SURVEYED, 2))
+    if condition == "eaten":
+        noting = Noting(HomeRange())
+        world = TreeWorld.random_from_config(config, seed=seed, model=noting)
+        surveyed = _smelled(sensor, world, survey)
+        world.run(steps + 1)
+        places, smells = np.array(noting.places), np.array(noting.smells)[1:]
+    else:
+        world = TreeWorld.random_from_config(config, seed=seed)
+        surveyed = _smelled(sensor, world, survey)
+        places = HomeRange().walk(steps, seed)
+        smells = _smelled(sensor, world, places[1:])
+    if condition == "noisy":
+        sd = NOISE * math.sqrt(float((smells**2).mean()))
+        smells = smells + sd * generator.normal(size=smells.shape)
+        surveyed = surveyed + sd * generator.normal(size=surveyed.shape)
+    return Walk(places, smells, survey, surveyed, math.sqrt(2 * sensor.diffusion_time))
+
+
+def _smelled(sensor: SimpleSensor, world: TreeWorld, places: Array) -> Array:
+    smells: Array = sensor.sense(world, places).embedding.double().numpy()
+    return smells
+
+
+def _smells(walked: Walk) -> npt.NDArray[np.bool_]:
+    """After which steps it smells of anything at all."""
+    return np.asarray(np.linalg.norm(walked.smells, axis=1) >= LEAST_SMELL)
+
+
+def _judged(means: Array, covariances: Array | None, walked: Walk) -> dict[str, Any]:
+    """Compare places after each step with the truth."""
+    errors = np.linalg.norm(means - walked.places[1:], axis=1)
+    smelly = _smells(walked)
+    found: dict[str, Any] = {
+        "median": float(np.median(errors)),
+        "high": float(np.quantile(errors, 0.95)),
+        "smelling": float(np.median(errors[smelly])),
+        "nothing": float(np.median(errors[~smelly])),
+    }
+    if covariances is not None:
+        found["held"] = coverage(means, covariances, walked.places[1:])
+        found["held_nothing"] = coverage(
+            means[~smelly], covariances[~smelly], walked.places[1:][~smelly]
+        )
+    return found
+
+
+def _columns(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Put one row a world together as columns."""
+    return {
+        key: _columns([row[key] for row in rows])
+        if isinstance(rows[0][key], dict)
+        else [row[key] for row in rows]
+        for key in rows[0]
+    }
+
+
+# --- studies --------------------------------------------------------------------------------------
+
+
+def surveyed(
+    part: Part,
+    seeds: Sequence[int] = SEEDS,
+    steps: int = STEPS,
+    conditions: Sequence[str] = CONDITIONS,
+) -> dict[str, Any]:
+    """Walks with a tracker that knows what was surveyed."""
+    return _by_condition(part, "surveyed", on_a_survey, seeds, steps, conditions)
+
+
+def remembered(
+    part: Part,
+    seeds: Sequence[int] = SEEDS,
+    steps: int = STEPS,
+    conditions: Sequence[str] = CONDITIONS,
+) -> dict[str, Any]:
+    """Walks with their own memory alone."""
+    return _by_condition(part, "remembered", on_its_own, seeds, steps, conditions)
+
+
+def _by_condition(
+    part: Part, name: str, work: Any, seeds: Sequence[int], steps: int, conditions: Sequence[str]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"seeds": list(seeds), "steps": steps, "conditions": {}}
+    for condition in conditions:
+        rows = [
+            part(f"{name}, {condition}, seed {seed}, {steps} steps", work, seed, condition, steps)
+            for seed in seeds
+        ]
+        found["conditions"][condition] = _columns(rows)
+    return found
+
+
+def on_a_survey(seed: int, condition: str, steps: int) -> dict[str, Any]:
+    """Track one walk by what was surveyed, with each odometry."""
+    torch.set_num_threads(1)
+    walked = walk(seed, condition, steps)
+    found: dict[str, Any] = {"smelling": float(_smells(walked).mean())}
+    for name, odometry in ODOMETRIES.items():
+        moves = odometry.drift(np.diff(walked.places, axis=0), seed)
+        tracker = Tracker(
+            walked.survey, walked.surveyed, odometry, length=walked.length, start=walked.places[0]
+        )
+        started = time.process_time()
+        track = tracker.follow(moves, walked.smells)
+        seconds = time.process_time() - started
+        found[name] = {
+            "reckoned": _judged(walked.places[0] + moves.cumsum(axis=0), None, walked),
+            "tracked": _judged(track.means, track.covariances, walked),
+            "milliseconds": 1000 * seconds / steps,
+        }
+    return found
+
+
+def on_its_own(seed: int, condition: str, steps: int) -> dict[str, Any]:
+    """Look back upon one walk, with each odometry; and let a tracker trust its own memory."""
+    torch.set_num_threads(1)
+    walked = walk(seed, condition, steps)
+    found: dict[str, Any] = {}
+    for name, odometry in ODOMETRIES.items():
+        moves = odometry.drift(np.diff(walked.places, axis=0), seed)
+        started = time.process_time()
+        path = smooth(
+            moves, walked.smells, odometry, length=walked.length, start=walked.places[0]
+        )
+        seconds = time.process_time() - started
+        found[name] = {
+            "reckoned": _judged(walked.places[0] + moves.cumsum(axis=0), None, walked),
+            "back": _judged(path.locations[1:], path.covariances[1:], walked),
+            "online": _judged(path.online[1:], path.online_covariances[1:], walked),
+            "trusted": path.trusted,
+            "closures": len(path.closures.keyframes),
+            "seconds": seconds,
+            "deceived": _judged(*deceived(walked, moves, odometry), walked),
+        }
+    return found
+
+
+def deceived(
+    walked: Walk, moves: Array, odometry: Odometry, every: int = 50, apart: int = 60
+) -> tuple[Array, Array]:
+    """Track a walk by a memory that holds what the tracker itself believed.
+
+    What is remembered of the last `apart` steps does not count, so that nothing confirms itself;
+    the memory is looked at anew after each `every` steps.
+    """
+    means, covariances = np.zeros((0, 2)), np.zeros((0, 2, 2))
+    tracker = Tracker(
+        walked.places[:1], walked.smells[:1], odometry, length=walked.length, start=walked.places[0]
+    )
+    for first in range(0, len(moves), every):
+        steps = slice(first, first + every)
+        known = max(0, first - apart)
+        if known:
+            tracker = tracker.knowing(means[:known], walked.smells[:known])
+            track = tracker.follow(moves[steps], walked.smells[steps])
+        else:
+            track = tracker.follow(moves[steps], [None] * len(moves[steps]))
+        means = np.concatenate([means, track.means])
+        covariances = np.concatenate([covariances, track.covariances])
+    return means, covariances
+
+
+# --- carried off ----------------------------------------------------------------------------------
+
+
+def kidnapped(
+    part: Part, seeds: Sequence[int] = SEEDS, drops: int = DROPS, steps: int = LONGEST
+) -> dict[str, Any]:
+    """Bodies that are put anywhere, and such as are carried off from a place that they know."""
+    found: dict[str, Any] = {"seeds": list(seeds), "drops": drops, "steps": steps}
+    for name in ODOMETRIES:
+        for how in HOWS:
+            rows = [
+                part(f"{name}, {how}, seed {seed}, {drops} drops", lost, name, how, seed, drops, steps)
+                for seed in seeds
+            ]
+            found[f"{name}, {how}"] = _columns(rows)
+    return found
+
+
+def lost(name: str, how: str, seed: int, drops: int, steps: int) -> dict[str, Any]:
+    """Be put anywhere so many times with no idea where that is, or be carried off to there.
+
+    Returns
+    -------
+    dict
+        For each drop: how many steps that smell of something it took to be ``noticed`` and
+        ``found`` (None if it was not), the ``error`` then in metres, the longer half axis of the
+        ellipse of nine tenths (``radius``), and whether the one of 99 in 100 held the truth
+        (``right``).
+    """
+    torch.set_num_threads(1)
+    odometry = ODOMETRIES[name]
+    config = TreeWorldConfig.model_validate({})
+    sensor = SimpleSensor.from_config(config)
+    world = TreeWorld.random_from_config(config, seed=seed)
+    survey = np.random.default_rng(seed).uniform(-BOX, BOX, (SURVEYED, 2))
+    known = survey, _smelled(sensor, world, survey), odometry
+    length = math.sqrt(2 * sensor.diffusion_time)
+    home = HomeRange()
+    rows = []
+    for drop in range(drops):
+        own = 1000 * seed + drop
+        there = np.random.default_rng(own).uniform(-home.reach, home.reach, 2)
+        legs = [home.walk(steps, own, start=tuple(there))]
+        if how == "carried":
+            legs.insert(0, home.walk(BEFORE, own + DROPS))
+        moves = odometry.drift(np.concatenate([np.diff(leg, axis=0) for leg in legs]), own)
+        places = np.concatenate([leg[1:] for leg in legs])
+        finder = Finder(
+            Particles(*known, length=length, seed=own), Tracker(*known, length=length)
+        )
+        if how == "carried":
+            finder.reset(start=legs[0][0])
+        rows.append(_search(finder, moves, places, _smelled(sensor, world, places), len(moves) - steps))
+    return _columns(rows)
+
+
+def _search(
+    finder: Finder, moves: Array, places: Array, smells: Array, carried_at: int
+) -> dict[str, Any]:
+    """Go until the place is found, and tell how that went."""
+    smelling, noticed = 0, None
+    for step, (move, smell) in enumerate(zip(moves, smells, strict=True)):
+        belief = finder.step(move, smell)
+        if step < carried_at:
+            continue
+        smelling += bool(np.linalg.norm(smell) >= LEAST_SMELL)
+        if noticed is None and finder.lost:
+            noticed = smelling
+        if noticed is not None and belief.identifiable:
+            break
+    found = noticed is not None and belief.identifiable
+    largest = float(np.linalg.eigvalsh(belief.covariance)[-1])
+    right = within(belief.mean[None], belief.covariance[None], places[step][None], 0.99)
+    return {
+        "noticed": noticed,
+        "found": smelling if found else None,
+        "sure": bool(belief.identifiable),
+        "error": float(np.linalg.norm(belief.mean - places[step])),
+        "radius": math.sqrt(largest * float(scipy.stats.chi2.ppf(0.9, 2))),
+        "right": bool(right[0]),
+    }
+
+
+# --- lives ----------------------------------------------------------------------------------------
+
+
+def believing(
+    part: Part,
+    seeds: Sequence[int] = LIVES,
+    steps: int = LIFE,
+    shares: Sequence[float] = SHARES,
+) -> dict[str, Any]:
+    """Lives of foragers on given places, and on believed ones, with and without correction."""
+    found: dict[str, Any] = {"seeds": list(seeds), "steps": steps, "shares": list(shares)}
+    kinds = [("given", 0.0, False)]
+    kinds += [("reckoned", share, False) for share in shares]
+    kinds += [("believed", share, True) for share in shares]
+    for name, share, corrects in kinds:
+        rows: list[dict[str, Any]] = []
+        for first in range(0, len(seeds), AT_ONCE):
+            some = list(seeds[first : first + AT_ONCE])
+            rows += part(
+                f"{name}, {share}, {steps} steps, seeds {some}", lives, share, corrects, some, steps
+            )
+        found.setdefault(name, []).append(_columns(rows))
+    return found
+
+
+def lives(share: float, corrects: bool, seeds: Sequence[int], steps: int) -> list[dict[str, Any]]:
+    """Live once in each world."""
+    torch.set_num_threads(1)
+    drives, _ = train_drive_classifier(TreeWorldConfig.model_validate({}))
+    return [
+        live(Forager(lambda: ByDrive(drives)), share, corrects, seed, steps) for seed in seeds
+    ]
