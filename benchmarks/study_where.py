@@ -261,9 +261,7 @@ def on_its_own(seed: int, condition: str, steps: int) -> dict[str, Any]:
     for name, odometry in ODOMETRIES.items():
         moves = odometry.drift(np.diff(walked.places, axis=0), seed)
         started = time.process_time()
-        path = smooth(
-            moves, walked.smells, odometry, length=walked.length, start=walked.places[0]
-        )
+        path = smooth(moves, walked.smells, odometry, length=walked.length, start=walked.places[0])
         seconds = time.process_time() - started
         found[name] = {
             "reckoned": _judged(walked.places[0] + moves.cumsum(axis=0), None, walked),
@@ -313,7 +311,15 @@ def kidnapped(
     for name in ODOMETRIES:
         for how in HOWS:
             rows = [
-                part(f"{name}, {how}, seed {seed}, {drops} drops", lost, name, how, seed, drops, steps)
+                part(
+                    f"{name}, {how}, seed {seed}, {drops} drops",
+                    lost,
+                    name,
+                    how,
+                    seed,
+                    drops,
+                    steps,
+                )
                 for seed in seeds
             ]
             found[f"{name}, {how}"] = _columns(rows)
@@ -349,12 +355,12 @@ def lost(name: str, how: str, seed: int, drops: int, steps: int) -> dict[str, An
             legs.insert(0, home.walk(BEFORE, own + DROPS))
         moves = odometry.drift(np.concatenate([np.diff(leg, axis=0) for leg in legs]), own)
         places = np.concatenate([leg[1:] for leg in legs])
-        finder = Finder(
-            Particles(*known, length=length, seed=own), Tracker(*known, length=length)
-        )
+        finder = Finder(Particles(*known, length=length, seed=own), Tracker(*known, length=length))
         if how == "carried":
             finder.reset(start=legs[0][0])
-        rows.append(_search(finder, moves, places, _smelled(sensor, world, places), len(moves) - steps))
+        rows.append(
+            _search(finder, moves, places, _smelled(sensor, world, places), len(moves) - steps)
+        )
     return _columns(rows)
 
 
@@ -372,12 +378,14 @@ def _search(
             noticed = smelling
         if noticed is not None and belief.identifiable:
             break
-    found = noticed is not None and belief.identifiable
     largest = float(np.linalg.eigvalsh(belief.covariance)[-1])
     right = within(belief.mean[None], belief.covariance[None], places[step][None], 0.99)
+    found = None if noticed is None or not belief.identifiable else smelling
+    if noticed is None and belief.identifiable and right[0]:
+        found = 0  # it was carried next to where it was
     return {
         "noticed": noticed,
-        "found": smelling if found else None,
+        "found": found,
         "sure": bool(belief.identifiable),
         "error": float(np.linalg.norm(belief.mean - places[step])),
         "radius": math.sqrt(largest * float(scipy.stats.chi2.ppf(0.9, 2))),
@@ -414,6 +422,4 @@ def lives(share: float, corrects: bool, seeds: Sequence[int], steps: int) -> lis
     """Live once in each world."""
     torch.set_num_threads(1)
     drives, _ = train_drive_classifier(TreeWorldConfig.model_validate({}))
-    return [
-        live(Forager(lambda: ByDrive(drives)), share, corrects, seed, steps) for seed in seeds
-    ]
+    return [live(Forager(lambda: ByDrive(drives)), share, corrects, seed, steps) for seed in seeds]

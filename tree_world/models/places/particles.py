@@ -49,7 +49,7 @@ from tree_world.checks import (
     whole_number,
 )
 from tree_world.models.memory.recall.kriging import NUGGET
-from tree_world.models.places.odometry import Odometry, turned
+from tree_world.models.places.odometry import DEVIATION, Odometry, turned
 from tree_world.models.places.survey import Survey, systematic
 from tree_world.models.places.tracker import Belief, Track
 
@@ -188,12 +188,24 @@ class Particles:
         self._generator = make_generator(seed)
         self.reset()
 
-    def reset(self) -> None:
-        """Begin anew: anywhere in the region, with a heading that is right."""
+    def reset(self, heading_sd: float = 0.0) -> None:
+        """Begin anew, anywhere in the region.
+
+        Parameters
+        ----------
+        heading_sd : float, default=0.0
+            How unsure the heading is, in radians: by default it is right.
+
+        Raises
+        ------
+        ValueError
+            If the deviation is negative, or not finite.
+        """
+        spread = checked_number("heading_sd", heading_sd, DEVIATION)
         number = self.num_particles
         low, high = self.survey.region
         self._places: Array = low + (high - low) * self._uniform(number, 2)
-        self._heading: Array = np.zeros(number)
+        self._heading: Array = spread * self._normal(number) if spread else np.zeros(number)
         self._bias: Array = self.odometry.heading_bias_sd * self._normal(number)
         self._log_weights: Array = np.full(number, -math.log(number))
         self._anywhere = True
