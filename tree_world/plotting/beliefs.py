@@ -12,7 +12,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 
-from tree_world.checks import as_numbers, as_points, checked_number, whole_number
+from tree_world.checks import as_points, checked_number, whole_number
 from tree_world.evaluation import mean_with_interval
 from tree_world.plotting.curves import LINES
 from tree_world.plotting.panels import figure_of, legend_below, log_axes, map_axes
@@ -24,6 +24,7 @@ from tree_world.plotting.style import (
     SERIES,
     TEXT_WIDTH,
     as_array,
+    as_finite,
     keep_rows,
 )
 
@@ -119,7 +120,7 @@ def plot_ellipses(
     held = checked_number("share", share, "share")
     middles = _places(means, "means")
     number = len(middles)
-    spreads = as_array(as_numbers(as_array(covariances), "covariances", torch.float64))
+    spreads = as_finite(covariances, "covariances")
     spreads = spreads[None] if spreads.ndim == 2 else spreads
     if spreads.shape != (number, 2, 2):
         raise ValueError(
@@ -252,8 +253,7 @@ def plot_claims(
     ('log', 'log')
     """
     said, off = (
-        as_array(as_numbers(as_array(values), name, torch.float64))
-        for values, name in ((claimed, "claimed"), (errors, "errors"))
+        as_finite(values, name) for values, name in ((claimed, "claimed"), (errors, "errors"))
     )
     bins = whole_number("num_bins", num_bins, least=1)
     if said.ndim != 1 or said.shape != off.shape or len(said) < bins:
@@ -363,7 +363,7 @@ def plot_guesses(
     500
     """
     guesses, there = _places(places, "places"), _places(truth, "truth")
-    heavy = as_array(as_numbers(as_array(weights), "weights", torch.float64))
+    heavy = as_finite(weights, "weights")
     if heavy.shape != (len(guesses),) or heavy.min() < 0 or heavy.max() == 0:
         raise ValueError(
             f"weights must be {len(guesses)}, one for each place, 0 or more and not all 0, but an "
@@ -484,7 +484,7 @@ def plot_coverage(
 
 
 def _shares(label: str, values: ArrayLike) -> np.ndarray:
-    shares = as_array(as_numbers(as_array(values), f"shares of {label!r}", torch.float64))
+    shares = as_finite(values, f"shares of {label!r}")
     if shares.ndim != 1 or not len(shares) or shares.min() < 0 or shares.max() > 1:
         raise ValueError(
             f"shares of {label!r} must be from 0 to 1, one for each world, but an array of shape "

@@ -178,6 +178,13 @@ def count_by_thousands(ax: Axes, *axes: str) -> None:
         axis.set_major_formatter(lambda value, _: f"{value:,.10g}".replace("-", "−"))
 
 
+def _on_log_axis(value: float, _: object) -> str:
+    power = round(math.log10(value))
+    if -5 < power < 7 or not math.isclose(value, 10.0**power):
+        return f"{value:,.10g}".replace("-", "−")
+    return f"$10^{{{power}}}$"
+
+
 def log_axes(ax: Axes, *axes: str) -> None:
     """Make these axes, "xaxis" or "yaxis", logarithmic, once all is drawn."""
     for name in axes:
@@ -187,7 +194,7 @@ def log_axes(ax: Axes, *axes: str) -> None:
         axis = getattr(ax, name)
         axis.set_major_locator(LogLocator(subs=subs))
         axis.set_minor_locator(NullLocator())
-    count_by_thousands(ax, *axes)
+        axis.set_major_formatter(_on_log_axis)
 
 
 def map_axes(ax: Axes | None, half_width: float, title: str | None) -> Axes:

@@ -13,7 +13,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from tree_world.checks import as_numbers, as_points
+from tree_world.checks import as_points
 from tree_world.plotting.curves import LINES
 from tree_world.plotting.maps import plot_world
 from tree_world.plotting.panels import (
@@ -30,6 +30,7 @@ from tree_world.plotting.style import (
     UNKNOWN_FILL,
     UNKNOWN_HATCH,
     as_array,
+    as_finite,
 )
 from tree_world.simulation import TreeWorld
 
@@ -220,7 +221,7 @@ def plot_drift(
     >>> ax.texts[0].get_text()
     '$\\sqrt{t}$'
     """
-    when = as_array(as_numbers(as_array(times), "times", torch.float64))
+    when = as_finite(times, "times")
     if when.ndim != 1 or len(when) < 2 or when[0] <= 0 or (np.diff(when) <= 0).any():
         raise ValueError(
             "times must be two or more, above 0 and rising, as on a logarithmic axis there is no "
@@ -259,7 +260,7 @@ def plot_drift(
 
 
 def _walks(label: str, values: ArrayLike, number: int) -> np.ndarray:
-    walks = as_array(as_numbers(as_array(values), f"errors of {label!r}", torch.float64))
+    walks = as_finite(values, f"errors of {label!r}")
     if walks.ndim != 2 or walks.shape[1] != number or not len(walks):
         raise ValueError(
             f"errors of {label!r} must have shape (n_walks, {number}), as there are {number} "
@@ -383,8 +384,7 @@ def plot_errors_in_time(
     ['error', 'claimed radius', 'nothing smelled']
     """
     off, radius = (
-        as_array(as_numbers(as_array(values), name, torch.float64))
-        for values, name in ((errors, "errors"), (claimed, "claimed"))
+        as_finite(values, name) for values, name in ((errors, "errors"), (claimed, "claimed"))
     )
     when = np.arange(1.0, len(off) + 1) if times is None else as_array(times, dtype=np.float64)
     silent = np.zeros(len(off), bool) if nothing is None else as_array(nothing, dtype=bool)
