@@ -35,7 +35,6 @@ from tree_world.models.places import (
     Odometry,
     Particles,
     Tracker,
-    coverage,
     smooth,
     within,
 )
@@ -175,15 +174,18 @@ def _judged(means: Array, covariances: Array | None, walked: Walk) -> dict[str, 
     found: dict[str, Any] = {
         "median": float(np.median(errors)),
         "high": float(np.quantile(errors, 0.95)),
-        "smelling": float(np.median(errors[smelly])),
-        "nothing": float(np.median(errors[~smelly])),
+        "smelling": _median(errors[smelly]),
+        "nothing": _median(errors[~smelly]),
     }
     if covariances is not None:
-        found["held"] = coverage(means, covariances, walked.places[1:])
-        found["held_nothing"] = coverage(
-            means[~smelly], covariances[~smelly], walked.places[1:][~smelly]
-        )
+        holds = within(means, covariances, walked.places[1:], 0.9)
+        found["held"] = float(holds.mean())
+        found["held_nothing"] = float(holds[~smelly].mean()) if not smelly.all() else None
     return found
+
+
+def _median(errors: Array) -> float | None:
+    return float(np.median(errors)) if len(errors) else None
 
 
 def _columns(rows: list[dict[str, Any]]) -> dict[str, Any]:
