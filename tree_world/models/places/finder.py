@@ -24,8 +24,8 @@ import numpy.typing as npt
 
 from tree_world.checks import PointsLike
 from tree_world.models.places.odometry import turned
-from tree_world.models.places.particles import Particles, as_step, followed
-from tree_world.models.places.tracker import Belief, Track, Tracker
+from tree_world.models.places.particles import Particles, as_step
+from tree_world.models.places.tracker import Belief, Track, Tracker, followed
 
 Array: TypeAlias = npt.NDArray[np.float64]
 

@@ -45,7 +45,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
@@ -340,18 +340,7 @@ class Tracker:
         ValueError
             If shapes do not fit, or an entry is not finite.
         """
-        moves = as_points(displacements, 2, "displacements", torch.float64).detach().numpy()
-        if moves.ndim != 2 or len(moves) != len(senses):
-            raise ValueError(
-                "displacements must have shape (n_steps, 2), with as many senses, but the shape is "
-                f"{moves.shape} and there are {len(senses)} senses."
-            )
-        beliefs = [self.step(move, sense) for move, sense in zip(moves, senses, strict=True)]
-        return Track(
-            np.array([belief.mean for belief in beliefs]).reshape(-1, 2),
-            np.array([belief.covariance for belief in beliefs]).reshape(-1, 2, 2),
-            np.array([belief.identifiable for belief in beliefs], bool),
-        )
+        return followed(self.step, displacements, senses)
 
     # --- the filter -------------------------------------------------------------------------------
 
@@ -395,6 +384,43 @@ class Tracker:
         self._told = bool(
             found.nearest_distance[0] <= known.length and float(smell @ smell) > faint
         )
+
+
+def followed(
+    step: Callable[[PointsLike, PointsLike | None], Belief],
+    displacements: PointsLike,
+    senses: PointsLike | Sequence[PointsLike | None],
+) -> Track:
+    """Take many steps with something that takes one.
+
+    Parameters
+    ----------
+    step : callable
+        As `Tracker.step`.
+    displacements, senses
+        As for `Tracker.follow`.
+
+    Returns
+    -------
+    Track
+
+    Raises
+    ------
+    ValueError
+        As `Tracker.follow` does.
+    """
+    moves = as_points(displacements, 2, "displacements", torch.float64).detach().numpy()
+    if moves.ndim != 2 or len(moves) != len(senses):
+        raise ValueError(
+            "displacements must have shape (n_steps, 2), with as many senses, but the shape is "
+            f"{moves.shape} and there are {len(senses)} senses."
+        )
+    beliefs = [step(move, sense) for move, sense in zip(moves, senses, strict=True)]
+    return Track(
+        np.array([belief.mean for belief in beliefs]).reshape(-1, 2),
+        np.array([belief.covariance for belief in beliefs]).reshape(-1, 2, 2),
+        np.array([belief.identifiable for belief in beliefs], bool),
+    )
 
 
 def calibrate_width(
