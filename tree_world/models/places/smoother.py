@@ -174,7 +174,8 @@ def smooth(
     number = checked_numbers({"width": width, "robust": robust, "within": within}, kinds)
     if not isinstance(odometry, Odometry):
         raise TypeError(f"odometry must be an Odometry, not {type(odometry).__name__}.")
-    moves, smells = _walked(displacements, senses)
+    share = checked_number("nugget", nugget, _NUGGET)
+    moves, smells = _walked(displacements, senses, share)
     given = list(start) if isinstance(start, tuple) else start
     begin: Array = as_points(given, 2, "start", torch.float64).detach().numpy()
     if begin.shape != (2,):
@@ -186,7 +187,7 @@ def smooth(
         graph.steps,
         smells[graph.steps[1:] - 1],
         positive_distance("length", length),
-        nugget=checked_number("nugget", nugget, _NUGGET),
+        nugget=share,
         nearest=whole_number("nearest", nearest, 1),
         within=number["within"],
         apart=whole_number("apart", apart, 1),
@@ -207,7 +208,7 @@ def smooth(
     return Path(*found, *online, closures, graph.bias(state), not reason, reason)
 
 
-def _walked(displacements: PointsLike, senses: PointsLike) -> tuple[Array, Array]:
+def _walked(displacements: PointsLike, senses: PointsLike, nugget: float) -> tuple[Array, Array]:
     """Check steps and smells; express the latter in as few numbers as they have directions."""
     moves: Array = as_points(displacements, 2, "displacements", torch.float64).detach().numpy()
     sensed = as_numbers(senses, "senses", torch.float64).detach()
@@ -217,7 +218,7 @@ def _walked(displacements: PointsLike, senses: PointsLike) -> tuple[Array, Array
             f"least one step, but the shapes are {moves.shape} and {tuple(sensed.shape)}."
         )
     every: Array = as_senses(sensed, sensed.shape[1], "senses", torch.float64).numpy()
-    return moves, every @ directions_of(every).T
+    return moves, every @ directions_of(every, nugget).T
 
 
 def _grown(

@@ -63,7 +63,7 @@ from tree_world.checks import (
     checked_numbers,
 )
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging
-from tree_world.models.places.directions import directions_of
+from tree_world.models.places.directions import directions_of, outside
 from tree_world.models.places.judging import coverage
 from tree_world.models.places.odometry import Odometry, turned
 
@@ -219,7 +219,8 @@ class Tracker:
                 f"but an array of shape {tuple(sensed.shape)} was given."
             )
         every: Array = as_senses(sensed, sensed.shape[1], "senses", torch.float64).numpy()
-        self._directions = directions_of(every)
+        self._directions = directions_of(every, nugget)
+        self._outside = outside(every, self._directions)
         self.known = Kriging(
             there,
             every @ self._directions.T,
@@ -370,8 +371,9 @@ class Tracker:
         bend = _BEND * (float(np.trace(spread)) / known.length**2) ** 2
         noise = float(found.variance[0]) + known.nugget_variance + bend * known.amplitude**2
         steepness, pull = slope.T @ slope, slope.T @ apart
-        # What no place smells of counts as apart, too.
-        square = float(apart @ apart + smell @ smell - sense @ sense)
+        # What no place smells of counts as apart, too, beyond what is left of every smell.
+        beyond = float(smell @ smell - sense @ sense) - self._outside
+        square = float(apart @ apart) + max(beyond, 0.0)
         drawn = np.linalg.solve(noise * np.eye(2) + spread @ steepness, spread @ pull)
         deviation = (square - float(pull @ drawn)) / (noise * len(sense))
         noise *= self.width * max(1.0, deviation / self.gate**2)
@@ -382,7 +384,8 @@ class Tracker:
         self._covariance = (covariance + covariance.T) / 2
         faint = _SMELLS**2 * len(sense) * known.nugget_variance
         self._told = bool(
-            found.nearest_distance[0] <= known.length and float(smell @ smell) > faint
+            found.nearest_distance[0] <= known.length
+            and float(sense @ sense) + max(beyond, 0.0) > faint
         )
 
 
