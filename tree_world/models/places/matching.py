@@ -73,6 +73,14 @@ class Matcher:
         In metres.
     nugget, nearest, within, apart, width, robust
         As for `smooth`.
+
+    Attributes
+    ----------
+    told : numpy.ndarray of bool, of shape (n_keyframes - 1,)
+        Whether each but the first tells of others, and is closed; at first all. The others are held
+        out.
+    left : numpy.ndarray of float64, of shape (n_closures,)
+        q of the closures that were found last.
     """
 
     def __init__(
@@ -91,15 +99,18 @@ class Matcher:
         self.steps, self.senses = steps, senses
         self.length, self.nugget, self.nearest = length, nugget, nearest
         self.within, self.apart, self.width, self.robust = within, apart, width, robust
-        self.left = np.zeros(0)  # q of each closure that was found last
+        self.told: Bools = np.ones(len(senses), bool)
+        self.left = np.zeros(0)
 
-    def closures(self, places: Array) -> Closures:
+    def closures(self, places: Array, of: Bools | None = None) -> Closures:
         """Find the closures of the first keyframes, from where they are believed to be.
 
         Parameters
         ----------
         places : numpy.ndarray of float64, of shape (n_keyframes, 2)
             In metres; as many as there are yet, the start included.
+        of : numpy.ndarray of bool, of shape (n_keyframes - 1,), optional
+            Those that are asked for; by default all that are told.
 
         Returns
         -------
@@ -112,7 +123,9 @@ class Matcher:
             return Closures.none(_ANCHORS)
         squares = ((there[:, None] - there) ** 2).sum(axis=-1)
         allowed = (abs(steps[:, None] - steps) >= self.apart) & (squares <= self.within**2)
-        own = np.flatnonzero(allowed.any(axis=1))
+        allowed &= self.told[: len(there)]
+        asked = (self.told if of is None else of)[: len(there)]
+        own = np.flatnonzero(allowed.any(axis=1) & asked)
         if not len(own):
             return Closures.none(_ANCHORS)
         known = Kriging(

@@ -170,6 +170,62 @@ def smooth(
     7.5 m
     3.0 m
     """
+    graph, matcher = prepared(
+        displacements,
+        senses,
+        odometry,
+        length=length,
+        nugget=nugget,
+        keyframe=keyframe,
+        nearest=nearest,
+        within=within,
+        apart=apart,
+        width=width,
+        robust=robust,
+        start=start,
+    )
+    turns = whole_number("iterations", iterations, 1)
+    state, online = grown(graph, matcher, odometry)
+    state, closures = settled(graph, matcher, state, turns)
+    found = _between(graph, state, graph.covariance(state, closures), odometry)
+    reason = _doubts(graph, state, closures, matcher)
+    return Path(*found, *online, closures, graph.bias(state), not reason, reason)
+
+
+def prepared(
+    displacements: PointsLike,
+    senses: PointsLike,
+    odometry: Odometry,
+    *,
+    length: float,
+    nugget: float = NUGGET,
+    keyframe: int = 5,
+    nearest: int = 24,
+    within: float = 80.0,
+    apart: int = 60,
+    width: float = 16.0,
+    robust: float = 1.0,
+    start: PointsLike | tuple[float, float] = (0.0, 0.0),
+) -> tuple[PoseGraph, Matcher]:
+    """Check what `smooth` is given, and make the graph of its steps and the matcher of its smells.
+
+    Parameters
+    ----------
+    displacements, senses, odometry, length, nugget, keyframe, nearest, within, apart, width, robust
+        As for `smooth`.
+    start
+        As for `smooth`.
+
+    Returns
+    -------
+    graph : PoseGraph
+    matcher : Matcher
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `smooth` does.
+    """
     kinds = {"width": "positive", "robust": "positive", "within": "distance"}
     number = checked_numbers({"width": width, "robust": robust, "within": within}, kinds)
     if not isinstance(odometry, Odometry):
@@ -180,9 +236,7 @@ def smooth(
     begin: Array = as_points(given, 2, "start", torch.float64).detach().numpy()
     if begin.shape != (2,):
         raise ValueError(f"start must be one place, of shape (2,), but has shape {begin.shape}.")
-    every = whole_number("keyframe", keyframe, 1)
-    turns = whole_number("iterations", iterations, 1)
-    graph = PoseGraph(moves, every, odometry, begin)
+    graph = PoseGraph(moves, whole_number("keyframe", keyframe, 1), odometry, begin)
     matcher = Matcher(
         graph.steps,
         smells[graph.steps[1:] - 1],
@@ -194,18 +248,36 @@ def smooth(
         width=number["width"],
         robust=number["robust"],
     )
-    state, online = _grown(graph, matcher, odometry)
+    return graph, matcher
+
+
+def settled(
+    graph: PoseGraph, matcher: Matcher, state: Array, iterations: int
+) -> tuple[Array, Closures]:
+    """Improve a whole walk until it stays, or so many times.
+
+    Parameters
+    ----------
+    graph : PoseGraph
+    matcher : Matcher
+    state : numpy.ndarray of float64, of shape (n_unknown,)
+    iterations : int
+
+    Returns
+    -------
+    state : numpy.ndarray of float64, of shape (n_unknown,)
+    closures : Closures
+        As seen from it.
+    """
     closures = matcher.closures(graph.places(state))
-    for _ in range(turns):
+    for _ in range(iterations):
         before = graph.places(state)
         state = graph.improved(state, closures)
         moved = graph.places(state)
         closures = matcher.closures(moved)
         if np.abs(moved - before).max() < _STILL:
             break
-    found = _between(graph, state, graph.covariance(state, closures), odometry)
-    reason = _doubts(graph, state, closures, matcher)
-    return Path(*found, *online, closures, graph.bias(state), not reason, reason)
+    return state, closures
 
 
 def _walked(displacements: PointsLike, senses: PointsLike, nugget: float) -> tuple[Array, Array]:
@@ -221,10 +293,24 @@ def _walked(displacements: PointsLike, senses: PointsLike, nugget: float) -> tup
     return moves, every @ directions_of(every, nugget).T
 
 
-def _grown(
+def grown(
     graph: PoseGraph, matcher: Matcher, odometry: Odometry
 ) -> tuple[Array, tuple[Array, Array]]:
-    """Walk along, a few keyframes at a time; tell what was believed of the newest each time."""
+    """Walk along, a few keyframes at a time; tell what was believed of the newest each time.
+
+    Parameters
+    ----------
+    graph : PoseGraph
+    matcher : Matcher
+    odometry : Odometry
+
+    Returns
+    -------
+    state : numpy.ndarray of float64, of shape (n_unknown,)
+        Of the whole walk.
+    online : tuple of numpy.ndarray
+        `Path.online` and `Path.online_covariances`.
+    """
     state, total = graph.begun(), len(graph.steps)
     locations, covariances = [graph.places(state)], [_START_COVARIANCE[None]]
     while (before := graph.keyframes(state)) < total:
