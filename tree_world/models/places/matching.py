@@ -121,7 +121,7 @@ class Matcher:
         self.left = np.zeros(0)
         if not smells.any():
             return Closures.none(_ANCHORS)
-        squares = ((there[:, None] - there) ** 2).sum(axis=-1)
+        squares = _squares(there[:, None], there)
         allowed = (abs(steps[:, None] - steps) >= self.apart) & (squares <= self.within**2)
         allowed &= self.told[: len(there)]
         asked = (self.told if of is None else of)[: len(there)]
@@ -132,21 +132,21 @@ class Matcher:
             there, smells, self.length, nugget=self.nugget, nearest=self.nearest, most=300
         )
         excluded = ~allowed[own]
-        wanted, shifted = smells[own], there[own]
-        for _ in range(2):
-            away = ((shifted[:, None] - there) ** 2).sum(axis=-1)
-            away[excluded] = np.inf
-            first = _nearest(away, self.nearest)
-            counts = np.isfinite(np.take_along_axis(away, first, axis=1))
-            found = known.read_among(shifted, first, counts)
-            trust = self._trust(known, found, there[first], smells[first], counts)
-            shifted = shifted + self._shift(found, trust, wanted)
-        rest = wanted - found.mean
+        away = _squares(there[own, None], there)
+        away[excluded] = np.inf
+        first = _nearest(away, self.nearest)
+        counts = np.isfinite(np.take_along_axis(away, first, axis=1))
+        found = known.read_among(there[own], first, counts)
+        trust = self._trust(known, found, there[first], smells[first], counts)
+        apart = smells[own] - found.mean
+        way = self._shift(found, trust, apart)
+        shifted = there[own] + way
+        rest = apart - (found.slope @ way[..., None])[..., 0]
         self.left = np.einsum("qd,qde,qe->q", rest, trust, rest) / smells.shape[1]
         weight = 1 / np.maximum(1.0, self.left / self.robust**2) / self.width
         information = np.swapaxes(found.slope, 1, 2) @ trust @ found.slope
         information = weight[:, None, None] * (information + np.swapaxes(information, 1, 2)) / 2
-        away = ((shifted[:, None] - there) ** 2).sum(axis=-1)
+        away = _squares(shifted[:, None], there)
         away[excluded] = np.inf
         first = _nearest(away, _ANCHORS)
         weights = _levers(
@@ -160,7 +160,7 @@ class Matcher:
         self, known: Kriging, found: Kriged, near: Array, smells: Array, counts: Bools
     ) -> Array:
         """Invert the covariances of what is read, by which its neighbours differ."""
-        squares = ((near[:, :, None] - near[:, None]) ** 2).sum(axis=-1)
+        squares = _squares(near[:, :, None], near[:, None])
         alike = np.exp(-squares / (2 * self.length**2)) * (counts[:, :, None] & counts[:, None])
         diagonal = np.arange(near.shape[1])
         alike[:, diagonal, diagonal] = 1 + max(self.nugget**2, _ALIKE)
@@ -172,14 +172,20 @@ class Matcher:
         noise = share[:, None, None] * spread + doubt[:, None, None] * np.eye(smells.shape[2])
         return np.asarray(np.linalg.inv(noise))
 
-    def _shift(self, found: Kriged, trust: Array, wanted: Array) -> Array:
+    def _shift(self, found: Kriged, trust: Array, apart: Array) -> Array:
         """Tell the way to where it would smell as wanted."""
         slope = np.swapaxes(found.slope, 1, 2) @ trust
-        pull = np.einsum("qid,qd->qi", slope, wanted - found.mean)
+        pull = np.einsum("qid,qd->qi", slope, apart)
         steep = slope @ found.slope + np.eye(2) / _SHIFT_SD**2
         way: Array = np.linalg.solve(steep, pull[..., None])[..., 0]
         far = np.linalg.norm(way, axis=-1, keepdims=True)
         return np.asarray(way * np.minimum(1.0, _LARGEST_SHIFT * self.length / (far + 1e-9)))
+
+
+def _squares(some: Array, others: Array) -> Array:
+    """Squared distances; without sums over pairs of numbers, which are slow."""
+    x, y = some[..., 0] - others[..., 0], some[..., 1] - others[..., 1]
+    return np.asarray(x * x + y * y)
 
 
 def _nearest(away: Array, number: int) -> Numbers:
