@@ -119,25 +119,26 @@ class Matcher:
         steps, there = self.steps[1 : len(places)], places[1:]
         smells = self.senses[: len(there)]
         self.left = np.zeros(0)
-        if not smells.any():
+        if not smells[self.told[: len(there)]].any():
             return Closures.none(_ANCHORS)
-        squares = _squares(there[:, None], there)
-        allowed = (abs(steps[:, None] - steps) >= self.apart) & (squares <= self.within**2)
-        allowed &= self.told[: len(there)]
+        tells = np.flatnonzero(self.told[: len(there)])
+        others, known_smells = there[tells], smells[tells]
+        squares = _squares(there[:, None], others)
+        allowed = (abs(steps[:, None] - steps[tells]) >= self.apart) & (squares <= self.within**2)
         asked = (self.told if of is None else of)[: len(there)]
         own = np.flatnonzero(allowed.any(axis=1) & asked)
         if not len(own):
             return Closures.none(_ANCHORS)
         known = Kriging(
-            there, smells, self.length, nugget=self.nugget, nearest=self.nearest, most=300
+            others, known_smells, self.length, nugget=self.nugget, nearest=self.nearest, most=300
         )
         excluded = ~allowed[own]
-        away = _squares(there[own, None], there)
+        away = squares[own]
         away[excluded] = np.inf
         first = _nearest(away, self.nearest)
         counts = np.isfinite(np.take_along_axis(away, first, axis=1))
         found = known.read_among(there[own], first, counts)
-        trust = self._trust(known, found, there[first], smells[first], counts)
+        trust = self._trust(known, found, others[first], known_smells[first], counts)
         apart = smells[own] - found.mean
         way = self._shift(found, trust, apart)
         shifted = there[own] + way
@@ -146,15 +147,15 @@ class Matcher:
         weight = 1 / np.maximum(1.0, self.left / self.robust**2) / self.width
         information = np.swapaxes(found.slope, 1, 2) @ trust @ found.slope
         information = weight[:, None, None] * (information + np.swapaxes(information, 1, 2)) / 2
-        away = _squares(shifted[:, None], there)
+        away = _squares(shifted[:, None], others)
         away[excluded] = np.inf
         first = _nearest(away, _ANCHORS)
         weights = _levers(
-            there[first] - shifted[:, None], np.isfinite(np.take_along_axis(away, first, axis=1))
+            others[first] - shifted[:, None], np.isfinite(np.take_along_axis(away, first, axis=1))
         )
-        offsets = shifted - (weights[..., None] * there[first]).sum(axis=1)
-        pairs = np.stack([steps[own], steps[first[:, 0]]], axis=-1)
-        return Closures(own + 1, first + 1, weights, offsets, information, pairs)
+        offsets = shifted - (weights[..., None] * others[first]).sum(axis=1)
+        pairs = np.stack([steps[own], steps[tells[first[:, 0]]]], axis=-1)
+        return Closures(own + 1, tells[first] + 1, weights, offsets, information, pairs)
 
     def _trust(
         self, known: Kriging, found: Kriged, near: Array, smells: Array, counts: Bools

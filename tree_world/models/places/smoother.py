@@ -103,7 +103,7 @@ def smooth(
     nearest: int = 24,
     within: float = 80.0,
     apart: int = 60,
-    width: float = 16.0,
+    width: float = 8.0,
     robust: float = 1.0,
     iterations: int = 20,
     start: PointsLike | tuple[float, float] = (0.0, 0.0),
@@ -130,9 +130,9 @@ def smooth(
         How far they may be, in metres.
     apart : int, default=60
         How many steps must lie between two keyframes, for one to tell of the other.
-    width : float, default=16.0
-        κ: by how much a closure counts less for being like the last. With a compass, 4 is a little
-        nearer to the truth, and its ellipses hold it less often; without one, 4 bends the walk.
+    width : float, default=8.0
+        κ: by how much a closure counts less for being like the last. With 4 a walk is as near to the
+        truth, and its ellipses hold it less often; with 16 more often.
     robust : float, default=1.0
         ρ: root of the mean square, in standard deviations, of what no shift explains, beyond which
         a closure counts less.
@@ -203,7 +203,7 @@ def prepared(
     nearest: int = 24,
     within: float = 80.0,
     apart: int = 60,
-    width: float = 16.0,
+    width: float = 8.0,
     robust: float = 1.0,
     start: PointsLike | tuple[float, float] = (0.0, 0.0),
 ) -> tuple[PoseGraph, Matcher]:
