@@ -18,8 +18,8 @@ from collections.abc import Sequence
 
 from tree_world.checks import PointsLike, positive_number, whole_number
 from tree_world.models.places.odometry import turned
-from tree_world.models.places.particles import Particles, as_step, followed
-from tree_world.models.places.tracker import Belief, Track, Tracker
+from tree_world.models.places.particles import Particles, as_step
+from tree_world.models.places.tracker import Belief, Track, Tracker, followed
 
 _FEW = 7  # of the last smells, whose surprise makes it doubt
 

@@ -45,7 +45,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
@@ -63,7 +63,7 @@ from tree_world.checks import (
     checked_numbers,
 )
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging
-from tree_world.models.places.directions import directions_of
+from tree_world.models.places.directions import directions_of, outside
 from tree_world.models.places.judging import coverage
 from tree_world.models.places.odometry import Odometry, turned
 
@@ -229,7 +229,8 @@ class Tracker:
                 f"but an array of shape {tuple(sensed.shape)} was given."
             )
         every: Array = as_senses(sensed, sensed.shape[1], "senses", torch.float64).numpy()
-        self._directions = directions_of(every)
+        self._directions = directions_of(every, nugget)
+        self._outside = outside(every, self._directions)
         self.known = Kriging(
             there,
             every @ self._directions.T,
@@ -384,18 +385,7 @@ class Tracker:
         ValueError
             If shapes do not fit, or an entry is not finite.
         """
-        moves = as_points(displacements, 2, "displacements", torch.float64).detach().numpy()
-        if moves.ndim != 2 or len(moves) != len(senses):
-            raise ValueError(
-                "displacements must have shape (n_steps, 2), with as many senses, but the shape is "
-                f"{moves.shape} and there are {len(senses)} senses."
-            )
-        beliefs = [self.step(move, sense) for move, sense in zip(moves, senses, strict=True)]
-        return Track(
-            np.array([belief.mean for belief in beliefs]).reshape(-1, 2),
-            np.array([belief.covariance for belief in beliefs]).reshape(-1, 2, 2),
-            np.array([belief.identifiable for belief in beliefs], bool),
-        )
+        return followed(self.step, displacements, senses)
 
     # --- the filter -------------------------------------------------------------------------------
 
@@ -425,12 +415,13 @@ class Tracker:
         bend = _BEND * (float(np.trace(spread)) / known.length**2) ** 2
         noise = float(found.variance[0]) + known.nugget_variance + bend * known.amplitude**2
         steepness, pull = slope.T @ slope, slope.T @ apart
-        # What no place smells of counts as apart, too.
-        square = float(apart @ apart + smell @ smell - sense @ sense)
+        # What no place smells of counts as apart, too, beyond what is left of every smell.
+        beyond = float(smell @ smell - sense @ sense) - self._outside
+        square = float(apart @ apart) + max(beyond, 0.0)
         drawn = np.linalg.solve(noise * np.eye(2) + spread @ steepness, spread @ pull)
         deviation = (square - float(pull @ drawn)) / (noise * len(sense))
         faint = _SMELLS**2 * len(sense) * known.nugget_variance
-        smells = float(smell @ smell) > faint
+        smells = float(sense @ sense) + max(beyond, 0.0) > faint
         if smells or float(found.mean[0] @ found.mean[0]) > faint:
             self.surprise = math.sqrt(max(deviation, 0.0))
         noise *= self.width * max(1.0, deviation / self.gate**2)
@@ -440,6 +431,43 @@ class Tracker:
         self._mean = self._mean + covariance[:, :2] @ pull / noise
         self._covariance = (covariance + covariance.T) / 2
         self._told = bool(smells and found.nearest_distance[0] <= known.length)
+
+
+def followed(
+    step: Callable[[PointsLike, PointsLike | None], Belief],
+    displacements: PointsLike,
+    senses: PointsLike | Sequence[PointsLike | None],
+) -> Track:
+    """Take many steps with something that takes one.
+
+    Parameters
+    ----------
+    step : callable
+        As `Tracker.step`.
+    displacements, senses
+        As for `Tracker.follow`.
+
+    Returns
+    -------
+    Track
+
+    Raises
+    ------
+    ValueError
+        As `Tracker.follow` does.
+    """
+    moves = as_points(displacements, 2, "displacements", torch.float64).detach().numpy()
+    if moves.ndim != 2 or len(moves) != len(senses):
+        raise ValueError(
+            "displacements must have shape (n_steps, 2), with as many senses, but the shape is "
+            f"{moves.shape} and there are {len(senses)} senses."
+        )
+    beliefs = [step(move, sense) for move, sense in zip(moves, senses, strict=True)]
+    return Track(
+        np.array([belief.mean for belief in beliefs]).reshape(-1, 2),
+        np.array([belief.covariance for belief in beliefs]).reshape(-1, 2, 2),
+        np.array([belief.identifiable for belief in beliefs], bool),
+    )
 
 
 def calibrate_width(
