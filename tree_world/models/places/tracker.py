@@ -229,7 +229,7 @@ class Tracker:
                 f"but an array of shape {tuple(sensed.shape)} was given."
             )
         every: Array = as_senses(sensed, sensed.shape[1], "senses", torch.float64).numpy()
-        self._directions = directions_of(every, nugget)
+        self._directions = directions_of(every, self._nugget)
         self._outside = outside(every, self._directions)
         self.known = Kriging(
             there,
