@@ -26,6 +26,7 @@ from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.forgetting import Report, forget
 from tree_world.models.memory.given import (
     checked_merging,
+    checked_moves,
     checked_observations,
     checked_place,
     checked_places,
@@ -277,6 +278,21 @@ class Memory:
         """See `SpatialMemory.delete`."""
         self.common.settle()
         self.store.delete(np.unique(whole_numbers("ids", ids)))
+        self.common.follow()
+
+    @changing
+    def move(
+        self,
+        ids: torch.Tensor | list[int],
+        locations: PointsLike,
+        location_sds: PointsLike | float | None = None,
+        *,
+        location_covariances: PointsLike | None = None,
+    ) -> None:
+        """See `SpatialMemory.move`."""
+        self.common.settle()
+        given = locations, location_sds, location_covariances
+        self.store.place(*checked_moves(self.common, ids, *given))
         self.common.follow()
 
     # --- reading ---------------------------------------------------------------------------------
