@@ -181,7 +181,7 @@ def test_an_interrupt_at_any_line_tears_nothing(verb, embed_dim):
         pytest.skip("a projection takes part in these only")
     before, after = before_and_after(verb, None, embed_dim=embed_dim)
     line, found = 0, set()
-    # At every line of three verbs; at every other line, or fewer of those who mostly read, of others.
+    # At every line of three verbs; of others at every other line, or fewer if they mostly read.
     step = {write_one: 1, delete: 1, move: 1, prune: 13, consolidate: 23}.get(verb, 2)
     while True:
         line += step
