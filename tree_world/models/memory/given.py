@@ -60,7 +60,7 @@ def checked_observations(
 
 
 def checked_places(
-    common: Common, locations: PointsLike, location_sds: PointsLike | float
+    common: Common, locations: PointsLike, location_sds: PointsLike | float, order: str = "constant"
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Check where is to be read.
 
@@ -69,6 +69,8 @@ def checked_places(
     common : Common
     locations, location_sds
         As for `SpatialMemory.read`.
+    order : str, default="constant"
+        As of `ReadOptions`: by kriging, places must be known exactly.
 
     Returns
     -------
@@ -78,6 +80,16 @@ def checked_places(
     places = as_points(locations, common.location_dim, "locations", *kind)
     if places.ndim > 3:
         raise _too_many_axes(places)
+    if order == "kriging":
+        sds = as_numbers(location_sds, "location_sds", *kind)
+        if bool((sds != 0).any()):
+            raise ValueError(
+                "order='kriging' reads at places that are known: location_sds must be 0.0, but "
+                f"{sds[sds != 0][0].item():g} was given. Read uncertain places with another order, "
+                "or wherever they may be."
+            )
+        as_deviations(sds + 1.0, places.shape, "location_sds", *kind)  # does it broadcast?
+        return places, torch.zeros_like(places)
     return places, as_deviations(location_sds, places.shape, "location_sds", *kind)
 
 

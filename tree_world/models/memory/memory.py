@@ -39,6 +39,7 @@ from tree_world.models.memory.given import (
     whole_numbers,
 )
 from tree_world.models.memory.kernel.affinity import limit_squared, log_affinity
+from tree_world.models.memory.kriged import kriged
 from tree_world.models.memory.options import Consolidate, DrawOptions, Forgetting, Prune
 from tree_world.models.memory.recall.location import Sensed, location_near, location_of
 from tree_world.models.memory.recall.plan import asks_the_index, senses_by_the_index
@@ -362,7 +363,7 @@ class Memory:
     def _recall(
         self, locations: PointsLike, location_sds: PointsLike | float, how: ReadOptions
     ) -> Read:
-        places, sds = checked_places(self.common, locations, location_sds)
+        places, sds = checked_places(self.common, locations, location_sds, how.order)
         refuse_batches("locations", places)
         if places.ndim == 2:
             return self.recalled(places, sds, how)
@@ -390,6 +391,8 @@ class Memory:
         Read
         """
         store, common = self.store, self.common
+        if how.order == "kriging":
+            return kriged(common, store, places, how, observations)
         exact = observations is not None or common.requires_grad
         if observations is None:
             observations = store.observations()
