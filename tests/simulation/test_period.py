@@ -154,6 +154,19 @@ def test_all_round_the_cone_points_to_the_nearest_image():
     assert sensor.sense(world, [-140.0, 0.0], [1.0, 0.0]).distance is None
 
 
+@pytest.mark.parametrize("turns", [-2, -1, 0, 1, 2])
+def test_a_tree_half_a_period_away_is_in_the_west_wherever_one_is(turns):
+    sensor = DirectionalSensor(max_sense_distance=150.0)
+    world = planted([[10.0, 0.0]], PERIOD, model=Noting(), max_sense_distance=150.0)
+    place = torch.tensor([160.0 + PERIOD * turns, 0.0])
+    assert sensor.sense(world, place, [-1.0, 0.0]).distance == 150.0
+    assert sensor.sense(world, place, [1.0, 0.0]).distance is None
+    world.agent.position = place
+    world.agent.heading = torch.tensor([-1.0, 0.0])
+    world.step()
+    assert world.agent.model.told[0][2].sight.distance == 150.0
+
+
 def test_smell_has_a_slope_over_the_edge():
     world = planted([[140.0, 0.0]], PERIOD)
     place = torch.tensor([-140.0, 0.0], requires_grad=True)

@@ -50,9 +50,10 @@ def offset_of(there: Any, here: Any, period: float) -> Any:
     """Give how far it is from here to there along an axis: to the nearest image, if it repeats."""
     if period == 0:
         return np.float32(there - here)
-    # In double precision, so that a place far away is as good as its image.
+    # In double precision, so that a place far away is as good as its image. Halves go down, not to
+    # the even number, which a shift by one period would change.
     offset = np.float64(there) - np.float64(here)
-    return np.float32(offset - period * np.rint(offset / period))
+    return np.float32(offset - period * math.floor(offset / period + 0.5))
 
 
 @compiled_exactly

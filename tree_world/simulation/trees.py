@@ -282,7 +282,7 @@ def draw_trees(
 
 
 def nearest_image(offsets: torch.Tensor, period: float | None) -> torch.Tensor:
-    r"""Shorten offsets by whole periods: :math:`d - p \operatorname{round}(d / p)`.
+    r"""Shorten offsets by whole periods: :math:`d - p \lfloor d / p + 1/2 \rfloor`.
 
     Parameters
     ----------
@@ -294,17 +294,17 @@ def nearest_image(offsets: torch.Tensor, period: float | None) -> torch.Tensor:
     Returns
     -------
     torch.Tensor
-        Of the same shape, from −p / 2 to p / 2; the offsets themselves without a period.
+        Of the same shape, from −p / 2 to below p / 2; the offsets themselves without a period.
 
     Examples
     --------
-    >>> nearest_image(torch.tensor([100.0, 200.0, -700.0]), 300.0)
-    tensor([ 100., -100., -100.])
+    >>> nearest_image(torch.tensor([100.0, 200.0, 450.0]), 300.0)
+    tensor([ 100., -100., -150.])
     """
     if period is None:
         return offsets
     wide = offsets.double()
-    return (wide - period * torch.round(wide / period)).to(offsets.dtype)
+    return (wide - period * torch.floor(wide / period + 0.5)).to(offsets.dtype)
 
 
 def images_of(
