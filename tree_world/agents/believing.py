@@ -57,6 +57,8 @@ class Believing:
     seed : int
         Of the errors; the same ones are drawn whether they are corrected or not.
     corrects : bool, default=True
+    by_smell : bool, default=True
+        Whether smells correct, too; else what is seen does alone.
     half_cone : float, default=arccos(0.9)
         Half the angle of its cone of sight, in radians.
 
@@ -90,11 +92,13 @@ class Believing:
         odometry: Odometry,
         seed: SeedLike,
         corrects: bool = True,
+        *,
+        by_smell: bool = True,
         half_cone: float = math.acos(0.9),
     ) -> None:
         Landmarks(odometry)  # refuses one without a compass
         self.forager, self.odometry, self.seed = forager, odometry, seed
-        self.corrects, self.half_cone = bool(corrects), half_cone
+        self.corrects, self.by_smell, self.half_cone = bool(corrects), bool(by_smell), half_cone
         self._scents = Scents(
             forager.ground.words,
             edge_strength=forager.ground.edge_strength,
@@ -120,7 +124,7 @@ class Believing:
         landmarks, moved = self._step(true)
         seen = None
         if self.corrects:
-            if moved and percept.smell is not None and len(landmarks):
+            if self.by_smell and moved and percept.smell is not None and len(landmarks):
                 self._smell(landmarks, percept.smell.numpy())
             seen = self._look(landmarks, percept, body.heading.double().numpy())
             self._put_on_chart(landmarks)
@@ -185,8 +189,11 @@ class Believing:
         for number, name in enumerate(chart.ids):
             if chart.story_of(number).seen_at == self.forager.time:
                 self._on_chart[name] = seen
-                twins = [other for other in chart.ids
-                         if other != name and self._on_chart.get(other) == seen]
+                twins = [
+                    other
+                    for other in chart.ids
+                    if other != name and self._on_chart.get(other) == seen
+                ]
                 if twins:
                     # It was known already: it is only now that it is known to be the same.
                     chart.remove(number)
@@ -196,8 +203,11 @@ class Believing:
         """Put the trees of the chart where they are believed to stand."""
         chart = self.forager.chart
         numbers = {name: number for number, name in enumerate(landmarks.names)}
-        known = [(row, numbers[self._on_chart[name]]) for row, name in enumerate(chart.ids)
-                 if name in self._on_chart]
+        known = [
+            (row, numbers[self._on_chart[name]])
+            for row, name in enumerate(chart.ids)
+            if name in self._on_chart
+        ]
         if not known:
             return
         rows, which = np.array(known).T

@@ -129,9 +129,7 @@ class Arc:
         offsets = apart + self.distance * self._headings
         far = np.maximum(np.hypot(*offsets.T), 1e-3)
         angles = np.abs(
-            np.arctan2(
-                heading[0] * offsets[:, 1] - heading[1] * offsets[:, 0], offsets @ heading
-            )
+            np.arctan2(heading[0] * offsets[:, 1] - heading[1] * offsets[:, 0], offsets @ heading)
         )
         beyond = np.maximum(angles - half_cone, 0.0) * far / (sd + self.distance * self._spacing)
         self._logs -= np.minimum(beyond * beyond / 2, 50.0)
