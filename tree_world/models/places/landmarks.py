@@ -51,7 +51,7 @@ from tree_world.models.places.tracker import Belief
 Array: TypeAlias = npt.NDArray[np.float64]
 
 BEND_WIDTH = 8.0
-"""κ: how many distances in a row err alike by the bend; with 4 ellipses of nine tenths held 0.85."""
+"""κ: how many distances in a row err alike by the bend. With 4, ellipses of 0.9 held 0.85."""
 
 _CREDIBILITY = 0.9  # of the ellipse whose area decides
 _UNIT_AREA = math.pi * float(scipy.stats.chi2.ppf(_CREDIBILITY, 2))  # times √|P|
