@@ -86,7 +86,7 @@ def plot_ellipses(
     covariances : array_like of shape (n, 2, 2) or (2, 2)
         In square metres.
     ax : matplotlib.axes.Axes
-        The map to draw on. Its extent stays as it is.
+        The map to draw on; its extent stays as it is.
     share : float, default=0.9
         What each ellipse holds.
     labels : str or sequence of n str, optional
@@ -163,8 +163,6 @@ def plot_ellipses(
             linestyle=dashes[row],
             linewidth=1.6,
             label=label,
-            scalex=False,
-            scaley=False,
             zorder=4,
         )
         ax.plot(
@@ -172,12 +170,10 @@ def plot_ellipses(
             "o",
             color=hues[row],
             markersize=4.5,
-            scalex=False,
-            scaley=False,
             zorder=5,
         )
     if where is not None:
-        ax.plot(*where.T, label="truth", scalex=False, scaley=False, **_TRUTH)
+        ax.plot(*where.T, label="truth", **_TRUTH)
     return ax
 
 
