@@ -76,22 +76,18 @@ def claims():
 
 def guesses():
     generator = np.random.default_rng(0)
-    figure, axes = plotting.map_panels(3)
-    for ax, spread in zip(axes, (120.0, 50.0, 15.0), strict=True):
-        places = spread * generator.normal(size=(400, 2))
-        believed = None if spread > 100 else np.zeros(2)
-        covariance = None if spread > 100 else spread**2 * np.eye(2)
-        plotting.plot_guesses(
-            places,
-            generator.uniform(size=400),
-            ax,
-            truth=[5.0, 10.0],
-            mean=believed,
-            covariance=covariance,
-            title=f"{spread:g} m",
-        )
-    plotting.legend_under_figure(figure, *axes[2].get_legend_handles_labels())
-    return figure
+    _, (ax,) = plotting.map_panels()
+    plotting.plot_guesses(
+        60.0 * generator.normal(size=(400, 2)),
+        generator.uniform(size=400),
+        ax,
+        truth=[5.0, 10.0],
+        mean=[0.0, 0.0],
+        covariance=3600.0 * np.eye(2),
+        title="After 40 steps",
+    )
+    plotting.legend_below(ax)
+    return ax.figure
 
 
 def coverage():

@@ -638,9 +638,25 @@ def test_each_method_has_a_row_with_its_worlds_and_their_mean():
     assert list(shown["claimed, 0.9"].get_xdata()) == [0.9, 0.9]
     band = shown["0.85 to 0.95"]
     assert (band.get_x(), band.get_x() + band.get_width()) == pytest.approx((0.85, 0.95))
-    assert in_legend(ax).count("a world") == in_legend(ax).count("mean, 95 % interval") == 1
+    (legend,) = ax.figure.legends
+    labels = ["0.85 to 0.95", "claimed, 0.9", "a world", "mean, 95 % interval"]
+    assert sorted(text.get_text() for text in legend.get_texts()) == sorted(labels)
     assert ax.get_xlim() == pytest.approx((0.4, 1.0))
     assert ax.get_title(loc="left") == "T"
+
+
+def test_coverages_side_by_side_leave_the_legend_and_have_room_on_a_phone():
+    figure, axes = plotting.graph_panels(2)
+    for ax in axes:
+        assert plotting.plot_coverage({"tracker": [0.9, 0.8]}, ax) is ax
+    assert not figure.legends
+    assert [ax.get_legend() for ax in axes] == [None, None]
+    pixels(figure)
+    with drawn_narrow(figure):
+        one, other = (ax.get_window_extent() for ax in axes)
+        assert one.y0 > other.y1
+    plotting.plot_coverage({"tracker": [0.9, 0.8]}, axes[0], legend=True)
+    assert len(figure.legends) == 1
 
 
 def test_all_shares_are_on_the_axis():

@@ -15,7 +15,13 @@ from matplotlib.colors import to_rgba
 from tree_world.checks import as_points, checked_number, whole_number
 from tree_world.evaluation import mean_with_interval
 from tree_world.plotting.curves import LINES
-from tree_world.plotting.panels import figure_of, legend_below, log_axes, map_axes
+from tree_world.plotting.panels import (
+    figure_of,
+    legend_below,
+    legend_under_figure,
+    log_axes,
+    map_axes,
+)
 from tree_world.plotting.style import (
     CLAY,
     INK,
@@ -80,7 +86,7 @@ def plot_ellipses(
     covariances : array_like of shape (n, 2, 2) or (2, 2)
         In square metres.
     ax : matplotlib.axes.Axes
-        The map to draw on. Its extent stays as it is.
+        The map to draw on; its extent stays as it is.
     share : float, default=0.9
         What each ellipse holds.
     labels : str or sequence of n str, optional
@@ -157,8 +163,6 @@ def plot_ellipses(
             linestyle=dashes[row],
             linewidth=1.6,
             label=label,
-            scalex=False,
-            scaley=False,
             zorder=4,
         )
         ax.plot(
@@ -166,12 +170,10 @@ def plot_ellipses(
             "o",
             color=hues[row],
             markersize=4.5,
-            scalex=False,
-            scaley=False,
             zorder=5,
         )
     if where is not None:
-        ax.plot(*where.T, label="truth", scalex=False, scaley=False, **_TRUTH)
+        ax.plot(*where.T, label="truth", **_TRUTH)
     return ax
 
 
@@ -393,6 +395,7 @@ def plot_coverage(
     claimed: float = 0.9,
     band: tuple[float, float] | None = (0.85, 0.95),
     xlabel: str = "share of truths that were held",
+    legend: bool | None = None,
     title: str | None = None,
 ) -> Axes:
     """Draw how often ellipses hold the truth, beside how often they claim to.
@@ -412,6 +415,8 @@ def plot_coverage(
         What is near enough, by default 0.85 to 0.95; None draws no band.
     xlabel : str, default="share of truths that were held"
         What the shares are.
+    legend : bool, optional
+        Whether to put a legend under the figure; by default where its axes are new.
     title : str, optional
 
     Returns
@@ -434,7 +439,8 @@ def plot_coverage(
     rows = {label: _shares(label, shares) for label, shares in table.items()}
     if not rows:
         raise ValueError("table must hold a method and its shares, but it is empty.")
-    height = 1.35 + 0.36 * len(rows)
+    height = 0.95 + 0.36 * len(rows)
+    legend = ax is None if legend is None else legend
     if ax is None:
         _, ax = plt.subplots(figsize=(TEXT_WIDTH, height))
     if band is not None:
@@ -477,7 +483,8 @@ def plot_coverage(
     ax.set_yticks(range(len(rows)), list(rows))
     ax.tick_params(axis="y", length=0, pad=7)
     keep_rows(figure_of(ax), height)
-    legend_below(ax)
+    if legend:  # under the axes it would take room from beside them
+        legend_under_figure(figure_of(ax), *ax.get_legend_handles_labels())
     if title is not None:
         ax.set_title(title)
     return ax

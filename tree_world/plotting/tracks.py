@@ -131,7 +131,7 @@ def plot_paths(
         joined = LineCollection(
             list(pairs), color=SERIES[3], linewidth=1.0, label="closure", zorder=4
         )
-        ax.add_collection(joined, autolim=False)
+        ax.add_collection(joined)
     if world is not None:
         before = len(ax.collections)
         plot_world(world, ax, half_width=half, legend=False)
