@@ -167,6 +167,21 @@ def test_a_tree_half_a_period_away_is_in_the_west_wherever_one_is(turns):
     assert world.agent.model.told[0][2].sight.distance == 150.0
 
 
+def test_far_away_distances_are_as_good_as_the_place():
+    """Of which single precision keeps a sixteenth of a metre: differences would keep no more."""
+    world = drawn(2, Noting(), num_trees=25, max_fruit=0)
+    place = torch.tensor([1e6 + 30.0, -1e6])
+    turns = PERIOD * np.rint(place.double().numpy() / PERIOD)
+    near = (place.double().numpy() - turns).tolist()
+    expected, scent = smell_by_loops(world, near, world.agent.nose)
+    found = world.agent.nose.sense(world, place)
+    assert found.distance.item() == pytest.approx(expected, abs=1e-4)
+    np.testing.assert_allclose(found.embedding.numpy(), scent, atol=5e-5)
+    world.agent.position = place
+    world.step()
+    np.testing.assert_allclose(world.agent.model.told[0][2].smell.numpy(), scent, atol=5e-5)
+
+
 def test_smell_has_a_slope_over_the_edge():
     world = planted([[140.0, 0.0]], PERIOD)
     place = torch.tensor([-140.0, 0.0], requires_grad=True)
