@@ -29,7 +29,7 @@ from benchmarks.origins import results_file
 from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.agents import ByDrive, Forager
 from tree_world.agents.believing import Believing
-from tree_world.models.drives import train_drive_classifier
+from tree_world.models.drives import DriveClassifier, train_drive_classifier
 from tree_world.models.places import (
     Finder,
     Odometry,
@@ -101,15 +101,14 @@ class Walk:
 
 
 class Noting:
-    """A walker that notes what it smells, and where."""
+    """Takes steps that were chosen beforehand, and notes what it smells, and where."""
 
-    def __init__(self, walker: HomeRange) -> None:
-        self.walker = walker
+    def __init__(self, places: Array) -> None:
+        self.steps = np.diff(places, axis=0).astype(np.float32)
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything."""
-        self.walker.reset()
+        """Begin anew."""
         self.places: list[Array] = []
         self.smells: list[Array] = []
 
@@ -120,7 +119,9 @@ class Noting:
         assert percept.smell is not None
         self.places.append(body.position.double().numpy())
         self.smells.append(percept.smell.double().numpy())
-        return self.walker.act(percept, body, meal, generator=generator)
+        if len(self.places) > len(self.steps):
+            return Action(None, body.heading)
+        return Action(torch.from_numpy(self.steps[len(self.places) - 1]), body.heading)
 
 
 def walk(seed: int, condition: str, steps: int) -> Walk:
@@ -135,12 +136,13 @@ def walk(seed: int, condition: str, steps: int) -> Walk:
     steps : int
     """
     costs = {"move_cost": 0.0, "rest_cost": 0.0, "poison_health": 0.0}  # it does not die
+    costs["max_step_length"] = 1.001 * HomeRange().max_step_length  # for steps that were rounded
     config = TreeWorldConfig.model_validate(costs if condition == "eaten" else {})
     sensor = SimpleSensor.from_config(config)
     generator = np.random.default_rng(seed)
     survey = generator.uniform(-BOX, BOX, (SURVEYED, 2))
     if condition == "eaten":
-        noting = Noting(HomeRange())
+        noting = Noting(HomeRange().walk(steps, seed))
         world = TreeWorld.random_from_config(config, seed=seed, model=noting)
         surveyed = _smelled(sensor, world, survey)
         world.run(steps + 1)
@@ -207,7 +209,7 @@ def surveyed(
     steps: int = STEPS,
     conditions: Sequence[str] = CONDITIONS,
 ) -> dict[str, Any]:
-    """Walks with a tracker that knows what was surveyed."""
+    """Track walks by what was surveyed."""
     return _by_condition(part, "surveyed", on_a_survey, seeds, steps, conditions)
 
 
@@ -217,7 +219,7 @@ def remembered(
     steps: int = STEPS,
     conditions: Sequence[str] = CONDITIONS,
 ) -> dict[str, Any]:
-    """Walks with their own memory alone."""
+    """Look back upon walks, with their own memory alone."""
     return _by_condition(part, "remembered", on_its_own, seeds, steps, conditions)
 
 
@@ -424,4 +426,120 @@ def lives(share: float, corrects: bool, seeds: Sequence[int], steps: int) -> lis
     """Live once in each world."""
     torch.set_num_threads(1)
     drives, _ = train_drive_classifier(TreeWorldConfig.model_validate({}))
-    return [live(Forager(lambda: ByDrive(drives)), share, corrects, seed, steps) for seed in seeds]
+    return [live(drives, share, corrects, seed, steps) for seed in seeds]
+
+
+def live(
+    drives: DriveClassifier, share: float, corrects: bool, seed: int, steps: int
+) -> dict[str, Any]:
+    """Live once.
+
+    Parameters
+    ----------
+    drives : DriveClassifier
+    share : float
+        Of a step, by which it errs; 0 for places that are given.
+    corrects : bool
+        Whether it finds its place by what it perceives.
+    seed : int
+    steps : int
+        At most.
+
+    Returns
+    -------
+    dict
+        The number of ``steps``, whether it ``died``, its ``lowest`` health, meals of ``poison``,
+        and where places are not given the median ``error`` in metres, the share of ellipses of
+        nine tenths that ``held`` the truth, and CPU ``seconds``.
+    """
+    forager = Forager(lambda: ByDrive(drives))
+    model = Believing(forager, Odometry(share), seed, corrects) if share else None
+    config = TreeWorldConfig.model_validate({})
+    world = TreeWorld.random_from_config(config, seed=seed, model=model or forager)
+    started = time.process_time()
+    life = world.run(steps)
+    assert life is not None
+    found: dict[str, Any] = {
+        "steps": life.num_steps,
+        "died": life.died,
+        "lowest": float(np.asarray(life.healths).min()),
+        "poison": int((np.asarray(life.meal_healths) < 0).sum()),
+        "seconds": time.process_time() - started,
+    }
+    if model is not None:
+        means = np.array([belief.mean for belief in model.beliefs])
+        covariances = np.array([belief.covariance for belief in model.beliefs])
+        truths = np.array(model.truths)
+        found["error"] = float(np.median(np.linalg.norm(means - truths, axis=1)))
+        found["held"] = float(within(means, covariances, truths, 0.9).mean())
+    return found
+
+
+_SHORT: list[int] = [SEEDS[0]]
+
+
+def _same_search(short: dict[str, Any], stored: dict[str, Any]) -> list[str]:
+    """Compare the first drops in the first world."""
+    ours, theirs = short["first"]["found"], stored["compass, put"]["found"][0]
+    number = len(ours)
+    return [] if ours == theirs[:number] else [f"found after {ours}, stored {theirs[:number]}"]
+
+
+def _first_lives(part: Part) -> dict[str, Any]:
+    shares = (SHARES[1],)
+    found = believing(part, LIVES[:1], LIFE, shares)
+    return {"given": found["given"], "of": {name: found[name][0] for name in ("believed",)}}
+
+
+def _same_lives(short: dict[str, Any], stored: dict[str, Any]) -> list[str]:
+    """Compare the lives in the first world, on given places and on believed ones."""
+    pairs = [
+        (short["given"][0], stored["given"][0]),
+        (short["of"]["believed"], stored["believed"][1]),
+    ]
+    return [
+        f"it lives for {ours['steps'][0]} steps, but {theirs['steps'][0]} are stored"
+        for ours, theirs in pairs
+        if ours["steps"][0] != theirs["steps"][0] or ours["lowest"][0] != theirs["lowest"][0]
+    ]
+
+
+STUDIES = {
+    "surveyed": Study(
+        surveyed,
+        short=lambda part: {
+            "conditions": surveyed(part, _SHORT, STEPS, CONDITIONS[:1])["conditions"]
+        },
+        agrees=[
+            Same(f"conditions/exact/{name}/tracked/{what}", 0.02)
+            for name in ODOMETRIES
+            for what in ("median", "held")
+        ],
+    ),
+    "remembered": Study(
+        remembered,
+        short=lambda part: {
+            "conditions": remembered(part, _SHORT, STEPS, CONDITIONS[:1])["conditions"]
+        },
+        agrees=[
+            Same(f"conditions/exact/{name}/{how}/median", 0.05)
+            for name in ODOMETRIES
+            for how in ("reckoned", "back", "online")
+        ],
+    ),
+    "kidnapped": Study(
+        kidnapped,
+        short=lambda part: {"first": lost("compass", "put", SEEDS[0], 2, LONGEST)},
+        agrees=[_same_search],
+    ),
+    "believing": Study(believing, short=_first_lives, agrees=[_same_lives]),
+}
+
+
+def main(options: list[str]) -> int:
+    """Run studies, all by default; for the options see `benchmarks.studies`."""
+    return run_studies(STUDIES, RESULTS, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
