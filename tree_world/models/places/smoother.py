@@ -54,7 +54,7 @@ _STILL = 0.01  # metres: when no keyframe moves farther, it is done
 _LEAST_SHARE = 0.15  # of keyframes that are closed to some metres, for a walk that can be trusted
 _CLOSED_SD = 10.0  # metres along one direction, at most, of a keyframe that is closed
 _LARGEST_STRAIN = 1.5  # deviations, as a root mean square, by which the steps would be off
-_LARGEST_REST = 0.5  # deviations of smells that no shift explains: root of the median square
+_LARGEST_REST = 0.6  # deviations of smells that no shift explains: root of the median square
 
 
 @dataclass(frozen=True)
