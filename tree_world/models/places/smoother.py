@@ -131,8 +131,8 @@ def smooth(
     apart : int, default=60
         How many steps must lie between two keyframes, for one to tell of the other.
     width : float, default=8.0
-        κ: by how much a closure counts less for being like the last. With 4 a walk is as near to the
-        truth, and its ellipses hold it less often; with 16 more often.
+        κ: by how much a closure counts less for being like the last. With 4 a walk is as near to
+        the truth, and its ellipses hold it less often; with 16, more often.
     robust : float, default=1.0
         ρ: root of the mean square, in standard deviations, of what no shift explains, beyond which
         a closure counts less.
