@@ -8,7 +8,7 @@ import scipy.stats
 
 from tree_world.models.places.holding import calibrate_smoothing, deviations
 from tree_world.models.places.odometry import Odometry
-from tree_world.models.places.smoother import prepared
+from tree_world.models.places.smoother import grown, prepared, settled
 
 COMPASS = Odometry(0.1)
 GYRO = Odometry(0.1, 0.01, 0.001)
@@ -49,6 +49,29 @@ def test_the_least_width_that_holds(odometry):
     assert held(4.0) > 0.8
     other = np.where(np.arange(len(senses))[:, None] // 40 % 4 == 3, np.roll(senses, 7, 0), senses)
     assert held(4.0, other) < held(4.0) - 0.1
+
+
+@pytest.mark.parametrize("odometry", [COMPASS, GYRO])
+def test_how_far_off_what_was_held_out_lies(odometry):
+    moves, senses = walked(odometry, number=400)
+    graph, matcher = prepared(moves, senses, odometry, length=30.0, width=4.0)
+    found = deviations(graph, matcher, odometry, 5)
+    held = np.arange(80) // 8 % 4 == 3
+    matcher.told = ~held
+    state, closures = settled(graph, matcher, grown(graph, matcher, odometry)[0], 5)
+    covariance, places = graph.covariance(state, closures), graph.places(state)
+    asked, size, expected = matcher.closures(places, held), graph.by_keyframe, []
+    for i, keyframe in enumerate(asked.keyframes):
+        values, vectors = np.linalg.eigh(4.0 * asked.information[i])
+        if values[1] > 0.01:
+            way = np.zeros(len(state))
+            way[size * keyframe : size * keyframe + 2] += vectors[:, 1]
+            for anchor, weight in zip(asked.anchors[i], asked.weights[i], strict=True):
+                way[size * anchor : size * anchor + 2] -= weight * vectors[:, 1]
+            off = way @ state - vectors[:, 1] @ asked.offsets[i]
+            expected.append(off / math.sqrt(way @ covariance @ way + 1 / values[1]))
+    assert len(expected) > 10
+    np.testing.assert_allclose(abs(found), np.abs(expected), rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize(

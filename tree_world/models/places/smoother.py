@@ -168,7 +168,7 @@ def smooth(
     >>> for found in (believed.cumsum(axis=0), path.locations[1:]):
     ...     print(f"{np.median(np.linalg.norm(found - true[1:], axis=-1)):.1f} m")
     7.5 m
-    3.0 m
+    2.4 m
     """
     graph, matcher = prepared(
         displacements,
