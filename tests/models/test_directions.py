@@ -75,6 +75,11 @@ def test_a_tracker_and_a_survey_bear_noise():
         survey = Survey(places, known, length=LENGTH / np.sqrt(2), nugget=0.05)
         best = survey.centres[[survey.fit_of_cells(one).argmax() for one in sensed[:20]]]
         assert np.median(np.linalg.norm(best - true[:20], axis=-1)) < 5.0
+        # What noise adds outside of the directions is not held against a place.
+        rows = directions_of(known, 0.05)
+        inner = [survey.fit(true[i : i + 1], sensed[i] @ rows.T @ rows)[0] for i in range(20)]
+        whole = [survey.fit(true[i : i + 1], sensed[i])[0] for i in range(20)]
+        np.testing.assert_allclose(whole, inner, atol=0.1)
     assert found["exact"] < 1.0
     assert found["noisy"] < 1.5 * found["exact"]
 

@@ -1,35 +1,33 @@
-r"""How wide is wide enough? Asked of a walk itself, of smells that were held out.
+r"""How wide is wide enough? Asked of a walk itself, with smells that are held out.
 
 `smooth` counts a closure κ times less for being like the last. Where nobody knows the truth, a walk
-can still be asked: the smells of some stretches are held out, so that they close nothing, and the
-walk is found by all others. Each smell that was held out then says by itself how far the keyframe
-lies from where the others have it: by a residual r along the direction of which it tells most,
-:math:`\hat v`. If the walk is as unsure as it claims, its variance is
+can still be asked: the smells of every other stretch are held out, so that they close nothing, and
+the walk is found by the rest. What is found from a part of the observations, :math:`x'`, differs
+from what is found from all of them, x, with the covariance
 
 .. math::
 
-    \hat v^\top P\, \hat v + \frac{1}{\lambda},
+    \operatorname{Cov}(x' - x) = P' - P
 
-with the claimed covariance P of the keyframe relative to those that it is compared with, and the
-information λ of the one smell along :math:`\hat v`, not divided by κ.
+if both are as unsure as they claim: what has been left out is all that they differ by. Where
+closures count for too much, walks lie farther apart than that. So the least κ is taken with which
+the ellipses of :math:`P' - P` hold the differences as often as they should.
 
-This asks how the parts of a walk lie to each other, where it came by twice. It cannot tell whether
-the walk as a whole is turned.
+This finds errors that closures of different stretches do not share. What all of them share, such
+as a pull towards what is known, it cannot tell.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
-import scipy.stats
 
 from tree_world.checks import PointsLike, checked_number, whole_number
-from tree_world.models.places.graph import Closures, PoseGraph
+from tree_world.models.places.graph import PoseGraph
+from tree_world.models.places.judging import coverage
 from tree_world.models.places.matching import Matcher
 from tree_world.models.places.odometry import Odometry
 from tree_world.models.places.smoother import grown, prepared, settled
@@ -39,9 +37,8 @@ Array: TypeAlias = npt.NDArray[np.float64]
 WIDTHS = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 """Widths that `calibrate_smoothing` tries."""
 
-_STRETCH = 8  # keyframes that are held out together
-_OF = 4  # of so many stretches one is held out
-_LARGEST_SD = 10.0  # metres: what a smell tells less well than that is not asked
+_STRETCH = 40  # keyframes that are held out together
+_LEAST = 0.01  # of P', below which P' − P is not told from rounding
 
 
 def calibrate_smoothing(
@@ -54,16 +51,16 @@ def calibrate_smoothing(
     iterations: int = 12,
     **options: Any,
 ) -> float:
-    """Find the least width with which smells that are held out lie where the walk has them.
+    """Find the least width with which a part of the smells leads to nearly the same walk.
 
     Parameters
     ----------
     displacements, senses, odometry, iterations
         As for `smooth`.
     share : float, default=0.9
-        How often they must lie within the bounds that hold so many.
+        How often the walk of all smells must lie within the ellipses that hold so many.
     widths : sequence of float, optional
-        Those to try; by default `WIDTHS`. Each takes as long as `smooth`.
+        Those to try; by default `WIDTHS`. Each takes twice as long as `smooth`.
     **options
         As for `smooth`: `length`, and whatever else is to be other than there by default.
 
@@ -75,7 +72,7 @@ def calibrate_smoothing(
     Raises
     ------
     TypeError, ValueError
-        As `smooth` does; or if there is no width, or nothing that was held out tells of a place.
+        As `smooth` does; or if there is no width, or no smell that was held out tells anything.
 
     Examples
     --------
@@ -87,31 +84,31 @@ def calibrate_smoothing(
     >>> odometry = Odometry(0.1)
     >>> believed = odometry.drift(np.diff(true, axis=0), seed=0)
     >>> calibrate_smoothing(believed, smells, odometry, length=30.0, widths=[4.0, 16.0])
-    4.0
+    16.0
     """
     wanted = checked_number("share", share, "share")
     turns = whole_number("iterations", iterations, 1)
     if not len(widths):
         raise ValueError("widths must hold one to try, but it is empty.")
-    bound = math.sqrt(float(scipy.stats.chi2.ppf(wanted, 1)))
     held: dict[float, float] = {}
     for width in sorted(widths):
-        options["width"] = width
-        graph, matcher = prepared(displacements, senses, odometry, **options)
-        off = deviations(graph, matcher, odometry, turns)
-        if not len(off):
+        graph, matcher = prepared(displacements, senses, odometry, **{**options, "width": width})
+        parts, claimed, whole = differing(graph, matcher, odometry, turns)
+        if not len(parts):
             raise ValueError(
                 "no smell that was held out tells of a place that was passed twice: the walk is "
                 "too short, or smells of too little."
             )
-        held[width] = float((abs(off) <= bound).mean())
+        held[width] = coverage(parts, claimed, whole, wanted)
         if held[width] >= wanted:
             return width
     return max(held, key=lambda width: held[width])
 
 
-def deviations(graph: PoseGraph, matcher: Matcher, odometry: Odometry, iterations: int) -> Array:
-    """Hold out stretches of a walk; tell how far off they lie.
+def differing(
+    graph: PoseGraph, matcher: Matcher, odometry: Odometry, iterations: int
+) -> tuple[Array, Array, Array]:
+    """Find a walk by a part of its smells, and by all.
 
     Parameters
     ----------
@@ -122,36 +119,24 @@ def deviations(graph: PoseGraph, matcher: Matcher, odometry: Odometry, iteration
 
     Returns
     -------
-    numpy.ndarray of float64, of shape (n_asked,)
-        In standard deviations that the walk claims.
+    parts : numpy.ndarray of float64, of shape (n_asked, 2)
+        Places of keyframes as the part has them, in metres; of those of which all tell more.
+    claimed : numpy.ndarray of float64, of shape (n_asked, 2, 2)
+        Covariances of the difference, in square metres.
+    whole : numpy.ndarray of float64, of shape (n_asked, 2)
+        The places as all have them.
     """
-    matcher.told = np.arange(len(matcher.told)) // _STRETCH % _OF != _OF - 1
-    state, _ = grown(graph, matcher, odometry)
-    state, closures = settled(graph, matcher, state, iterations)
-    covariance = graph.covariance(state, closures)
-    asked = matcher.closures(graph.places(state), ~matcher.told)
-    matcher.told = np.ones(len(matcher.told), bool)
-    values, vectors = np.linalg.eigh(asked.information * matcher.width)
-    tells = values[:, 1] > 1 / _LARGEST_SD**2
-    along, information = vectors[tells, :, 1], values[tells, 1]
-    to = _differences(graph, asked, len(covariance))[np.repeat(tells, 2)]
-    off = (to @ state).reshape(-1, 2) - asked.offsets[tells]
-    # Each row of `to` times the covariance, of which two by two entries are needed.
-    spread = np.asarray(to @ covariance).reshape(-1, 2, len(covariance))
-    blocks = np.einsum("nis,njs->nij", spread, to.toarray().reshape(-1, 2, len(covariance)))
-    variance = np.einsum("ni,nij,nj->n", along, blocks, along) + 1 / information
-    return np.asarray((off * along).sum(axis=1) / np.sqrt(variance))
-
-
-def _differences(graph: PoseGraph, closures: Closures, number: int) -> scipy.sparse.csr_matrix:
-    """Tell how a state is read for keyframes relative to their anchors, two rows a closure."""
-    size, count = graph.by_keyframe, len(closures.keyframes)
-    which = np.concatenate([closures.keyframes[:, None], closures.anchors], axis=1)
-    values = np.concatenate([np.ones((count, 1)), -closures.weights], axis=1)
-    rows = 2 * np.arange(count)[:, None] + np.zeros_like(which)
-    parts = [
-        (values.ravel(), ((rows + axis).ravel(), (size * which + axis).ravel()))
-        for axis in range(2)
-    ]
-    shape = (2 * count, number)
-    return sum(scipy.sparse.csr_matrix(part, shape=shape) for part in parts)
+    stretches = np.arange(len(matcher.told)) // _STRETCH
+    places, covariances = [], []
+    for told in (stretches % 2 == 1, stretches >= 0):
+        matcher.told = told
+        state, _ = grown(graph, matcher, odometry)
+        state, closures = settled(graph, matcher, state, iterations)
+        covariance, size = graph.covariance(state, closures), graph.by_keyframe
+        own = size * np.arange(len(graph.steps))[:, None] + np.arange(2)
+        places.append(graph.places(state))
+        covariances.append(covariance[own[:, :, None], own[:, None]])
+    claimed = covariances[0] - covariances[1]
+    least = [np.linalg.eigvalsh(covariance)[:, 0] for covariance in (claimed, covariances[0])]
+    tells = least[0] > _LEAST * least[1]
+    return places[0][tells], claimed[tells], places[1][tells]

@@ -54,7 +54,7 @@ _STILL = 0.01  # metres: when no keyframe moves farther, it is done
 _LEAST_SHARE = 0.15  # of keyframes that are closed to some metres, for a walk that can be trusted
 _CLOSED_SD = 10.0  # metres along one direction, at most, of a keyframe that is closed
 _LARGEST_STRAIN = 1.5  # deviations, as a root mean square, by which the steps would be off
-_LARGEST_REST = 0.5  # deviations of smells that no shift explains: root of the median square
+_LARGEST_REST = 0.6  # deviations of smells that no shift explains: root of the median square
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ def smooth(
     apart : int, default=60
         How many steps must lie between two keyframes, for one to tell of the other.
     width : float, default=8.0
-        κ: by how much a closure counts less for being like the last. With 4 a walk is as near to the
-        truth, and its ellipses hold it less often; with 16 more often.
+        κ: by how much a closure counts less for being like the last. With 4 a walk is as near to
+        the truth, and its ellipses hold it less often; with 16, more often.
     robust : float, default=1.0
         ρ: root of the mean square, in standard deviations, of what no shift explains, beyond which
         a closure counts less.
@@ -168,7 +168,7 @@ def smooth(
     >>> for found in (believed.cumsum(axis=0), path.locations[1:]):
     ...     print(f"{np.median(np.linalg.norm(found - true[1:], axis=-1)):.1f} m")
     7.5 m
-    3.0 m
+    2.4 m
     """
     graph, matcher = prepared(
         displacements,
