@@ -115,6 +115,7 @@ class Believing:
         self.beliefs: list[Belief] = []
         self.truths: list[Array] = []
         self._on_chart: dict[int, int] = {}  # landmarks by the ids of the chart
+        self._told_here: set[int] = set()  # those whose distance from here was told
 
     def act(
         self, percept: Percept, body: Body, meal: float | None, *, generator: torch.Generator
@@ -124,9 +125,11 @@ class Believing:
         landmarks, moved = self._step(true)
         seen = None
         if self.corrects:
+            if moved:
+                self._told_here.clear()
+            seen = self._look(landmarks, percept, body.heading.double().numpy())
             if self.by_smell and moved and percept.smell is not None and len(landmarks):
                 self._smell(landmarks, percept.smell.numpy())
-            seen = self._look(landmarks, percept, body.heading.double().numpy())
             self._put_on_chart(landmarks)
         belief = landmarks.belief
         self.beliefs.append(belief)
@@ -162,10 +165,14 @@ class Believing:
     def _smell(self, landmarks: Landmarks, smell: Array) -> None:
         reach = self.forager.constants.sight_reach
         distances, sds = self._scents.ranges(smell, reach)
-        told = np.flatnonzero(sds <= SUREST)
-        if len(told):
-            names = [landmarks.names[number] for number in told.tolist()]
-            landmarks.measure(names, distances[told], sds[told])
+        told = [
+            number
+            for number, name in enumerate(landmarks.names)
+            if sds[number] <= SUREST and name not in self._told_here
+        ]
+        names = [landmarks.names[number] for number in told]
+        landmarks.measure(names, distances[told], sds[told])
+        self._told_here.update(names)
 
     def _look(self, landmarks: Landmarks, percept: Percept, heading: Array) -> int | None:
         """Take note of the tree that is seen, and name it."""
@@ -179,8 +186,10 @@ class Believing:
             name = landmarks.spot(max(far, SIGHT_SD), heading, cone, sense)
             self._scents.know(landmarks.senses)
         else:
-            landmarks.measure([name], [far], SIGHT_SD)
+            if name not in self._told_here:
+                landmarks.measure([name], [far], SIGHT_SD)
             landmarks.within_cone(name, heading, cone)
+        self._told_here.add(name)  # from the same place it would be the same again
         return name
 
     def _recognise(self, seen: int) -> None:
