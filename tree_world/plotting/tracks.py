@@ -181,6 +181,7 @@ def plot_drift(
     ax: Axes | None = None,
     *,
     powers: Mapping[str, float],
+    legend: bool | None = None,
     title: str | None = None,
 ) -> Axes:
     r"""Draw how errors grow with time, beside the powers of time that they should follow.
@@ -199,6 +200,8 @@ def plot_drift(
         Where to draw; new axes by default.
     powers : mapping of str to float
         For each kind the power of time to compare with; those that are not named have none.
+    legend : bool, optional
+        Whether to put a legend under the graph; by default where its axes are new.
     title : str, optional
 
     Returns
@@ -231,6 +234,7 @@ def plot_drift(
     if not set(powers) <= set(errors):
         raise ValueError(f"powers are of {list(powers)}, but errors of {list(errors)} alone.")
     each = {label: _walks(label, walks, len(when)) for label, walks in errors.items()}
+    legend = ax is None if legend is None else legend
     if ax is None:
         _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.8))
     roots = {label: np.sqrt((walks**2).mean(axis=0)) for label, walks in each.items()}
@@ -253,7 +257,8 @@ def plot_drift(
     ax.set_xlim(when[0], when[-1])
     _guides(ax, when, roots, powers)
     log_axes(ax, "xaxis", "yaxis")
-    legend_below(ax, **_columns(ax))
+    if legend:
+        legend_below(ax, **_columns(ax))
     if title is not None:
         ax.set_title(title)
     return ax
