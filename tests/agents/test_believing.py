@@ -128,6 +128,20 @@ def test_the_memory_holds_what_the_chart_says(lived):
     np.testing.assert_allclose(stored.location_sds.numpy()[order, 0], chart.sds, rtol=1e-4)
 
 
+def test_a_tree_that_was_taken_for_a_new_one_is_known_once(taste):
+    model = Believing(Forager(taste), Odometry(0.1), seed=7)
+    life(model, seed=2, steps=60)
+    forager, chart = model.forager, model.forager.chart
+    name, landmark = next(iter(model._on_chart.items()))
+    sense = torch.from_numpy(chart.senses[chart.ids.index(name)])
+    ids = list(chart.ids)
+    forager.time += 1
+    chart.see(np.array([5000.0, 0.0]), np.array([1.0, 0.0]), 9.0, sense, forager.time)
+    assert len(chart) == len(ids) + 1
+    model._recognise(landmark)
+    assert chart.ids == ids
+
+
 def test_sight_alone_corrects_less(lived, taste):
     model = Believing(Forager(taste), Odometry(0.1), seed=7, by_smell=False)
     life(model, seed=2)
