@@ -30,6 +30,7 @@ from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.agents import ByDrive, Forager
 from tree_world.agents.believing import Believing
 from tree_world.models.drives import DriveClassifier, train_drive_classifier
+from tree_world.models.memory.recall.kriging import NUGGET
 from tree_world.models.places import (
     Finder,
     Odometry,
@@ -62,6 +63,7 @@ ODOMETRIES = {
 }
 CONDITIONS = ("exact", "noisy", "eaten")
 NOISE = 0.05  # of the root mean square length of a smell
+NUGGETS = {"exact": NUGGET, "noisy": NOISE, "eaten": NUGGET}  # the noise is known
 SURVEYED = 1024  # places
 LEAST_SMELL = 0.05  # length of a smell, below which it is next to nothing
 BOX = 420.0  # metres, half the side of what was surveyed: the walk stays within
@@ -244,7 +246,12 @@ def on_a_survey(seed: int, condition: str, steps: int) -> dict[str, Any]:
     for name, odometry in ODOMETRIES.items():
         moves = odometry.drift(np.diff(walked.places, axis=0), seed)
         tracker = Tracker(
-            walked.survey, walked.surveyed, odometry, length=walked.length, start=walked.places[0]
+            walked.survey,
+            walked.surveyed,
+            odometry,
+            length=walked.length,
+            nugget=NUGGETS[condition],
+            start=walked.places[0],
         )
         started = time.process_time()
         track = tracker.follow(moves, walked.smells)
@@ -265,7 +272,14 @@ def on_its_own(seed: int, condition: str, steps: int) -> dict[str, Any]:
     for name, odometry in ODOMETRIES.items():
         moves = odometry.drift(np.diff(walked.places, axis=0), seed)
         started = time.process_time()
-        path = smooth(moves, walked.smells, odometry, length=walked.length, start=walked.places[0])
+        path = smooth(
+            moves,
+            walked.smells,
+            odometry,
+            length=walked.length,
+            nugget=NUGGETS[condition],
+            start=walked.places[0],
+        )
         seconds = time.process_time() - started
         found[name] = {
             "reckoned": _judged(walked.places[0] + moves.cumsum(axis=0), None, walked),
@@ -274,13 +288,18 @@ def on_its_own(seed: int, condition: str, steps: int) -> dict[str, Any]:
             "trusted": path.trusted,
             "closures": len(path.closures.keyframes),
             "seconds": seconds,
-            "deceived": _judged(*deceived(walked, moves, odometry), walked),
+            "deceived": _judged(*deceived(walked, moves, odometry, NUGGETS[condition]), walked),
         }
     return found
 
 
 def deceived(
-    walked: Walk, moves: Array, odometry: Odometry, every: int = 50, apart: int = 60
+    walked: Walk,
+    moves: Array,
+    odometry: Odometry,
+    nugget: float = NUGGET,
+    every: int = 50,
+    apart: int = 60,
 ) -> tuple[Array, Array]:
     """Track a walk by a memory that holds what the tracker itself believed.
 
@@ -289,7 +308,12 @@ def deceived(
     """
     means, covariances = np.zeros((0, 2)), np.zeros((0, 2, 2))
     tracker = Tracker(
-        walked.places[:1], walked.smells[:1], odometry, length=walked.length, start=walked.places[0]
+        walked.places[:1],
+        walked.smells[:1],
+        odometry,
+        length=walked.length,
+        nugget=nugget,
+        start=walked.places[0],
     )
     for first in range(0, len(moves), every):
         steps = slice(first, first + every)
