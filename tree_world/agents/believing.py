@@ -127,9 +127,10 @@ class Believing:
         if self.corrects:
             if moved:
                 self._told_here.clear()
-            seen = self._look(landmarks, percept, body.heading.double().numpy())
+            # All smells before the look, as the surest distances are to be taken first.
             if self.by_smell and moved and percept.smell is not None and len(landmarks):
                 self._smell(landmarks, percept.smell.numpy())
+            seen = self._look(landmarks, percept, body.heading.double().numpy())
             self._put_on_chart(landmarks)
         belief = landmarks.belief
         self.beliefs.append(belief)
