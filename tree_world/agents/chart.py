@@ -262,7 +262,8 @@ class Chart:
         KeyError
             If there is no such tree.
         """
-        _move(self.sights, ids, places, sds)
+        each = torch.from_numpy(sds).float()[:, None].expand(-1, 2)
+        self.sights.move(list(ids), torch.from_numpy(places).float(), each)
         numbers = [self.ids.index(name) for name in ids]
         self.places[numbers], self.sds[numbers] = places, sds
         self.version += 1
@@ -402,20 +403,3 @@ class Chart:
         else:
             return
         self._take_stories()
-
-
-# A STAND-IN: once there is `Memory.move`, only `self.sights.move(ids, places, sds)` need stay.
-def _move(memory: Memory, ids: Sequence[int], places: np.ndarray, sds: np.ndarray) -> None:
-    each = torch.from_numpy(sds).float()[:, None].expand(-1, 2)
-    move = getattr(memory, "move", None)
-    if move is not None:
-        move(list(ids), torch.from_numpy(places).float(), each)
-        return
-    with memory.common.lock:
-        store = memory.store
-        slots = torch.from_numpy(store.slots_of(np.asarray(ids, dtype=np.int64)))
-        store.locations[slots] = torch.from_numpy(places).to(store.locations.dtype)
-        store.location_sds[slots] = each.to(store.location_sds.dtype)
-        store.greatest_sd = max(store.greatest_sd, float(sds.max(initial=0.0)))
-        store.least_sd = min(store.least_sd, float(sds.min(initial=np.inf)))
-        store._index = None
