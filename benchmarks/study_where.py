@@ -63,7 +63,7 @@ ODOMETRIES = {
 }
 CONDITIONS = ("exact", "noisy", "eaten")
 NOISE = 0.05  # of the root mean square length of a smell
-NUGGETS = {"exact": NUGGET, "noisy": NOISE, "eaten": NUGGET}  # the noise is known
+NUGGETS = {"exact": NUGGET, "noisy": NOISE, "eaten": NUGGET}  # of trackers, which know the noise
 SURVEYED = 1024  # places
 LEAST_SMELL = 0.05  # length of a smell, below which it is next to nothing
 BOX = 420.0  # metres, half the side of what was surveyed: the walk stays within
@@ -277,7 +277,7 @@ def on_its_own(seed: int, condition: str, steps: int) -> dict[str, Any]:
             walked.smells,
             odometry,
             length=walked.length,
-            nugget=NUGGETS[condition],
+            nugget=NOISE if condition == "noisy" else None,  # which it knows
             start=walked.places[0],
         )
         seconds = time.process_time() - started

@@ -48,6 +48,7 @@ Array: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.intp]
 
 _NUGGET = Number("be zero or more, and finite", lambda x: 0 <= x < math.inf, "Give 0.02, or so.")
+_WITHOUT_A_COMPASS = 0.05  # the nugget
 _GROWTH = 8  # keyframes that are added at a time
 _START_COVARIANCE = 0.01 * np.eye(2)  # of a place that is known to 0.1 m
 _STILL = 0.01  # metres: when no keyframe moves farther, it is done
@@ -98,7 +99,7 @@ def smooth(
     odometry: Odometry,
     *,
     length: float,
-    nugget: float = NUGGET,
+    nugget: float | None = None,
     keyframe: int = 5,
     nearest: int = 24,
     within: float = 80.0,
@@ -120,8 +121,9 @@ def smooth(
         What it knows of the errors of its steps.
     length : float
         Of the kernel, in metres; see `Kriging`.
-    nugget : float, default=0.02
-        As for `Kriging`.
+    nugget : float, optional
+        As for `Kriging`; by default 0.02 with a compass, and 0.05 without one, as small misfits of
+        smells then turn the whole walk. Where smells are noisy, give no less than their noise.
     keyframe : int, default=5
         Steps between places that are sought. Those between are found by the steps.
     nearest : int, default=24
@@ -198,7 +200,7 @@ def prepared(
     odometry: Odometry,
     *,
     length: float,
-    nugget: float = NUGGET,
+    nugget: float | None = None,
     keyframe: int = 5,
     nearest: int = 24,
     within: float = 80.0,
@@ -230,7 +232,8 @@ def prepared(
     number = checked_numbers({"width": width, "robust": robust, "within": within}, kinds)
     if not isinstance(odometry, Odometry):
         raise TypeError(f"odometry must be an Odometry, not {type(odometry).__name__}.")
-    share = checked_number("nugget", nugget, _NUGGET)
+    usual = NUGGET if odometry.has_compass else _WITHOUT_A_COMPASS
+    share = usual if nugget is None else checked_number("nugget", nugget, _NUGGET)
     moves, smells = _walked(displacements, senses, share)
     given = list(start) if isinstance(start, tuple) else start
     begin: Array = as_points(given, 2, "start", torch.float64).detach().numpy()
