@@ -105,5 +105,6 @@ def test_the_chapter_names_what_the_study_was_done_with():
     assert typed["WITHIN"] == SMELLING
     assert typed["LEAST_SMELL"] == study_where.LEAST_SMELL
     assert typed["NOISE"] == NOISE
-    assert f"uniform(-{BOX:.0f}, {BOX:.0f}, ({SURVEYED}, 2))" in text
+    assert f"SURVEYED, BOX = {SURVEYED}, {BOX}" in text
+    assert "uniform(-BOX, BOX, (SURVEYED, 2))" in text
     assert "Odometry(relative_sd=0.075)" in text
