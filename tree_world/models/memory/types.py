@@ -436,16 +436,17 @@ class ReadOptions:
             raise ValueError(
                 "attention reads are constant: choose another method for order='linear'."
             )
-        given = [name for name in _FOR_KRIGING if getattr(self, name) is not None]
         if self.order == "kriging":
-            self._check_kriging(given)
-        elif given:
-            raise ValueError(
-                f"{given[0]} is for order='kriging', but the order is {self.order!r}: choose that "
-                f"order, or leave {given[0]} out."
-            )
+            self._check_kriging()
+        else:
+            for name in _FOR_KRIGING:
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{name} is for order='kriging', but the order is {self.order!r}: choose "
+                        f"that order, or leave {name} out."
+                    )
 
-    def _check_kriging(self, given: list[str]) -> None:
+    def _check_kriging(self) -> None:
         if self.length is None:
             raise ValueError(
                 "order='kriging' needs the length over which senses change, in metres: give "
@@ -461,8 +462,9 @@ class ReadOptions:
             "nugget": functools.partial(checked_number, kind=_SHARE),
             "nearest": functools.partial(whole_number, least=1),
         }
-        for name in given:
-            object.__setattr__(self, name, checks[name](name, getattr(self, name)))
+        for name in _FOR_KRIGING:
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, checks[name](name, getattr(self, name)))
 
     def together_with(self, how: ReadOptions | None) -> ReadOptions:
         """Take from others what is not chosen here; what is not the default counts as chosen.
