@@ -98,7 +98,6 @@ class Scents:
         self._basis = self.bare(np.asarray(senses, dtype=np.float64))
         self._inverse = np.linalg.pinv(self._basis.T)
         # By how much each strength answers to what is laid to its charge, at most.
-        self._gains = np.linalg.norm(self._inverse, axis=1)
 
     def ranges(self, smell: np.ndarray, reach: float) -> Ranges:
         """Say how far each known tree is.

@@ -52,12 +52,12 @@ Numbers: TypeAlias = npt.NDArray[np.intp]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 _ALIKE = 1e-10  # on the diagonal, without which places that are near are as one
-_UNKNOWN = 0.03  # of the amplitude squared, for smells of which the nearest know nothing
+UNKNOWN = 0.03  # of the amplitude squared, for smells of which the nearest know nothing
 _ANCHORS = 8  # other keyframes from which a closure is seen
 _ROOM = 5.0  # metres, within which anchors count about the same
 _LEVER = 0.02  # of an anchor: how firmly they are held to lie about a line
 _LARGEST_SHIFT = 0.5  # of the length, at once
-_SHIFT_SD = 10.0  # metres: where smells tell nothing of a direction, a shift stays small
+SHIFT_SD = 10.0  # metres: where smells tell nothing of a direction, a shift stays small
 
 
 class Matcher:
@@ -169,7 +169,7 @@ class Matcher:
         spread = np.swapaxes(those, 1, 2) @ np.linalg.solve(alike, those)
         spread = spread / counts.sum(axis=1)[:, None, None]
         share = found.variance / known.amplitude**2
-        doubt = share * _UNKNOWN * known.amplitude**2 + known.nugget_variance
+        doubt = share * UNKNOWN * known.amplitude**2 + known.nugget_variance
         noise = share[:, None, None] * spread + doubt[:, None, None] * np.eye(smells.shape[2])
         return np.asarray(np.linalg.inv(noise))
 
@@ -177,7 +177,7 @@ class Matcher:
         """Tell the way to where it would smell as wanted."""
         slope = np.swapaxes(found.slope, 1, 2) @ trust
         pull = np.einsum("qid,qd->qi", slope, apart)
-        steep = slope @ found.slope + np.eye(2) / _SHIFT_SD**2
+        steep = slope @ found.slope + np.eye(2) / SHIFT_SD**2
         way: Array = np.linalg.solve(steep, pull[..., None])[..., 0]
         far = np.linalg.norm(way, axis=-1, keepdims=True)
         return np.asarray(way * np.minimum(1.0, _LARGEST_SHIFT * self.length / (far + 1e-9)))
