@@ -25,6 +25,7 @@ from benchmarks import (
     study_omniscient,
     study_rivals,
     study_scale,
+    study_where,
 )
 from benchmarks.machine import machine
 from benchmarks.origins import ROOT, NotCommitted, origin, results_file, speed_sources
@@ -40,6 +41,7 @@ STUDIES: list[Callable[[list[str]], int]] = [
     study_learning.main,
     study_omniscient.main,
     study_living.main,
+    study_where.main,
 ]
 
 

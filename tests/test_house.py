@@ -31,6 +31,7 @@ ROOMS = {
     "tests/models/test_interrupts.py": "tree_world/models/memory/store",
     "tests/models/test_localisation.py": "tree_world/models/places",
     "tests/models/test_memory.py": "tree_world/models/memory/spatial_memory",
+    "tests/models/test_moving.py": "tree_world/models/memory/store",
     "tests/models/test_particles.py": "tree_world/models/places",
     "tests/models/test_pruning.py": "tree_world/models/memory/forget",
     "tests/models/test_reading.py": "tree_world/models/memory/recall",

@@ -14,7 +14,7 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from tests import made_up_charts
+from tests import made_up_charts, made_up_tracks
 from tree_world import plotting
 from tree_world.plotting.dark import drawn_for_dark
 from tree_world.plotting.narrow import WIDTH, drawn_narrow, small_letters
@@ -74,7 +74,10 @@ FIGURES = {
     "three graphs": lambda: graphs(3),
     "stacked": stacked,
     "two by two": square,
-    **{draw.__name__.replace("_", " "): draw for draw in made_up_charts.FIGURES},
+    **{
+        draw.__name__.replace("_", " "): draw
+        for draw in (*made_up_charts.FIGURES, *made_up_tracks.FIGURES)
+    },
 }
 
 

@@ -20,7 +20,7 @@ from tree_world.agents.omniscient import Omniscient
 from tree_world.compiling import cache_folder
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.forget.removal import EXACT
-from tree_world.simulation import TreeWorld, TreeWorldConfig
+from tree_world.simulation import HomeRange, TreeWorld, TreeWorldConfig
 
 _MANY = 3000  # observations, of which draws go by cells and reads by the index
 _SIDE = 400.0  # metres, in which a place has some neighbours
@@ -68,9 +68,10 @@ def forget() -> None:
 
 
 def live() -> None:
-    """Step a world with the walkers that are built in."""
+    """Step a world with the walkers that are built in, and walk without one."""
     world = TreeWorld.random_from_config(TreeWorldConfig.model_validate({}), seed=0)
     world.run(2)
+    HomeRange().walk(1, seed=0)
 
 
 def plan() -> None:

@@ -129,6 +129,28 @@ def test_it_believes_its_eyes():
     assert chart.is_full(501).tolist() == [True]
 
 
+def test_a_tree_that_is_put_elsewhere_stays_what_it_was():
+    chart = chart_of()
+    for place, sense in (([0.0, 0.0], FULL), ([200.0, 0.0], BAD), ([400.0, 0.0], FULL)):
+        chart.see(np.array(place), EAST, 5.0, sense, time=1)
+    chart.feed(HERE, 25.0, 2)
+    ids, version, senses = list(chart.ids), chart.version, chart.senses.copy()
+    chart.replace([ids[2], ids[0]], np.array([[300.0, 9.0], [7.0, -3.0]]), np.array([0.5, 4.0]))
+    assert chart.version > version
+    for _ in range(2):
+        assert chart.ids == ids
+        np.testing.assert_allclose(chart.places, [[7.0, -3.0], [205.0, 0.0], [300.0, 9.0]])
+        np.testing.assert_allclose(chart.sds[[0, 2]], [4.0, 0.5])
+        np.testing.assert_array_equal(chart.senses, senses)
+        np.testing.assert_array_equal(chart.eaten, [1, 0, 0])
+        chart.see(np.array([200.0, 900.0]), EAST, 5.0, FULL, time=3)  # the memory is read anew
+        chart.remove(3)
+    # It is recognised, and merged, where it is now.
+    assert chart.see(np.array([300.0, 4.0]), NORTH, 5.0, FULL, time=4) == 2
+    with pytest.raises(KeyError):
+        chart.replace([99], np.zeros((1, 2)), np.ones(1))
+
+
 def test_what_changes_is_said():
     chart = chart_of()
     versions = [chart.version]

@@ -79,6 +79,15 @@ def test_what_is_written_merged_and_deleted(device):
     np.testing.assert_allclose(there.senses.cpu(), senses[there.ids.cpu()], atol=1e-6)
 
 
+def test_what_was_moved_is_found_where_it_is_now(device):
+    memory, places, senses, queries = made(device)
+    moved = places.flip(0) + 9.0
+    memory.move(list(range(NUMBER)), moved, SD)
+    assert on(memory.memory_locations, device)
+    mean, *_ = expected(moved, senses, queries, THRESHOLD)
+    np.testing.assert_allclose(memory.read(queries, SD, THRESHOLD).cpu(), mean, atol=1e-5)
+
+
 @pytest.mark.parametrize("method", ["auto", "exact"])
 def test_places_are_drawn_by_their_weights(device, method):
     memory, places, senses, _ = made(device)

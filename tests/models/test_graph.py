@@ -94,6 +94,20 @@ def test_as_unsure_as_an_inverse_says(odometry):
 
 
 @pytest.mark.parametrize("odometry", ALL)
+@pytest.mark.parametrize("newest", [0, 1, 4])
+def test_the_newest_are_as_unsure_without_a_whole_inverse(odometry, newest):
+    graph = PoseGraph(odometry.drift(rounds(), 1), 5, odometry, START)
+    closures = some_closures(len(graph.steps))
+    state = solved(graph, closures)
+    end = graph.by_keyframe * len(graph.steps)
+    those = slice(end - newest * graph.by_keyframe, end)
+    improved, found = graph.improved_and_newest(state, closures, newest)
+    expected = graph.covariance(state, closures)[those, those]
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-10)
+    np.testing.assert_array_equal(improved, graph.improved(state, closures))
+
+
+@pytest.mark.parametrize("odometry", ALL)
 def test_without_closures_it_is_reckoning(odometry):
     moves = odometry.drift(rounds(), 1)
     graph = PoseGraph(moves, 5, odometry, START)

@@ -121,6 +121,10 @@ def delete(memory):
     memory.delete(memory.ids[0, [1, 4, 7]])
 
 
+def move(memory):
+    memory.move(memory.ids[0, [7, 1]], [[3.0, 4.0], [-30.0, 9.0]], 1.0)
+
+
 def fit(memory):
     memory.fit_projection(observations(30, seed=4)[2])
 
@@ -149,10 +153,10 @@ def optimise(memory):
 
 
 IN_MEMORY = [
-    *(write_one, write_many, merge, delete, SpatialMemory.reset, fit, to_double, prune),
+    *(write_one, write_many, merge, delete, move, SpatialMemory.reset, fit, to_double, prune),
     *(consolidate, need_gradients),
 ]
-ON_DISK = [write_one, write_many, merge, delete, SpatialMemory.reset, fit, prune,
+ON_DISK = [write_one, write_many, merge, delete, move, SpatialMemory.reset, fit, prune,
            SpatialMemory.checkpoint]  # fmt: skip
 
 
@@ -177,8 +181,8 @@ def test_an_interrupt_at_any_line_tears_nothing(verb, embed_dim):
         pytest.skip("a projection takes part in these only")
     before, after = before_and_after(verb, None, embed_dim=embed_dim)
     line, found = 0, set()
-    # At every line of two verbs; at every other line, or fewer of those who mostly read, of others.
-    step = {write_one: 1, delete: 1, prune: 13, consolidate: 23}.get(verb, 2)
+    # At every line of three verbs; of others at every other line, or fewer if they mostly read.
+    step = {write_one: 1, delete: 1, move: 1, prune: 13, consolidate: 23}.get(verb, 2)
     while True:
         line += step
         memory = made(None, embed_dim=embed_dim)
@@ -195,7 +199,7 @@ def test_an_interrupt_at_any_line_tears_nothing(verb, embed_dim):
     assert True in found
 
 
-@pytest.mark.parametrize("verb", [write_many, merge, delete, fit], ids=named)
+@pytest.mark.parametrize("verb", [write_many, merge, delete, move, fit], ids=named)
 @pytest.mark.parametrize("later", [2, 9, 23])
 def test_an_interrupt_of_what_is_done_after_an_interrupt_tears_nothing(verb, later):
     before, after = before_and_after(verb, None)

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from tests.models import oracle
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.memory.recall.reading import read
-from tree_world.models.memory.types import TENSORS, Observations, Read, ReadOptions, nothing
+from tree_world.models.memory.types import (
+    OF_KRIGING,
+    TENSORS,
+    Observations,
+    Read,
+    ReadOptions,
+    nothing,
+)
 
 FIELDS = ("mean", "known", "effective_sample_size", "spread", "nearest_distance", "log_weight")
 
@@ -46,7 +53,8 @@ def assert_same(ours, expected, rtol=1e-9, atol=1e-9):
 
 def test_a_read_holds_what_it_is_said_to_hold():
     assert TENSORS == FIELDS
-    assert [field.name for field in dataclasses.fields(Read)] == [*FIELDS, "order"]
+    names = [field.name for field in dataclasses.fields(Read)]
+    assert names == [*FIELDS, "order", *OF_KRIGING]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

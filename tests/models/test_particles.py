@@ -318,6 +318,88 @@ def test_finds_itself_again(odometry):
     assert np.linalg.norm(again.means[-1] - true[-1]) < 10.0
 
 
+class Scripted:
+    """A tracker that is surprised as it is told, one step after the other."""
+
+    def __init__(self, tracker, surprises):
+        self.tracker, self.surprises = tracker, iter(surprises)
+
+    def __call__(self, displacement, sense):
+        belief = Tracker.step(self.tracker, displacement, sense)
+        self.tracker.surprise = next(self.surprises)
+        return belief
+
+
+def steps_until(surprises, monkeypatch, **options):
+    """After how many steps a finder doubts its place, and after how many it is lost."""
+    known = (*surveyed(), COMPASS)
+    finder = Finder(
+        Particles(*known, length=30.0, region=BOX), Tracker(*known, length=30.0), **options
+    )
+    finder.reset(start=[20.0, 5.0])
+    monkeypatch.setattr(finder.tracker, "step", Scripted(finder.tracker, surprises))
+    doubts = None
+    for number in range(1, len(surprises) + 1):
+        belief = finder.step([0.0, 0.0], scents([20.0, 5.0]))
+        if doubts is None and not belief.identifiable:
+            doubts = number
+        if finder.lost:
+            return doubts, number
+    return doubts, None
+
+
+def test_it_is_lost_when_most_of_the_last_smells_surprise_it(monkeypatch):
+    calm, off = [0.5] * 25, [5.0] * 40
+    # Of the last seven four, and of the last twenty-five thirteen.
+    assert steps_until(calm + off, monkeypatch) == (25 + 4, 25 + 13)
+    assert steps_until(calm + off, monkeypatch, window=11) == (25 + 4, 25 + 6)
+    assert steps_until(calm + off, monkeypatch, surprise=6.0) == (None, None)
+    # Smells that jump now and then, and steps that smell of nothing, say no such thing.
+    assert steps_until(calm + [5.0, 0.5, 5.0, 0.5, 0.5] * 8, monkeypatch) == (None, None)
+    assert steps_until(calm + [None, *off[:13]] * 1, monkeypatch) == (25 + 5, 25 + 14)
+    # Before there are as many it cannot tell.
+    assert steps_until(off[:24], monkeypatch)[1] is None
+
+
+def test_it_begins_where_it_is_told():
+    known = (*surveyed(), COMPASS)
+    finder = Finder(Particles(*known, length=30.0, region=BOX), Tracker(*known, length=30.0))
+    assert finder.lost
+    finder.reset(start=[20.0, 5.0], start_covariance=[[4.0, 0.0], [0.0, 1.0]])
+    assert not finder.lost
+    np.testing.assert_array_equal(finder.belief.mean, [20.0, 5.0])
+    np.testing.assert_array_equal(finder.belief.covariance, [[4.0, 0.0], [0.0, 1.0]])
+    with pytest.raises(ValueError, match="start_covariance needs the start"):
+        finder.reset(start_covariance=np.eye(2))
+    finder.reset()
+    assert finder.lost
+
+
+def test_what_is_known_of_the_heading_is_kept():
+    """By one that is carried off after its heading has crept to one side for long."""
+    places, senses, steps, true, smells = lived(0, [150.0, -100.0])
+    crept = Odometry(0.02, 0.002, 0.004)
+    turns = 0.004 * np.arange(1, len(steps) + 1)
+    cos, sin = np.cos(turns), np.sin(turns)
+    moves = np.stack(
+        [cos * steps[:, 0] - sin * steps[:, 1], sin * steps[:, 0] + cos * steps[:, 1]], -1
+    )
+    known = (places, senses, crept)
+    finder = Finder(Particles(*known, length=LENGTH), Tracker(*known, length=LENGTH))
+    finder.reset(start=true[0] - steps[0])
+    finder.follow(moves, smells)
+    assert not finder.lost
+    heading = finder._turn + finder.tracker.heading_error
+    assert heading == pytest.approx(turns[-1], abs=0.3)
+    for move, smell in zip(moves, smells, strict=True):  # as if it had been put at the start
+        finder.step(move, smell)
+        if finder.lost:
+            break
+    assert finder._turn == pytest.approx(heading, abs=0.3)
+    spread = finder.particles._heading.std()
+    assert 0 < spread < 0.5
+
+
 def test_what_cannot_be_kidnapped_stays_sure():
     known = (*surveyed(), COMPASS)
     finder = Finder(

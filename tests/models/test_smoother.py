@@ -8,8 +8,9 @@ import scipy.optimize
 
 from tree_world.models.places.graph import PoseGraph
 from tree_world.models.places.judging import coverage
+from tree_world.models.places.matching import Matcher
 from tree_world.models.places.odometry import Odometry
-from tree_world.models.places.smoother import Matcher, smooth
+from tree_world.models.places.smoother import smooth
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 
 CONFIG = TreeWorldConfig()
@@ -121,11 +122,14 @@ def test_a_closure_leads_to_where_it_smells_the_same():
     places = true[steps].copy()
     moved = 50
     places[moved] += [4.0, -3.0]
-    found = matcher(steps, scents(true[steps[1:]])).closures(places)
+    ours = matcher(steps, scents(true[steps[1:]]))
+    found = ours.closures(places)
     (row,) = np.flatnonzero(found.keyframes == moved)
     seen = (found.weights[row, :, None] * places[found.anchors[row]]).sum(axis=0)
     np.testing.assert_allclose(seen + found.offsets[row], true[steps[moved]], atol=0.7)
     np.testing.assert_allclose(found.information, np.swapaxes(found.information, 1, 2))
+    # The shift explains the smell, so that it counts in full.
+    assert ours.left[row] < 1.0
     assert (np.linalg.eigvalsh(found.information[row]) > 0.05).all()
 
 
@@ -137,7 +141,7 @@ def test_nothing_confirms_itself():
     np.testing.assert_array_equal(found.pairs[:, 0], steps[found.keyframes])
     np.testing.assert_array_equal(found.pairs[:, 1], steps[found.anchors[:, 0]])
     np.testing.assert_allclose(found.weights.sum(axis=1), 1.0)
-    counted = found.weights > 0
+    counted = found.weights != 0
     apart = abs(steps[found.keyframes][:, None] - steps[found.anchors])
     away = np.linalg.norm(
         true[steps][found.keyframes][:, None] - true[steps][found.anchors], axis=-1
@@ -145,6 +149,48 @@ def test_nothing_confirms_itself():
     assert (apart[counted] >= 90).all()
     assert (away[counted] <= 20.0).all()
     assert not len(matcher(steps, scents(true[steps[1:]]), apart=401).closures(true[steps]).pairs)
+
+
+def test_closures_turn_nothing():
+    """A walk that is turned as a whole is as good: so no closure pulls at a lever."""
+    _, true = loops()
+    steps = np.arange(0, 401, 5)
+    places = true[steps]
+    found = matcher(steps, scents(true[steps[1:]])).closures(places)
+    angle = 0.3
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+
+    def off(there):
+        meant = (found.weights[..., None] * there[found.anchors]).sum(axis=1)
+        return there[found.keyframes] - meant - found.offsets
+
+    turned = np.linalg.norm(off(places @ turn.T) - off(places) @ turn.T, axis=-1)
+    away = np.linalg.norm(places[found.keyframes] - places[found.anchors[:, 0]], axis=-1)
+    assert np.median(away) > 1.0
+    assert np.median(turned) < 0.2 * angle * np.median(away)
+    assert (turned < 0.4 * away + 0.1).all()
+    np.testing.assert_allclose(found.weights.sum(axis=1), 1.0)
+
+
+def test_what_is_held_out_closes_nothing():
+    _, true = loops()
+    steps = np.arange(0, 401, 5)
+    smells = scents(true[steps[1:]])
+    held = np.arange(80) % 4 == 3
+    some = matcher(steps, smells)
+    some.told = ~held
+    found = some.closures(true[steps])
+    assert len(found.keyframes) > 30
+    assert not held[found.keyframes - 1].any()
+    asked = some.closures(true[steps], held)
+    assert len(asked.keyframes) > 10
+    assert held[asked.keyframes - 1].all()
+    for closures in (found, asked):
+        assert not held[closures.anchors[closures.weights != 0] - 1].any()
+    other = matcher(steps, np.where(held[:, None], 0.0, smells))
+    other.told = ~held
+    expected = other.closures(true[steps])
+    np.testing.assert_allclose(expected.offsets, found.offsets, atol=1e-9)
 
 
 def test_what_no_shift_explains_counts_little():
@@ -159,6 +205,29 @@ def test_what_no_shift_explains_counts_little():
     assert np.trace(after.information[row]) < np.trace(before.information[row]) / 20
     wide = matcher(steps, smells, width=8.0).closures(true[steps])
     np.testing.assert_allclose(2 * wide.information, before.information)
+
+
+# --- on the way -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("odometry", [COMPASS, GYRO])
+def test_what_is_believed_on_the_way_knows_nothing_of_what_comes(odometry):
+    moves, true, path = smoothed(odometry)
+    reckoned = np.vstack([[0.0, 0.0], moves.cumsum(axis=0)])
+    assert path.online.shape == (401, 2)
+    assert path.online_covariances.shape == (401, 2, 2)
+    assert (np.linalg.eigvalsh(path.online_covariances) > 0).all()
+    for number in (40, 280):  # eight keyframes of five steps are added at a time
+        senses = scents(true[1 : number + 1])
+        early = smooth(moves[:number], senses, odometry, length=30.0)
+        np.testing.assert_allclose(early.online, path.online[: number + 1], atol=1e-5)
+        found, expected = early.online_covariances, path.online_covariances[: number + 1]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    # Nothing is closed at first; later, it has something of looking back.
+    np.testing.assert_allclose(path.online[:41], reckoned[:41], atol=1e-6)
+    assert median(path.online, true) < median(reckoned, true)
+    areas = [np.linalg.det(c) for c in (path.online_covariances, path.covariances)]
+    assert np.median(areas[0]) > np.median(areas[1])
 
 
 # --- what it is worth -----------------------------------------------------------------------------

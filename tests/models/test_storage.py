@@ -77,6 +77,13 @@ class DiskMachine(RuleBasedStateMachine):
             for memory in self.both:
                 memory.delete([memory.ids[0, chosen].item()])
 
+    @rule(data=st.data(), seed=st.integers(0, 99))
+    def move(self, data, seed):
+        if len(self.plain):
+            chosen = data.draw(st.integers(0, len(self.plain) - 1))
+            for memory in self.both:
+                memory.move([memory.ids[0, chosen].item()], observations(1, seed)[0], 2.0)
+
     @rule()
     def prune(self):
         reports = [memory.prune(1.5, 25.0).num_kept for memory in self.both]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -244,6 +245,28 @@ class Chart:
         """Forget a tree: there is none."""
         self.sights.delete([self.ids[number]])
         self._read()
+
+    def replace(self, ids: Sequence[int], places: np.ndarray, sds: np.ndarray) -> None:
+        """Put trees where they are known better to be. What happened there stays theirs.
+
+        Parameters
+        ----------
+        ids : sequence of int
+        places : numpy.ndarray of shape (n, 2)
+            In metres.
+        sds : numpy.ndarray of shape (n,)
+            Their deviations, in metres.
+
+        Raises
+        ------
+        KeyError
+            If there is no such tree.
+        """
+        each = torch.from_numpy(sds).float()[:, None].expand(-1, 2)
+        self.sights.move(list(ids), torch.from_numpy(places).float(), each)
+        numbers = [self.ids.index(name) for name in ids]
+        self.places[numbers], self.sds[numbers] = places, sds
+        self.version += 1
 
     # --- fruit -----------------------------------------------------------------------------------
 

@@ -88,7 +88,17 @@ class Rules:
         Returns
         -------
         Rules
+
+        Raises
+        ------
+        ValueError
+            If the world has a period: ways and plans are those of a plane that does not repeat.
         """
+        if config.period is not None:
+            raise ValueError(
+                f"plans know no way to the images of a tree, but this world repeats after "
+                f"{config.period:.6g} m. Give a configuration with period=None."
+            )
         return cls(
             max_fruit=config.max_fruit,
             fruit_health=config.edible_health,

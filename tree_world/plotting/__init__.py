@@ -19,11 +19,19 @@ Matplotlib's settings.
 ``fares``    how agents fare: what they eat, who lives, what they learn
 ``words``    words, and how alike they are
 ``curves``   curves, intervals, distributions
+``tracks``   ways that were believed, and how far off they are
+``beliefs``  how sure a body is of its place, and whether rightly
 ``costs``    time, memory, and how they grow
 ``layers``   what rests on what
 ===========  ===========================================================
 """
 
+from tree_world.plotting.beliefs import (
+    plot_claims,
+    plot_coverage,
+    plot_ellipses,
+    plot_guesses,
+)
 from tree_world.plotting.charts import plot_known_ground, plot_sightings
 from tree_world.plotting.costs import (
     plot_growth,
@@ -94,6 +102,7 @@ from tree_world.plotting.style import (
     unknown_patch,
     use_book_style,
 )
+from tree_world.plotting.tracks import plot_drift, plot_errors_in_time, plot_paths
 from tree_world.plotting.words import plot_similarity
 
 __all__ = [
@@ -122,13 +131,19 @@ __all__ = [
     "map_panels",
     "mark_times",
     "plot_alive_by_count",
+    "plot_claims",
+    "plot_coverage",
     "plot_density",
     "plot_distributions",
+    "plot_drift",
     "plot_drive_field",
+    "plot_ellipses",
+    "plot_errors_in_time",
     "plot_estimates",
     "plot_forgotten",
     "plot_frontier",
     "plot_growth",
+    "plot_guesses",
     "plot_harvests",
     "plot_health",
     "plot_kernel_profile",
@@ -139,6 +154,7 @@ __all__ = [
     "plot_ledger",
     "plot_observations",
     "plot_parts",
+    "plot_paths",
     "plot_percentiles",
     "plot_posterior",
     "plot_reads_on_a_line",

@@ -10,12 +10,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
 from matplotlib.ticker import Locator, MaxNLocator
 from scipy.stats import binomtest
 
 from tree_world.plotting.curves import LINES, MARKS
-from tree_world.plotting.panels import legend_below
+from tree_world.plotting.panels import count_by_thousands, figure_of, legend_below
 from tree_world.plotting.style import (
     EDIBLE,
     INK,
@@ -133,7 +132,7 @@ def plot_harvests(
     ax.set(xlim=(0, until), ylim=(len(rows) + 0.6, 0.4), xlabel="time (steps)")
     ax.set_ylabel("tree, in the order\nof the first meal")
     ax.yaxis.set_major_locator(_Rows(ax, len(rows)))
-    _count_by_thousands(ax)
+    count_by_thousands(ax)
     if rows:
         legend_below(ax)
     if title is not None:
@@ -149,20 +148,9 @@ class _Rows(Locator):
         self._number = number
 
     def __call__(self) -> list[float]:
-        height = self._ax.get_window_extent().height * 72 / _figure_of(self._ax).dpi
+        height = self._ax.get_window_extent().height * 72 / figure_of(self._ax).dpi
         apart = max(1, math.ceil(_LEAST_ROW * self._number / max(height, 1.0)))
         return [float(row) for row in range(1, self._number + 1, apart)]
-
-
-def _figure_of(ax: Axes) -> Figure:
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # axes that are drawn on have one
-    return figure
-
-
-def _count_by_thousands(ax: Axes, *axes: str) -> None:
-    for axis in (getattr(ax, name) for name in axes or ("xaxis",)):
-        axis.set_major_formatter(lambda value, _: f"{value:,.10g}".replace("-", "−"))
 
 
 def plot_ledger(
@@ -243,7 +231,7 @@ def plot_ledger(
     ax.set(xlim=(0, max(number, 1)), xlabel="time (steps)", ylabel="so far (points of health)")
     if ax.get_ylim()[0] > -0.1 * ax.get_ylim()[1]:
         ax.set_ylim(bottom=0)
-    _count_by_thousands(ax, "xaxis", "yaxis")
+    count_by_thousands(ax, "xaxis", "yaxis")
     legend_below(ax)
     if title is not None:
         ax.set_title(title)
@@ -395,7 +383,7 @@ def plot_parts(
         ax.set_yticks(range(len(labels)), labels)
         ax.tick_params(axis="y", length=0, pad=7)
     right.tick_params(axis="y", labelleft=False)
-    keep_rows(_figure_of(left), 0.75 + 0.23 * len(labels))
+    keep_rows(figure_of(left), 0.75 + 0.23 * len(labels))
     return [left, right]
 
 
@@ -461,7 +449,7 @@ def plot_learning(
         ax.axhline(value, color=SOFT_INK, linestyle=style, linewidth=1.1, label=label, zorder=1)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     ax.set(xlim=(0, right or None), ylim=(0, None), xlabel=xlabel, ylabel=ylabel)
-    _count_by_thousands(ax, "xaxis", "yaxis")
+    count_by_thousands(ax, "xaxis", "yaxis")
     legend_below(ax, **({"ncols": 3} if len(curves) + len(references) > 4 else {}))
     if title is not None:
         ax.set_title(title)

@@ -28,6 +28,7 @@ from tree_world.plotting.style import (
     when_paper_changes,
 )
 from tree_world.simulation import DirectionalSensor, TreeWorld
+from tree_world.simulation.trees import images_of
 
 
 def plot_world(
@@ -44,7 +45,7 @@ def plot_world(
     Parameters
     ----------
     world : TreeWorld
-        A world of two dimensions.
+        A world of two dimensions. If it has a period, all images of a tree are shown.
     ax : matplotlib.axes.Axes, optional
         Where to draw; new axes by default.
     half_width : float, default=500.0
@@ -67,11 +68,13 @@ def plot_world(
     if world.dim != 2:
         raise ValueError(f"a map shows a world of 2 dimensions, but this one has {world.dim}.")
     ax = map_axes(ax, half_width, title)
+    which, images = images_of(as_array(world.locations), world.config.period, half_width)
+    is_poisonous = as_array(world.is_poisonous)[which]
     for poisonous, marker, color, label, size in (
         (False, "o", EDIBLE, "edible", 46),
         (True, "X", POISONOUS, "poisonous", 56),
     ):
-        places = as_array(world.locations[world.is_poisonous == poisonous])
+        places = images[is_poisonous == poisonous]
         ax.scatter(
             places[:, 0],
             places[:, 1],
@@ -92,8 +95,9 @@ def plot_world(
 
 def _label_trees(ax: Axes, world: TreeWorld, half_width: float) -> None:
     # A label goes to the side of its tree with more room, away from the nearest neighbour.
-    places = as_array(world.locations)
-    for index, (tree, place) in enumerate(zip(world.trees, places, strict=True)):
+    which, places = images_of(as_array(world.locations), world.config.period, half_width)
+    names = [world.trees[tree].name for tree in which.tolist()]
+    for index, (name, place) in enumerate(zip(names, places, strict=True)):
         if np.abs(place).max() > half_width:
             continue
         offsets = np.delete(places, index, axis=0) - place
@@ -108,7 +112,7 @@ def _label_trees(ax: Axes, world: TreeWorld, half_width: float) -> None:
         at_the_edge = abs(place[0]) > 0.75 * half_width
         to_the_right = place[0] < 0 if at_the_edge else room["right"] >= room["left"]
         ax.annotate(
-            tree.name,
+            name,
             place,
             xytext=(6 if to_the_right else -6, 0),
             textcoords="offset points",

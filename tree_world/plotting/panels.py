@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from tree_world.checks import positive_distance, whole_number
@@ -28,6 +28,7 @@ from tree_world.plotting.style import (
 )
 
 _LEGEND_HEIGHT = 0.35  # inches
+_FEW_NUMBERS = 150.0  # from end to end of a logarithmic axis, up to which 2 and 5 are numbered
 _BELOW = 0.5  # inches from axes to a legend below them, past the label of x
 
 
@@ -164,6 +165,38 @@ def graph_panels(num_panels: int, *, height: float = 2.9) -> tuple[Figure, list[
     return figure, list(axes[0])
 
 
+def figure_of(ax: Axes) -> Figure:
+    """Tell the figure that holds some axes."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # axes that are drawn on have one
+    return figure
+
+
+def count_by_thousands(ax: Axes, *axes: str) -> None:
+    """Write numbers of these axes in groups of three digits; those of x by default."""
+    for axis in (getattr(ax, name) for name in axes or ("xaxis",)):
+        axis.set_major_formatter(lambda value, _: f"{value:,.10g}".replace("-", "−"))
+
+
+def _on_log_axis(value: float, _: object) -> str:
+    power = round(math.log10(value))
+    if -5 < power < 7 or not math.isclose(value, 10.0**power):
+        return f"{value:,.10g}".replace("-", "−")
+    return f"$10^{{{power}}}$"
+
+
+def log_axes(ax: Axes, *axes: str) -> None:
+    """Make these axes, "xaxis" or "yaxis", logarithmic, once all is drawn."""
+    for name in axes:
+        getattr(ax, f"set_{name[0]}scale")("log")
+        low, high = getattr(ax, f"get_{name[0]}lim")()
+        subs = (1.0,) if high / low > _FEW_NUMBERS else (1.0, 2.0, 5.0)
+        axis = getattr(ax, name)
+        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(_on_log_axis)
+
+
 def map_axes(ax: Axes | None, half_width: float, title: str | None) -> Axes:
     """Set the extent and the title of a map; without axes, on new ones."""
     if ax is None:
@@ -194,8 +227,7 @@ def legend_below(ax: Axes, **options: object) -> Legend:
     matplotlib.legend.Legend
     """
     handles, _ = ax.get_legend_handles_labels()
-    figure = ax.get_figure(root=True)
-    assert figure is not None  # axes that are drawn on have one
+    figure = figure_of(ax)
     below = ScaledTranslation(0, -_BELOW, figure.dpi_scale_trans)
     chosen: dict[str, object] = {
         "loc": "upper center",

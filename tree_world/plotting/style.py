@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.patches import Patch
 
+from tree_world.checks import as_numbers
+
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
@@ -129,6 +131,18 @@ def as_array(values: Any, dtype: DTypeLike | None = None) -> np.ndarray:
         if values.dtype == torch.bfloat16:  # which NumPy does not know
             values = values.float()
     return np.asarray(values, dtype=dtype)
+
+
+def as_finite(values: Any, name: str) -> np.ndarray:
+    """Turn numbers to a float64 array; what is not finite is refused."""
+    numbers = as_numbers(as_array(values), name, torch.float64).numpy()
+    wrong = int((~np.isfinite(numbers)).sum())
+    if wrong:
+        raise ValueError(
+            f"{name} must be finite, but {wrong} of its {numbers.size} numbers are not. Leave them "
+            "out."
+        )
+    return np.asarray(numbers)
 
 
 def when_paper_changes(artist: Artist, repaint: Callable[[str], None]) -> None:

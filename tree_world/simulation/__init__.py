@@ -2,6 +2,7 @@
 
 from tree_world.simulation.body import Action, Agent, AgentModel, Body, Percept, Sight
 from tree_world.simulation.config import TreeWorldConfig
+from tree_world.simulation.home_range import HomeRange
 from tree_world.simulation.recording import Recording
 from tree_world.simulation.sensors import DirectionalSensor, Sensed, Sensor, SimpleSensor
 from tree_world.simulation.trees import Tree, Trees
@@ -21,6 +22,7 @@ __all__ = [
     "DirectionalSensor",
     "Exploring",
     "ExploringModel",
+    "HomeRange",
     "Percept",
     "Recording",
     "Resting",

@@ -33,17 +33,20 @@ def choices_of(config: TreeWorldConfig) -> np.ndarray:
     choices[stepping.MAX_HEALTH] = config.max_health
     choices[stepping.MOVE_COST] = config.move_cost
     choices[stepping.REST_COST] = config.rest_cost
+    choices[stepping.PERIOD] = config.period or 0.0
     return choices
 
 
 def write_sight(eyes: DirectionalSensor, choices: np.ndarray) -> None:
-    """Write down what eyes are like."""
+    """Write down what eyes are like, if they may look in such a world."""
+    eyes.check(choices[stepping.PERIOD] or None)
     choices[stepping.SIGHT_REACH] = eyes.max_sense_distance
     choices[stepping.TOLERANCE] = eyes.heading_tolerance
 
 
 def write_smell(nose: SimpleSensor, choices: np.ndarray) -> None:
-    """Write down what a nose is like."""
+    """Write down what a nose is like, if it may smell in such a world."""
+    nose.check(choices[stepping.PERIOD] or None)
     choices[stepping.TWICE_TIME] = 2 * nose.diffusion_time
     choices[stepping.AMOUNT_DISTANCE] = nose.can_see_fruit_distance
 

@@ -24,6 +24,31 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
+def check_reach(name: str, reach: float, period: float | None) -> None:
+    """Refuse a reach within which a tree might be met twice.
+
+    Parameters
+    ----------
+    name : str
+        What the reach is called, for the message.
+    reach : float
+        In metres.
+    period : float, optional
+        Distance in metres after which the world repeats, if it does.
+
+    Raises
+    ------
+    ValueError
+        If it is more than half of the period.
+    """
+    if period is not None and reach > period / 2:
+        raise ValueError(
+            f"{name} must be at most half of the period, {period / 2:.6g} m, as nothing is met but "
+            f"the nearest image of a tree, but it is {reach:.6g} m. Shorten it, or give a longer "
+            "period."
+        )
+
+
 class TreeWorldConfig(BaseModel):
     """Choices that define a tree world, its sensors and its agent.
 
@@ -41,6 +66,13 @@ class TreeWorldConfig(BaseModel):
     tree_spacing : float, default=100.0
         Scale of the tree positions, in metres. Each coordinate of a tree is Gaussian with mean 0
         and standard deviation `tree_spacing` × `dim`, hence 200 m in the plane.
+    period : float, optional
+        Distance in metres after which the world repeats along each axis; by default it does not.
+        Trees stand in the square from −period / 2 to period / 2, wrapped into it where they are
+        drawn outside of it, and are smelled, seen and eaten from by way of the nearest of their
+        images. Places of bodies are not wrapped. No reach may exceed half of the period. In the
+        plane trees are spread evenly, to within 3 %, where the period is at most twice their
+        standard deviation.
     poison_probability : float, default=0.3
         Chance that a tree is poisonous.
     edible_kinds, poisonous_kinds : tuple of str
@@ -93,6 +125,7 @@ class TreeWorldConfig(BaseModel):
     dim: int = Field(2, ge=1)
     num_trees: int = Field(25, ge=1)
     tree_spacing: Positive = 100.0
+    period: Positive | None = None
     poison_probability: float = Field(0.3, ge=0, le=1)
     edible_kinds: tuple[Word, ...] = Field(vocabulary.EDIBLE_KINDS, min_length=1)
     poisonous_kinds: tuple[Word, ...] = Field(vocabulary.POISONOUS_KINDS, min_length=1)
@@ -143,6 +176,12 @@ class TreeWorldConfig(BaseModel):
                 f"every tree needs a name of its own: num_trees is {self.num_trees}, but tree_ids "
                 f"holds {len(self.tree_ids)} names. Plant fewer trees or give more names."
             )
+        return self
+
+    @model_validator(mode="after")
+    def _reaches_must_fit(self) -> Self:
+        for field in ("max_sense_distance", "can_see_fruit_distance", "eat_distance"):
+            check_reach(field, getattr(self, field), self.period)
         return self
 
     def of_a_world(self) -> Self:

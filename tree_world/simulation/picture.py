@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tree_world.simulation import stepping
+from tree_world.simulation.trees import images_of
 from tree_world.simulation.worlds import Worlds
 
 PAPER, INK, FOOD, POISON = "#fbfaf6", "#1f2622", "#009E73", "#D55E00"
@@ -22,7 +23,7 @@ def picture_of(worlds: Worlds, index: int, half_width: float) -> np.ndarray:
     """Draw one of some worlds: trees, the agent with its cone of sight, and its health.
 
     Trees are green discs where edible, orange crosses where poisonous, and pale where they bear
-    no fruit.
+    no fruit. In a world with a period, all images of a tree are shown.
 
     Parameters
     ----------
@@ -51,11 +52,14 @@ def picture_of(worlds: Worlds, index: int, half_width: float) -> np.ndarray:
     ax.set_axis_off()
     ax.set_xlim(-half_width, half_width)
     ax.set_ylim(-half_width, half_width)
-    bears = worlds.fruit_counts[index].numpy() > 0
-    poisonous = worlds.is_poisonous[index].numpy()
+    images, places = images_of(
+        arrays.locations[index], choices[stepping.PERIOD] or None, half_width
+    )
+    bears = worlds.fruit_counts[index].numpy()[images] > 0
+    poisonous = worlds.is_poisonous[index].numpy()[images]
     for of_kind, marker, color in ((~poisonous, "o", FOOD), (poisonous, "X", POISON)):
         for which, alpha in ((of_kind & bears, 1.0), (of_kind & ~bears, 0.3)):
-            xs, ys = arrays.locations[index, which].T
+            xs, ys = places[which].T
             ax.scatter(xs, ys, s=50, color=color, marker=marker, alpha=alpha, linewidth=0, zorder=2)
     ahead = math.degrees(math.atan2(*arrays.heading[index, ::-1]))
     half_angle = math.degrees(math.acos(choices[stepping.TOLERANCE]))

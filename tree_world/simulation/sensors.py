@@ -16,8 +16,8 @@ from tree_world.checks import (
     real_number,
 )
 from tree_world.precision import without_autocast
-from tree_world.simulation.config import TreeWorldConfig
-from tree_world.simulation.trees import Trees
+from tree_world.simulation.config import TreeWorldConfig, check_reach
+from tree_world.simulation.trees import Trees, nearest_image
 
 Part = TypeVar("Part")
 
@@ -70,7 +70,8 @@ class SimpleSensor:
     where :math:`\ell_i` is the place of tree i and :math:`z_i(x)` its embedding, to which that of
     its amount of fruit is added within `can_see_fruit_distance`. The kernel solves the heat
     equation :math:`\partial_t u = \frac12 \Delta u` up to its amplitude; :math:`\sqrt t` is its
-    standard deviation in metres.
+    standard deviation in metres. In a world with a period, :math:`x - \ell_i` goes to the nearest
+    image of the tree; what comes from the others, at most a share a each, is left out.
 
     Parameters
     ----------
@@ -122,6 +123,11 @@ class SimpleSensor:
         """Make the sensor that a configuration describes."""
         return cls(config.max_sense_distance, config.edge_strength, config.can_see_fruit_distance)
 
+    def check(self, period: float | None) -> None:
+        """Refuse a world that repeats within the reach; see `config.check_reach`."""
+        check_reach("max_sense_distance", self.max_sense_distance, period)
+        check_reach("can_see_fruit_distance", self.can_see_fruit_distance, period)
+
     @property
     def diffusion_time(self) -> float:
         """Diffusion time t = M² / (2 ln(1/a)), in square metres."""
@@ -169,9 +175,11 @@ class SimpleSensor:
         Raises
         ------
         ValueError
-            If a place has another dimension than the world, or is not finite.
+            If a place has another dimension than the world, or is not finite, or the nose reaches
+            farther than half of the world's period.
         """
         trees = trees_of(world)
+        self.check(trees.config.period)
         places = as_points(position, trees.dim, "position")
         distances = distances_to_trees(places, trees)
         strength = self.strength(distances)
@@ -235,6 +243,11 @@ class DirectionalSensor:
             config.max_sense_distance, config.heading_tolerance, config.can_see_fruit_distance
         )
 
+    def check(self, period: float | None) -> None:
+        """Refuse a world that repeats within the reach; see `config.check_reach`."""
+        check_reach("max_sense_distance", self.max_sense_distance, period)
+        check_reach("can_see_fruit_distance", self.can_see_fruit_distance, period)
+
     def sense(
         self, world: HasTrees | Trees, position: PointsLike, heading: PointsLike | None
     ) -> Sensed[Any]:
@@ -262,10 +275,12 @@ class DirectionalSensor:
         Raises
         ------
         ValueError
-            If shapes do not fit the world or each other, an entry is not finite, or a heading is
-            missing or not of unit length.
+            If shapes do not fit the world or each other, an entry is not finite, a heading is
+            missing or not of unit length, or the eyes reach farther than half of the world's
+            period.
         """
         trees = trees_of(world)
+        self.check(trees.config.period)
         places = as_points(position, trees.dim, "position")
         if heading is None:
             raise ValueError(
@@ -278,7 +293,7 @@ class DirectionalSensor:
                 f"{tuple(places.shape)}, headings {tuple(headings.shape)}."
             )
         distances = distances_to_trees(places, trees)
-        towards = trees.locations - places.unsqueeze(-2)
+        towards = offsets_to_trees(places, trees)
         along = (towards * headings.unsqueeze(-2)).sum(dim=-1)
         in_cone = (along > self.heading_tolerance * distances) | (distances == 0)
         visible = in_cone & (distances <= self.max_sense_distance)
@@ -310,13 +325,40 @@ def distances_to_trees(places: torch.Tensor, world: HasTrees | Trees) -> torch.T
     Returns
     -------
     torch.Tensor of shape (..., num_trees)
-        Distances in metres, from differences of coordinates: the shortcut through the scalar
-        product loses all digits far from the origin.
+        Distances in metres, to the nearest image in a world with a period; from differences of
+        coordinates: the shortcut through the scalar product loses all digits far from the origin.
     """
     trees = trees_of(world)
+    if trees.config.period is not None:
+        wrapped: torch.Tensor = offsets_to_trees(places, trees).norm(dim=-1)
+        return wrapped
     flat = places.reshape(-1, trees.dim)
     distances = torch.cdist(flat, trees.locations, compute_mode="donot_use_mm_for_euclid_dist")
     return distances.reshape(*places.shape[:-1], len(trees.locations))
+
+
+def offsets_to_trees(places: torch.Tensor, world: HasTrees | Trees) -> torch.Tensor:
+    """Ways from every place to every tree.
+
+    Parameters
+    ----------
+    places : torch.Tensor of shape (..., dim)
+        Places in metres.
+    world : TreeWorld or Trees
+        Whose trees are meant.
+
+    Returns
+    -------
+    torch.Tensor of shape (..., num_trees, dim)
+        In metres, to the nearest image in a world with a period.
+    """
+    trees = trees_of(world)
+    period, here = trees.config.period, places.unsqueeze(-2)
+    if period is None:
+        return trees.locations - here
+    # In double precision, so that a place far away is as good as its image.
+    offsets = trees.locations.double() - here.double()
+    return nearest_image(offsets, period).to(places.dtype)
 
 
 def trees_of(world: HasTrees | Trees) -> Trees:

@@ -14,11 +14,13 @@ import numpy as np
 from tree_world.compiling import compiled_exactly, fused
 from tree_world.simulation.stream import draw_normal, draw_uniform
 
-# Columns of the choices of a life: of the world and the body, of eyes and nose, of the walker.
+# Columns of the choices of a life: of the world and the body, of eyes and nose, of the walker, of
+# the ground.
 MAX_FRUIT, REGROWTH_STEPS, EAT_DISTANCE, MAX_HEALTH, MOVE_COST, REST_COST = 0, 1, 2, 3, 4, 5
 SIGHT_REACH, TOLERANCE, TWICE_TIME, AMOUNT_DISTANCE = 6, 7, 8, 9
 WALKS, HEEDS_SIGHT, LONGEST_STEP, TURN_SD = 10, 11, 12, 13
-NUM_CHOICES = 14
+PERIOD = 14  # in metres; zero where the ground does not repeat
+NUM_CHOICES = 15
 
 NEVER = np.iinfo(np.int64).max  # when a tree regrows that is full
 NUM_AMOUNTS = 5  # words for amounts of fruit
@@ -44,12 +46,27 @@ def regrow(time: int, fruit_counts: np.ndarray, regrows_at: np.ndarray, max_frui
 
 
 @compiled_exactly
-def measure(position: np.ndarray, locations: np.ndarray, distances: np.ndarray) -> None:
+def offset_of(there: Any, here: Any, period: float) -> Any:
+    """Give how far it is from here to there along an axis: to the nearest image, if it repeats."""
+    if period == 0:
+        return np.float32(there - here)
+    # In double precision, so that a place far away is as good as its image. Halves go down, not to
+    # the even number, which a shift by one period would change.
+    offset = np.float64(there) - np.float64(here)
+    return np.float32(offset - period * math.floor(offset / period + 0.5))
+
+
+@compiled_exactly
+def measure(
+    position: np.ndarray, locations: np.ndarray, period: float, distances: np.ndarray
+) -> None:
     """Write down how far each tree is, in metres."""
     for tree in range(len(locations)):
         squares = np.float32(0.0)
         for axis in range(len(position)):
             offset = position[axis] - locations[tree, axis]
+            if period != 0:
+                offset = offset_of(position[axis], locations[tree, axis], period)
             squares = fused(offset, offset, squares)
         distances[tree] = math.sqrt(squares)
 
@@ -71,7 +88,8 @@ def look(
             continue
         along = np.float32(0.0)
         for axis in range(len(position)):
-            along += (locations[tree, axis] - position[axis]) * heading[axis]
+            offset = offset_of(locations[tree, axis], position[axis], choices[PERIOD])
+            along += offset * heading[axis]
         if along > tolerance * distance or distance == 0:
             seen, least = tree, distance
     return seen
@@ -293,7 +311,7 @@ def perceive(
     """
     time[0] += 1
     regrow(time[0], fruit_counts, regrows_at, np.int64(choices[MAX_FRUIT]))
-    measure(position, locations, distances)
+    measure(position, locations, choices[PERIOD], distances)
     if len(scent) > 0:
         smell(distances, fruit_counts, sources, choices, strengths, scent)
     return look(position, heading, locations, distances, choices)

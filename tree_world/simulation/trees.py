@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, overload
@@ -73,7 +74,8 @@ class Trees(Sequence["Tree"]):
     Raises
     ------
     ValueError
-        If lengths disagree, a kind is unknown, a name occurs twice, or a place is not finite.
+        If lengths disagree, a kind is unknown, a name occurs twice, or a place is not finite or
+        outside the square of a world with a period.
 
     Examples
     --------
@@ -261,12 +263,13 @@ def draw_trees(
     Returns
     -------
     locations : torch.Tensor of shape (num_trees, dim)
-        In metres.
+        In metres; wrapped into the square of a world with a period.
     kinds, tree_ids : list of str
     """
     spread = config.tree_spacing * config.dim
     number, single = config.num_trees, torch.float32
     locations = spread * torch.randn((number, config.dim), generator=generator, dtype=single)
+    locations = nearest_image(locations, config.period)
     poisonous = torch.rand(number, generator=generator, dtype=single) < config.poison_probability
     which = torch.rand(number, generator=generator, dtype=single)
     kinds = []
@@ -276,6 +279,64 @@ def draw_trees(
     order = torch.randperm(len(config.tree_ids), generator=generator)[: config.num_trees]
     tree_ids = [config.tree_ids[index] for index in order.tolist()]
     return locations, kinds, tree_ids
+
+
+def nearest_image(offsets: torch.Tensor, period: float | None) -> torch.Tensor:
+    r"""Shorten offsets by whole periods: :math:`d - p \lfloor d / p + 1/2 \rfloor`.
+
+    Parameters
+    ----------
+    offsets : torch.Tensor
+        Along the axes, in metres, of any shape.
+    period : float, optional
+        Distance p in metres after which the world repeats, if it does.
+
+    Returns
+    -------
+    torch.Tensor
+        Of the same shape, from −p / 2 to below p / 2; the offsets themselves without a period.
+
+    Examples
+    --------
+    >>> nearest_image(torch.tensor([100.0, 200.0, 450.0]), 300.0)
+    tensor([ 100., -100., -150.])
+    """
+    if period is None:
+        return offsets
+    wide = offsets.double()
+    return (wide - period * torch.floor(wide / period + 0.5)).to(offsets.dtype)
+
+
+def images_of(
+    locations: np.ndarray, period: float | None, half_width: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find all images of trees on a map.
+
+    Parameters
+    ----------
+    locations : numpy.ndarray of shape (num_trees, dim)
+        In metres.
+    period : float, optional
+        Distance in metres after which the world repeats, if it does.
+    half_width : float
+        The map shows −half_width to half_width along each axis.
+
+    Returns
+    -------
+    which : numpy.ndarray of shape (num_images,), int64
+        Indices of trees.
+    places : numpy.ndarray of shape (num_images, dim)
+        Without a period, where all trees stand, on the map or not.
+    """
+    number, dim = locations.shape
+    if period is None:
+        return np.arange(number), locations
+    most = math.ceil(half_width / period + 0.5)
+    shifts = period * np.indices((2 * most + 1,) * dim).reshape(dim, -1).T - period * most
+    places = (locations[:, None] + shifts).reshape(-1, dim)
+    which = np.repeat(np.arange(number), len(shifts))
+    shown = (np.abs(places) <= half_width).all(axis=1)
+    return which[shown], places[shown]
 
 
 def as_tree_array(trees: tuple[Any, ...]) -> np.ndarray:
@@ -311,6 +372,16 @@ def _check_trees(
             f"locations must have shape (num_trees, {config.dim}) with at least one tree, not "
             f"{tuple(locations.shape)}."
         )
+    if config.period is not None:
+        half = torch.tensor(config.period / 2, dtype=locations.dtype)
+        outside = (locations.abs() > half).any(dim=-1).nonzero().flatten()
+        if len(outside):
+            raise ValueError(
+                f"in a world with a period, trees stand from {-half:.6g} to {half:.6g} m along "
+                f"each axis, but tree {int(outside[0])} stands at "
+                f"{locations[outside[0]].tolist()}. Give the place of its image there, or a longer "
+                "period."
+            )
     if not len(locations) == len(kinds) == len(tree_ids):
         raise ValueError(
             "locations, kinds and tree_ids must be of one length, but "

@@ -23,6 +23,8 @@ from tree_world.models.memory.common import MERGING, Common
 from tree_world.models.memory.options import DrawOptions
 from tree_world.models.memory.types import Merging, Update
 
+_UNEVEN = 1e-4  # by which correlations in single precision may differ from their mirror images
+
 
 def checked_observations(
     common: Common, locations: PointsLike, location_sds: PointsLike | float, senses: Any
@@ -58,7 +60,7 @@ def checked_observations(
 
 
 def checked_places(
-    common: Common, locations: PointsLike, location_sds: PointsLike | float
+    common: Common, locations: PointsLike, location_sds: PointsLike | float, order: str = "constant"
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Check where is to be read.
 
@@ -67,6 +69,8 @@ def checked_places(
     common : Common
     locations, location_sds
         As for `SpatialMemory.read`.
+    order : str, default="constant"
+        As of `ReadOptions`: by kriging, places must be known exactly.
 
     Returns
     -------
@@ -76,6 +80,16 @@ def checked_places(
     places = as_points(locations, common.location_dim, "locations", *kind)
     if places.ndim > 3:
         raise _too_many_axes(places)
+    if order == "kriging":
+        sds = as_numbers(location_sds, "location_sds", *kind)
+        if bool((sds != 0).any()):
+            raise ValueError(
+                "order='kriging' reads at places that are known: location_sds must be 0.0, but "
+                f"{sds[sds != 0][0].item():g} was given. Read uncertain places with another order, "
+                "or wherever they may be."
+            )
+        as_deviations(sds + 1.0, places.shape, "location_sds", *kind)  # does it broadcast?
+        return places, torch.zeros_like(places)
     return places, as_deviations(location_sds, places.shape, "location_sds", *kind)
 
 
@@ -162,6 +176,92 @@ def checked_times(times: PointsLike | float | None, places: torch.Tensor) -> np.
             f"times must be one number, or broadcast to one for each observation, {tuple(wanted)}, "
             f"but have shape {shape}."
         ) from error
+
+
+def checked_moves(
+    common: Common,
+    ids: Any,
+    locations: PointsLike,
+    location_sds: PointsLike | float | None,
+    location_covariances: PointsLike | None,
+) -> tuple[np.ndarray, torch.Tensor, torch.Tensor | None]:
+    """Check what is to be moved, and whereto.
+
+    Parameters
+    ----------
+    common : Common
+    ids, locations, location_sds, location_covariances
+        As for `SpatialMemory.move`.
+
+    Returns
+    -------
+    ids : numpy.ndarray of int64, of shape (n,)
+    places : torch.Tensor of shape (n, location_dim)
+    sds : torch.Tensor of shape (n, location_dim), or None
+
+    Raises
+    ------
+    ValueError
+        If an id comes twice, shapes do not fit, a number is not finite, a deviation not positive, a
+        covariance not symmetric or not positive definite, or there are deviations and covariances.
+    """
+    names = whole_numbers("ids", ids)
+    different, times = np.unique(names, return_counts=True)
+    if len(different) < len(names):
+        raise ValueError(
+            f"ids must be different, but {different[times > 1][:10].tolist()} come more than once: "
+            "an observation has one place. Give each once, with its place."
+        )
+    kind = common.dtype, common.device
+    if len(names) == 0 and as_numbers(locations, "locations").numel() == 0:
+        return names, torch.empty(0, common.location_dim, dtype=kind[0], device=kind[1]), None
+    places = as_points(locations, common.location_dim, "locations", *kind).detach()
+    if places.ndim == 1:
+        places = places[None]
+    if tuple(places.shape) != (len(names), common.location_dim):
+        raise ValueError(
+            f"locations must hold one place for each of the {len(names)} ids, of shape "
+            f"({len(names)}, {common.location_dim}), but have shape {tuple(places.shape)}."
+        )
+    if location_covariances is not None:
+        if location_sds is not None:
+            raise ValueError(
+                "give location_sds or location_covariances, but not both: of covariances the roots "
+                "of the diagonal are kept as deviations."
+            )
+        location_sds = _sds_of(location_covariances, places)
+    if location_sds is None:
+        return names, places, None
+    return names, places, as_deviations(location_sds, places.shape, "location_sds", *kind).detach()
+
+
+def _sds_of(covariances: PointsLike, places: torch.Tensor) -> torch.Tensor:
+    """Check covariances of some places, and take the roots of their diagonals."""
+    name, dim = "location_covariances", places.shape[-1]
+    given = as_numbers(covariances, name, torch.float64).detach().cpu()
+    if given.shape not in ((dim, dim), (len(places), dim, dim)):
+        raise ValueError(
+            f"{name} must be one for each of the {len(places)} places, of shape ({len(places)}, "
+            f"{dim}, {dim}), or one for all, of shape ({dim}, {dim}), but have shape "
+            f"{tuple(given.shape)}."
+        )
+    given = as_points(given, dim, name, torch.float64)
+    variances = given.diagonal(dim1=-2, dim2=-1)
+    sds = variances.clamp(min=0).sqrt()
+    # As correlations: what is large in one unit is small in another.
+    correlations = given / (sds[..., :, None] * sds[..., None, :])
+    uneven = (correlations - correlations.mT).abs().amax(dim=(-2, -1))
+    failed = torch.linalg.cholesky_ex(correlations.nan_to_num(0.0, 0.0, 0.0)).info != 0
+    # Written so that NaN, of a variance that is zero or less, is wrong, too.
+    wrong = ~(uneven <= _UNEVEN) | failed
+    if bool(wrong.any()):
+        first = given.reshape(-1, dim, dim)[int(wrong.reshape(-1).nonzero()[0, 0])]
+        raise ValueError(
+            f"{name} must be symmetric and positive definite, in square metres, but "
+            f"{first.tolist()} is not. For a place that is known exactly along an axis give a "
+            "small variance, for example 0.01."
+        )
+    return sds.expand(places.shape)
 
 
 def checked_merging(

@@ -26,6 +26,7 @@ from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.forgetting import Report, forget
 from tree_world.models.memory.given import (
     checked_merging,
+    checked_moves,
     checked_observations,
     checked_place,
     checked_places,
@@ -38,6 +39,7 @@ from tree_world.models.memory.given import (
     whole_numbers,
 )
 from tree_world.models.memory.kernel.affinity import limit_squared, log_affinity
+from tree_world.models.memory.kriged import kriged
 from tree_world.models.memory.options import Consolidate, DrawOptions, Forgetting, Prune
 from tree_world.models.memory.recall.location import Sensed, location_near, location_of
 from tree_world.models.memory.recall.plan import asks_the_index, senses_by_the_index
@@ -279,6 +281,21 @@ class Memory:
         self.store.delete(np.unique(whole_numbers("ids", ids)))
         self.common.follow()
 
+    @changing
+    def move(
+        self,
+        ids: torch.Tensor | list[int],
+        locations: PointsLike,
+        location_sds: PointsLike | float | None = None,
+        *,
+        location_covariances: PointsLike | None = None,
+    ) -> None:
+        """See `SpatialMemory.move`."""
+        self.common.settle()
+        given = locations, location_sds, location_covariances
+        self.store.place(*checked_moves(self.common, ids, *given))
+        self.common.follow()
+
     # --- reading ---------------------------------------------------------------------------------
 
     def read(
@@ -346,7 +363,7 @@ class Memory:
     def _recall(
         self, locations: PointsLike, location_sds: PointsLike | float, how: ReadOptions
     ) -> Read:
-        places, sds = checked_places(self.common, locations, location_sds)
+        places, sds = checked_places(self.common, locations, location_sds, how.order)
         refuse_batches("locations", places)
         if places.ndim == 2:
             return self.recalled(places, sds, how)
@@ -374,6 +391,8 @@ class Memory:
         Read
         """
         store, common = self.store, self.common
+        if how.order == "kriging":
+            return kriged(common, store, places, how, observations)
         exact = observations is not None or common.requires_grad
         if observations is None:
             observations = store.observations()

@@ -138,7 +138,8 @@ class ReadableBatch(StoredBatch):
         -------
         Read
             The mean, whether anything matches, the effective number of observations, their spread,
-            the distance to the nearest, and the weight of all.
+            the distance to the nearest, and the weight of all. By kriging: the mean, its slope and
+            its variance.
 
         Examples
         --------
@@ -148,6 +149,16 @@ class ReadableBatch(StoredBatch):
         >>> been = memory.recall([[3.0, 4.0], [300.0, 0.0]], 5.0, 70.0, how=ReadOptions(mean=False))
         >>> been.known, been.nearest_distance
         (tensor([ True, False]), tensor([5., inf]))
+
+        A smooth field through what was sensed, and how far it may be off:
+
+        >>> ids = memory.write([[20.0, 0.0]], 5.0, [[0.0, 1.0, 0.0]])
+        >>> smooth = ReadOptions(order="kriging", length=20.0, amplitude=1.0)
+        >>> found = memory.recall([[10.0, 0.0], [300.0, 0.0]], 0.0, how=smooth)
+        >>> found.mean[0], found.variance
+        (tensor([0.5492, 0.5492, 0.0000]), tensor([0.0307, 1.0000]))
+        >>> found.slope[0, :, 0]  # per metre of the first axis
+        tensor([-0.0560,  0.0560,  0.0000])
         """
         given = match_threshold, order, method, memory_limit, tail, ridge, True
         alone = ReadOptions(*given, not_since, not_before)
@@ -166,7 +177,7 @@ class ReadableBatch(StoredBatch):
         detach_senses: bool | None,
     ) -> Read:
         common = self.common
-        places, sds = checked_places(common, locations, location_sds)
+        places, sds = checked_places(common, locations, location_sds, how.order)
         as_usual = detach_locations is None and detach_senses is None
         if len(common.rows) == 1 and places.ndim < 3:
             leaves = None if as_usual else self._leaves(0, detach_locations, detach_senses)

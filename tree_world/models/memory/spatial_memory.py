@@ -118,7 +118,8 @@ class SpatialMemory(ReadableBatch):
         background : bool, default=False
             Whether to do it in a thread of its own, while the memory goes on being read and
             written; not for `Expire`, which takes no time. What is in store when this is called is
-            worked on; what was written meanwhile stays, what was deleted meanwhile is gone.
+            worked on; what was written meanwhile stays, what was deleted meanwhile is gone, what
+            was moved meanwhile is where it was moved to.
 
         Returns
         -------
@@ -134,7 +135,8 @@ class SpatialMemory(ReadableBatch):
         MemoryError
             If the lists of neighbours do not fit the limit.
         tree_world.models.memory.store.exchange.Superseded
-            If another thread has reset, moved or pruned the memory meanwhile.
+            If another thread has reset or pruned the memory meanwhile, or moved it to another
+            device or precision; by consolidation, also if observations were deleted or moved.
 
         Whatever is raised, the memory is as it was.
 

@@ -405,6 +405,61 @@ class StoredBatch:
         """
         self.one(row).delete(ids)
 
+    def move(
+        self,
+        ids: torch.Tensor | list[int],
+        locations: PointsLike,
+        location_sds: PointsLike | float | None = None,
+        *,
+        location_covariances: PointsLike | None = None,
+    ) -> None:
+        """Place observations elsewhere, as places have turned out to be other than believed.
+
+        Ids, senses, times, ages and order stay. So do those that `prune` has let go and remembers:
+        it goes on holding what is left against them at their old places. In the background,
+        pruning goes on, as if the move had come after it; consolidation, in whose result what was
+        moved would still be at its old place, ends with `Superseded`.
+
+        Parameters
+        ----------
+        ids : array_like of int, of shape (n,)
+            As `write` gave them, each once, in any order.
+        locations : array_like of shape (n, location_dim)
+            Where they are now thought to be, in metres.
+        location_sds : float or array_like, broadcast to the shape of `locations`, optional
+            Standard deviations of these places, in metres. Those in store stay by default.
+        location_covariances : array_like of shape (n, location_dim, location_dim), optional
+            Instead of `location_sds`, in square metres; one of shape (location_dim, location_dim)
+            is that of all. A memory keeps a deviation along each axis: the roots of the diagonal
+            are kept, and what the axes have to do with each other is not.
+
+        Raises
+        ------
+        ValueError
+            If there is more than one memory in the batch: call the method of ``memory[b]``. If an
+            id is no whole number, or comes twice; if shapes do not fit, a number is not finite or
+            too large for the precision in which it is kept, or a deviation not positive; if a
+            covariance is not symmetric and positive definite, or there are deviations, too.
+        KeyError
+            If an id is not in store.
+
+        Nothing is moved then.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from tree_world.models.memory import SpatialMemory
+        >>> memory = SpatialMemory(location_dim=2, sensory_dim=3)
+        >>> ids = memory.write([[0.0, 0.0], [100.0, 0.0]], 5.0, torch.eye(3)[:2])
+        >>> memory.move(ids[1:], [[0.0, 40.0]], 1.0)
+        >>> memory.read([0.0, 40.0], 1.0, 10.0)
+        tensor([0., 1., 0.])
+        >>> memory.observations().location_sds
+        tensor([[5., 5.],
+                [1., 1.]])
+        """
+        self.one(None).move(ids, locations, location_sds, location_covariances=location_covariances)
+
     @changing
     def fit_projection(self, senses: Any) -> float:
         """Fit the projection on senses, beside those on which it was fitted before.

@@ -11,10 +11,17 @@ from typing import Any, Literal, Self, TypeAlias
 import numpy as np
 import torch
 
-from tree_world.checks import Number, WrongKind, checked_number, real_number, whole_number
+from tree_world.checks import (
+    Number,
+    WrongKind,
+    checked_number,
+    positive_distance,
+    real_number,
+    whole_number,
+)
 
 METHODS = ("auto", "dense", "chunked", "sparse", "attention")
-ORDERS = ("constant", "linear")
+ORDERS = ("constant", "linear", "kriging")
 
 MEMORY_LIMIT = 64 * 2**20
 """Default bound, in bytes, on what a read allocates beside its inputs and its result."""
@@ -30,6 +37,8 @@ Update: TypeAlias = bool | Literal["replace"]
 """What becomes of an observation like one in store: it is stored, merged, or takes its place."""
 
 _TIME = Number("be a finite time", math.isfinite, "To leave nothing out, give none.")
+_SHARE = Number("be zero or more, and finite", lambda x: 0 <= x < math.inf, "Give 0.02, or so.")
+_FOR_KRIGING = ("length", "amplitude", "nugget", "nearest")
 
 
 @dataclass(frozen=True)
@@ -57,8 +66,15 @@ class Read:
         :math:`\log \sum_t k(\ell, \ell_t)` over all that match, in natural logarithms: how much
         speaks for ever having been there. −∞ where nothing matches. It is right to about 1e-6, and
         low by at most the tail where a sparse read leaves that out.
-    order : {"constant", "linear"}, default="constant"
-        How it was read: see `ReadOptions`.
+    order : {"constant", "linear", "kriging"}, default="constant"
+        How it was read: see `ReadOptions`. By kriging `known` says whether any observation counts,
+        and `variance` how much that tells; `effective_sample_size`, `spread` and `log_weight` are
+        NaN, as its weights may be negative and add up to anything.
+    variance : torch.Tensor of shape (...), optional
+        By kriging: of one coordinate of the sense, in squared units of senses; times `sensory_dim`
+        it is the mean squared distance to the true one. None for the other orders.
+    slope : torch.Tensor of shape (..., sensory_dim, location_dim), optional
+        By kriging: derivatives of the mean by the place, per metre. None for the other orders.
     """
 
     mean: torch.Tensor
@@ -68,6 +84,8 @@ class Read:
     nearest_distance: torch.Tensor
     log_weight: torch.Tensor
     order: str = "constant"
+    variance: torch.Tensor | None = None
+    slope: torch.Tensor | None = None
 
     def mapped(self, function: Callable[[torch.Tensor], torch.Tensor]) -> Self:
         """Make the same of every tensor in it.
@@ -80,8 +98,12 @@ class Read:
         -------
         Read
         """
-        own: dict[str, Any] = {name: function(getattr(self, name)) for name in TENSORS}
+        own: dict[str, Any] = {name: function(getattr(self, name)) for name in self._tensors}
         return replace(self, **own)
+
+    @property
+    def _tensors(self) -> tuple[str, ...]:
+        return TENSORS if self.order != "kriging" else (*TENSORS, *OF_KRIGING)
 
     @classmethod
     def stacked(cls, reads: Sequence[Self]) -> Self:
@@ -97,7 +119,7 @@ class Read:
         Read
         """
         stacked: dict[str, Any] = {
-            name: torch.stack([getattr(read, name) for read in reads]) for name in TENSORS
+            name: torch.stack([getattr(read, name) for read in reads]) for name in reads[0]._tensors
         }
         return replace(reads[0], **stacked)
 
@@ -130,7 +152,8 @@ class Read:
         ------
         ValueError
             If there are none, if they are of different shapes, or if one of several is locally
-            linear: a plane through all parts is not to be had from the planes through each.
+            linear or by kriging: a plane through all parts is not to be had from the planes through
+            each, and neither is a smooth field.
 
         Examples
         --------
@@ -148,12 +171,13 @@ class Read:
             raise ValueError("there are no reads to join: give one at least.")
         if len(reads) == 1:
             return reads[0]
-        if any(read.order == "linear" for read in reads):
-            raise ValueError(
-                "reads with order='linear' cannot be joined, as the plane through all observations "
-                "is not to be had from those through each part. Read with order='constant', or "
-                "read all observations at once."
-            )
+        for order, what in (("linear", "plane"), ("kriging", "field")):
+            if any(read.order == order for read in reads):
+                raise ValueError(
+                    f"reads with order={order!r} cannot be joined, as the {what} through all "
+                    "observations is not to be had from those through each part. Read with "
+                    "order='constant', or read all observations at once."
+                )
         shapes = sorted({tuple(read.mean.shape) for read in reads})
         if len(shapes) > 1:
             raise ValueError(
@@ -164,8 +188,11 @@ class Read:
         return replace(reads[0], **vars(whole.finished(reads[0].mean.dtype)))
 
 
-TENSORS = tuple(one.name for one in fields(Read) if one.name != "order")
-"""Names of the tensors in a read."""
+OF_KRIGING = ("variance", "slope")
+"""Names of the tensors that are in a read by kriging alone."""
+
+TENSORS = tuple(one.name for one in fields(Read) if one.name not in ("order", *OF_KRIGING))
+"""Names of the tensors in every read."""
 
 
 @dataclass(frozen=True)
@@ -308,9 +335,13 @@ class ReadOptions:
     match_threshold : float, optional
         Observations farther away than this, in metres, do not count; all count by default. Which
         are is the same for every method: see `limit_squared` of the kernel.
-    order : {"constant", "linear"}, default="constant"
+    order : {"constant", "linear", "kriging"}, default="constant"
         "constant" takes the weighted mean. "linear" fits a plane to the neighbourhood and reads it
-        at the place, which removes the bias where observations lie to one side.
+        at the place, which removes the bias where observations lie to one side. "kriging" reads a
+        smooth field that goes through what was sensed, with its slope and a claimed error: see
+        `tree_world.models.memory.recall.kriging`. Places are then as if known exactly: those that
+        are read must have the deviation 0.0, those of observations are not looked at. Each call
+        looks through all places in store, so ask for many at a time. It has no gradients.
     method : {"auto", "dense", "chunked", "sparse", "attention"}, default="auto"
         All agree to 1e-6 of the greatest sense, but for "attention", which adds up in single
         precision in kernels that are not ours: to 4e-5 as a rule, and to 2e-4 where a hundred
@@ -333,6 +364,16 @@ class ReadOptions:
     mean : bool, default=True
         Whether to average senses. Without, a `recall` looks at no sense, which is quicker: all that
         it says of places and weights is the same, `mean` is empty and `spread` NaN.
+    length : float, optional
+        For kriging, and needed there: over which distance the field changes, in metres; see
+        `length_by_evidence` there.
+    amplitude : float, optional
+        For kriging: standard deviation of a coordinate of the field, in units of senses. By default
+        the most probable one, which each `recall` finds anew from what counts by its time, of five
+        hundred observations at most.
+    nugget, nearest : float and int, optional
+        For kriging: what the field does not explain, as a share of the amplitude, and how many
+        observations tell of a place. By default those of `Kriging`.
 
     Attributes
     ----------
@@ -355,6 +396,10 @@ class ReadOptions:
     not_since: float | None = None
     not_before: float | None = None
     mean: bool = True
+    length: float | None = None
+    amplitude: float | None = None
+    nugget: float | None = None
+    nearest: int | None = None
     by_time: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -391,6 +436,35 @@ class ReadOptions:
             raise ValueError(
                 "attention reads are constant: choose another method for order='linear'."
             )
+        if self.order == "kriging":
+            self._check_kriging()
+        else:
+            for name in _FOR_KRIGING:
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{name} is for order='kriging', but the order is {self.order!r}: choose "
+                        f"that order, or leave {name} out."
+                    )
+
+    def _check_kriging(self) -> None:
+        if self.length is None:
+            raise ValueError(
+                "order='kriging' needs the length over which senses change, in metres: give "
+                "how=ReadOptions(order='kriging', length=...). length_by_evidence of "
+                "tree_world.models.memory.recall.kriging finds one."
+            )
+        if self.method != "auto" or not self.mean:
+            name = "mean=False" if not self.mean else f"method={self.method!r}"
+            raise ValueError(f"order='kriging' has one way, which reads senses: leave out {name}.")
+        checks: dict[str, Callable[[str, Any], float]] = {
+            "length": positive_distance,
+            "amplitude": functools.partial(checked_number, kind="positive"),
+            "nugget": functools.partial(checked_number, kind=_SHARE),
+            "nearest": functools.partial(whole_number, least=1),
+        }
+        for name in _FOR_KRIGING:
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, checks[name](name, getattr(self, name)))
 
     def together_with(self, how: ReadOptions | None) -> ReadOptions:
         """Take from others what is not chosen here; what is not the default counts as chosen.

@@ -3,13 +3,16 @@
 `Localiser` tells from a single sense where it may have been sensed, `Tracker` from step to step
 where a body is whose sense of its own steps (`Odometry`) drifts. `Particles` find it for a body
 with no idea where it was put, and `Finder` joins both. Where nothing was surveyed, `smooth` looks
-back upon a whole walk, and finds it by what it smelled twice. `procrustes` and `coverage` judge
-what was found.
+back upon a whole walk, and finds it by what it smelled twice (`calibrate_smoothing` says how much
+to believe each smell), and `Landmarks` find one's own place and those of a few things at once.
+`procrustes` and `coverage` judge what was found.
 """
 
 from tree_world.models.places.finder import Finder
 from tree_world.models.places.graph import Closures
+from tree_world.models.places.holding import calibrate_smoothing
 from tree_world.models.places.judging import Alignment, coverage, procrustes, within
+from tree_world.models.places.landmarks import Landmarks
 from tree_world.models.places.localiser import Localiser, Posterior
 from tree_world.models.places.odometry import Odometry
 from tree_world.models.places.particles import Particles
@@ -22,6 +25,7 @@ __all__ = [
     "Belief",
     "Closures",
     "Finder",
+    "Landmarks",
     "Localiser",
     "Odometry",
     "Particles",
@@ -30,6 +34,7 @@ __all__ = [
     "Survey",
     "Track",
     "Tracker",
+    "calibrate_smoothing",
     "calibrate_width",
     "coverage",
     "procrustes",

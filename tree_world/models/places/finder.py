@@ -2,32 +2,26 @@ r"""Where am I, wherever one is put? Guesses until the place is told, then a tra
 
 While it is lost it asks `Particles`. As soon as they tell the place, a `Tracker` takes over, with
 their mean and covariance, which costs a fraction. It may be wrong, or the body may be carried off.
-So with each smell the odds are kept that the body is elsewhere: with the fit L of a `Survey`,
-
-.. math::
-
-    \Lambda \leftarrow \max\left(0, \Lambda + \log \frac{\bar L}{\hat L}\right),
-
-of which :math:`\bar L` is the mean over the region, and :math:`\hat L` that over five places that
-stand for the tracker's Gaussian: its mean, and √2 standard deviations along each axis of its
-ellipse. When Λ exceeds log 1/α, with the probability α of being kidnapped, the body is lost.
+Then smells surprise the tracker, one after the other: the root of the mean square of their
+deviations, in standard deviations, is about one or less for who is where it believes to be. A few
+are always off, where fruit comes into reach and smells jump. So what counts is the median of the
+last smells: when that of the last few is large the place no longer counts as told, and when that of
+many is, the body is lost.
 """
 
 from __future__ import annotations
 
-import math
+import dataclasses
+import statistics
+from collections import deque
 from collections.abc import Sequence
-from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
-from tree_world.checks import PointsLike
+from tree_world.checks import PointsLike, positive_number, whole_number
 from tree_world.models.places.odometry import turned
-from tree_world.models.places.particles import Particles, as_step, followed
-from tree_world.models.places.tracker import Belief, Track, Tracker
+from tree_world.models.places.particles import Particles, as_step
+from tree_world.models.places.tracker import Belief, Track, Tracker, followed
 
-Array: TypeAlias = npt.NDArray[np.float64]
+_FEW = 7  # of the last smells, whose surprise makes it doubt
 
 
 class Finder:
@@ -39,6 +33,10 @@ class Finder:
         It begins anew. With `kidnapped` zero, what is found is never given up.
     tracker : Tracker
         Of the same memory and the same odometry. Where it starts does not matter.
+    surprise : float, default=2.0
+        Standard deviations, beyond which the median makes it doubt, and lost.
+    window : int, default=25
+        How many smells must surprise it, in the median, for it to be lost.
 
     Attributes
     ----------
@@ -54,7 +52,7 @@ class Finder:
     TypeError
         If one of them is something else.
     ValueError
-        If they differ in odometry.
+        If they differ in odometry, or a number is out of its range.
 
     Notes
     -----
@@ -84,7 +82,9 @@ class Finder:
     within 5 m
     """
 
-    def __init__(self, particles: Particles, tracker: Tracker) -> None:
+    def __init__(
+        self, particles: Particles, tracker: Tracker, *, surprise: float = 2.0, window: int = 25
+    ) -> None:
         if not isinstance(particles, Particles) or not isinstance(tracker, Tracker):
             raise TypeError(
                 "a finder is made of Particles and a Tracker, not of "
@@ -96,18 +96,42 @@ class Finder:
                 f"{particles.odometry} and {tracker.odometry}."
             )
         self.particles, self.tracker = particles, tracker
+        self.surprise = positive_number("surprise", surprise)
+        self.window = whole_number("window", window, 1)
         self.reset()
 
-    def reset(self) -> None:
-        """Begin anew, with no idea."""
+    def reset(
+        self, start: PointsLike | None = None, start_covariance: PointsLike | None = None
+    ) -> None:
+        """Begin anew, with no idea, or at a place that is known.
+
+        Parameters
+        ----------
+        start : array_like of shape (2,), optional
+            Where the body is, in metres; by default it may be anywhere.
+        start_covariance : array_like of shape (2, 2), optional
+            How unsure that is, as for `Tracker.reset`.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit, the covariance is none, or it is given without a place.
+        """
+        if start is None and start_covariance is not None:
+            raise ValueError("start_covariance needs the start that it belongs to: give both.")
+        if start is not None:
+            self.tracker.reset(start, start_covariance)
         self.particles.reset()
-        self.lost = True
-        self._elsewhere, self._turn = 0.0, 0.0
+        self.lost = start is None
+        self._turn = 0.0
+        self._surprises: deque[float] = deque(maxlen=self.window)
 
     @property
     def belief(self) -> Belief:
         """What is believed at present."""
-        return self.particles.belief if self.lost else self.tracker.belief
+        if self.lost:
+            return self.particles.belief
+        return self._doubted(self.tracker.belief)
 
     def step(self, displacement: PointsLike, sense: PointsLike | None = None) -> Belief:
         """Take a step, and smell.
@@ -129,17 +153,22 @@ class Finder:
             If shapes do not fit, or an entry is not finite.
         """
         if self.lost:
-            belief = self.particles.step(displacement, sense)
+            belief = self.particles.step(turned(as_step(displacement), -self._turn), sense)
             if belief.identifiable:
                 self.tracker.reset(belief.mean, belief.covariance)
-                self._turn, self._elsewhere = self.particles.heading_error, 0.0
+                self._turn += self.particles.heading_error
+                self._surprises.clear()
                 self.lost = False
             return belief
         belief = self.tracker.step(turned(as_step(displacement), -self._turn), sense)
-        if sense is not None and self._is_elsewhere(belief, sense):
-            self.reset()
+        if self.tracker.surprise is not None:
+            self._surprises.append(self.tracker.surprise)
+        if self.particles.kidnapped > 0 and self._is_surprised(self.window):
+            self._turn += self.tracker.heading_error
+            self.particles.reset(heading_sd=self.tracker.heading_sd)
+            self.lost = True
             return self.particles.step([0.0, 0.0], sense)
-        return belief
+        return self._doubted(belief)
 
     def follow(
         self, displacements: PointsLike, senses: PointsLike | Sequence[PointsLike | None]
@@ -164,21 +193,12 @@ class Finder:
         """
         return followed(self.step, displacements, senses)
 
-    def _is_elsewhere(self, belief: Belief, sense: PointsLike) -> bool:
-        """Count a smell for or against the tracker."""
-        if self.particles.kidnapped == 0:
-            return False
-        survey = self.particles.survey
-        sizes, axes = np.linalg.eigh(belief.covariance)
-        out: Array = (axes * np.sqrt(2 * np.maximum(sizes, 0.0))).T
-        around = np.concatenate([belief.mean[None], belief.mean + out, belief.mean - out])
-        here = survey.fit(around, sense)
-        anywhere = survey.fit_of_cells(sense)
-        odds = _log_mean(anywhere) - _log_mean(here)
-        self._elsewhere = max(0.0, self._elsewhere + odds)
-        return self._elsewhere > -math.log(self.particles.kidnapped)
+    def _is_surprised(self, number: int) -> bool:
+        """Whether the last smells were farther off than they should be, in the median."""
+        last = list(self._surprises)[-number:]
+        return len(last) == number and statistics.median(last) > self.surprise
 
-
-def _log_mean(logs: Array) -> float:
-    most = float(logs.max())
-    return most + math.log(float(np.exp(logs - most).mean()))
+    def _doubted(self, belief: Belief) -> Belief:
+        """Tell no place while it is doubted."""
+        doubts = self._is_surprised(min(_FEW, self.window))
+        return dataclasses.replace(belief, identifiable=belief.identifiable and not doubts)

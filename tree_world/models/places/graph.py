@@ -291,6 +291,26 @@ class PoseGraph:
 
     def improved(self, state: Array, closures: Closures) -> Array:
         """Take one step of Gauss and Newton towards the least squares."""
+        return self.improved_and_newest(state, closures, 0)[0]
+
+    def improved_and_newest(
+        self, state: Array, closures: Closures, newest: int
+    ) -> tuple[Array, Array]:
+        """Take a step, and tell how unsure the newest keyframes are, without a whole inverse.
+
+        Parameters
+        ----------
+        state : numpy.ndarray of float64, of shape (n_unknown,)
+        closures : Closures
+        newest : int
+            How many keyframes, at most all.
+
+        Returns
+        -------
+        state : numpy.ndarray of float64, of shape (n_unknown,)
+        covariance : numpy.ndarray of float64, of shape (newest * size, newest * size)
+            Of x, y (and the heading error) of the newest, in the order of a state; before the step.
+        """
         jacobian = self.jacobian(state, closures)
         pull = jacobian.T @ self.residuals(state, closures)
         factor = scipy.sparse.linalg.splu(
@@ -299,8 +319,14 @@ class PoseGraph:
             diag_pivot_thresh=0.0,
             options={"SymmetricMode": True},
         )
-        step = factor.solve(pull)
-        return np.asarray(state - step)
+        end = self.keyframes(state) * self.by_keyframe
+        those = np.arange(end - newest * self.by_keyframe, end)
+        columns = np.zeros((len(state), 1 + len(those)))
+        columns[:, 0] = pull
+        columns[those, 1 + np.arange(len(those))] = 1.0
+        solved = factor.solve(columns)
+        covariance = solved[those, 1:]
+        return np.asarray(state - solved[:, 0]), np.asarray((covariance + covariance.T) / 2)
 
     def covariance(self, state: Array, closures: Closures) -> Array:
         """Tell how unsure a state of least squares is, of shape (n_unknown, n_unknown)."""

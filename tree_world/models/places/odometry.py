@@ -21,7 +21,7 @@ from tree_world.checks import (
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
-_DEVIATION = Number(
+DEVIATION = Number(
     "be a standard deviation: zero or more, and finite",
     lambda x: 0 <= x < math.inf,
     "For a body that makes no such error give 0.",
@@ -78,7 +78,7 @@ class Odometry:
 
     def __post_init__(self) -> None:
         for name in ("relative_sd", "heading_walk", "heading_bias_sd"):
-            object.__setattr__(self, name, checked_number(name, getattr(self, name), _DEVIATION))
+            object.__setattr__(self, name, checked_number(name, getattr(self, name), DEVIATION))
 
     @property
     def has_compass(self) -> bool:

@@ -30,7 +30,7 @@ S. Thrun, W. Burgard and D. Fox, "Probabilistic Robotics", 2005, chapters 4 and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -49,9 +49,9 @@ from tree_world.checks import (
     whole_number,
 )
 from tree_world.models.memory.recall.kriging import NUGGET
-from tree_world.models.places.odometry import Odometry, turned
+from tree_world.models.places.odometry import DEVIATION, Odometry, turned
 from tree_world.models.places.survey import Survey, systematic
-from tree_world.models.places.tracker import Belief, Track
+from tree_world.models.places.tracker import Belief, Track, followed
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -188,12 +188,24 @@ class Particles:
         self._generator = make_generator(seed)
         self.reset()
 
-    def reset(self) -> None:
-        """Begin anew: anywhere in the region, with a heading that is right."""
+    def reset(self, heading_sd: float = 0.0) -> None:
+        """Begin anew, anywhere in the region.
+
+        Parameters
+        ----------
+        heading_sd : float, default=0.0
+            How unsure the heading is, in radians: by default it is right.
+
+        Raises
+        ------
+        ValueError
+            If the deviation is negative, or not finite.
+        """
+        spread = checked_number("heading_sd", heading_sd, DEVIATION)
         number = self.num_particles
         low, high = self.survey.region
         self._places: Array = low + (high - low) * self._uniform(number, 2)
-        self._heading: Array = np.zeros(number)
+        self._heading: Array = spread * self._normal(number) if spread else np.zeros(number)
         self._bias: Array = self.odometry.heading_bias_sd * self._normal(number)
         self._log_weights: Array = np.full(number, -math.log(number))
         self._anywhere = True
@@ -363,43 +375,6 @@ class Particles:
         apart = places - mean
         covariance = apart.T @ (weights[:, None] * apart) + _LEAST_SD**2 * np.eye(2)
         return mean, covariance, alone
-
-
-def followed(
-    step: Callable[[PointsLike, PointsLike | None], Belief],
-    displacements: PointsLike,
-    senses: PointsLike | Sequence[PointsLike | None],
-) -> Track:
-    """Take many steps with something that takes one.
-
-    Parameters
-    ----------
-    step : callable
-        As `Particles.step`.
-    displacements, senses
-        As for `Particles.follow`.
-
-    Returns
-    -------
-    Track
-
-    Raises
-    ------
-    ValueError
-        As `Particles.follow` does.
-    """
-    moves = as_points(displacements, 2, "displacements", torch.float64).detach().numpy()
-    if moves.ndim != 2 or len(moves) != len(senses):
-        raise ValueError(
-            "displacements must have shape (n_steps, 2), with as many senses, but the shape is "
-            f"{moves.shape} and there are {len(senses)} senses."
-        )
-    beliefs = [step(move, sense) for move, sense in zip(moves, senses, strict=True)]
-    return Track(
-        np.array([belief.mean for belief in beliefs]).reshape(-1, 2),
-        np.array([belief.covariance for belief in beliefs]).reshape(-1, 2, 2),
-        np.array([belief.identifiable for belief in beliefs], bool),
-    )
 
 
 def as_step(displacement: PointsLike) -> Array:

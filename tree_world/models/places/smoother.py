@@ -5,37 +5,12 @@ came by a place twice, it smelled the same twice, and the steps between must clo
 the walk is found at once, as the most probable one of a graph (`PoseGraph`): so that a loop that
 closes late corrects what was long before it, and no error is taken for a map.
 
-*Closures.* Each keyframe i at its present estimate :math:`x_i` is compared with a read (mean
-:math:`\bar z`, slope J and variance v, by kriging) of the *other* keyframes, of those within a
-distance that were smelled at least some 60 steps before or after: nothing confirms itself. The
-shift :math:`\delta` at which they would smell the same has the least
-
-.. math::
-
-    (z_i - \bar z - J \delta)^\top N^{-1} (z_i - \bar z - J \delta) + \frac{\lVert \delta
-    \rVert^2}{\sigma^2}, \qquad
-    N = \frac{v}{a^2} \left(C + \eta a^2 I\right) + \nu^2 a^2 I, \qquad
-    C = \tfrac1n Z^\top K^{-1} Z.
-
-Here N is the covariance of what is read. Errors of a read lie where the smells of its n neighbours
-Z differ, in the few directions of the trees nearby, and there they change with the place: C is the
-most probable covariance of a field with these senses, in place of :math:`a^2 I`, and the small
-share :math:`\eta` is left for smells that no neighbour has. So the keyframe should lie at
-:math:`x_i + \delta`, as seen from the weighted mean of the nearest of the others, with which it
-moves from then on; with the information
-
-.. math::
-
-    \Lambda = \frac{w}{\kappa}\, J^\top N^{-1} J, \qquad
-    w = \frac{1}{\max(1, q / \rho^2)}, \qquad
-    q = \frac1D\, e^\top N^{-1} e, \quad e = z_i - \bar z(x_i + \delta).
-
-Errors of neighbouring reads are alike: the width κ says how often they tell the same. The weight w
-is small where no shift explains a smell (q is the mean square of what is left of the D numbers of
-a smell, in variances). All closures are found again before each step of Gauss and Newton.
+*Closures* say where keyframes smell like others (see `matching`). All are found again before each
+step of Gauss and Newton.
 
 *Growing.* A walk that has drifted far closes no loop rightly. So it is made longer by a few
 keyframes at a time, each time by steps that turn as the present estimate of heading and bias says.
+What is then believed of the newest is what the body knows while it walks.
 
 References
 ----------
@@ -63,28 +38,24 @@ from tree_world.checks import (
     positive_distance,
     whole_number,
 )
-from tree_world.models.memory.recall.kriging import NUGGET, Kriged, Kriging
+from tree_world.models.memory.recall.kriging import NUGGET
 from tree_world.models.places.directions import directions_of
 from tree_world.models.places.graph import Closures, PoseGraph
+from tree_world.models.places.matching import Matcher
 from tree_world.models.places.odometry import Odometry
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.intp]
-Bools: TypeAlias = npt.NDArray[np.bool_]
 
 _NUGGET = Number("be zero or more, and finite", lambda x: 0 <= x < math.inf, "Give 0.02, or so.")
-_ALIKE = 1e-10  # on the diagonal, without which places that are near are as one
-_UNKNOWN = 0.03  # of the amplitude squared, for smells of which the nearest know nothing
-_ANCHORS = 3  # other keyframes from which a closure is seen
-_ROOM = 5.0  # metres, within which anchors count about the same
+_WITHOUT_A_COMPASS = 0.05  # the nugget
 _GROWTH = 8  # keyframes that are added at a time
-_LARGEST_SHIFT = 0.5  # of the length, at once
-_SHIFT_SD = 10.0  # metres: where smells tell nothing of a direction, a shift stays small
+_START_COVARIANCE = 0.01 * np.eye(2)  # of a place that is known to 0.1 m
 _STILL = 0.01  # metres: when no keyframe moves farther, it is done
 _LEAST_SHARE = 0.15  # of keyframes that are closed to some metres, for a walk that can be trusted
 _CLOSED_SD = 10.0  # metres along one direction, at most, of a keyframe that is closed
 _LARGEST_STRAIN = 1.5  # deviations, as a root mean square, by which the steps would be off
-_LARGEST_REST = 0.5  # deviations of smells that no shift explains: root of the median square
+_LARGEST_REST = 0.6  # deviations of smells that no shift explains: root of the median square
 
 
 @dataclass(frozen=True)
@@ -97,6 +68,11 @@ class Path:
         Where the body was, at the start and after each step, in metres.
     covariances : numpy.ndarray of float64, of shape (n_steps + 1, 2, 2)
         How unsure that is, in square metres; positive definite.
+    online : numpy.ndarray of float64, of shape (n_steps + 1, 2)
+        Where it believed to be while it walked: each place as it was found when at most eight
+        keyframes had been added after it, in metres.
+    online_covariances : numpy.ndarray of float64, of shape (n_steps + 1, 2, 2)
+        How unsure it was of that, in square metres; positive definite.
     closures : Closures
         What held the walk together, in the end.
     bias : float
@@ -109,6 +85,8 @@ class Path:
 
     locations: Array
     covariances: Array
+    online: Array
+    online_covariances: Array
     closures: Closures
     bias: float
     trusted: bool
@@ -121,12 +99,12 @@ def smooth(
     odometry: Odometry,
     *,
     length: float,
-    nugget: float = NUGGET,
+    nugget: float | None = None,
     keyframe: int = 5,
-    nearest: int = 16,
-    within: float = 50.0,
+    nearest: int = 24,
+    within: float = 80.0,
     apart: int = 60,
-    width: float = 16.0,
+    width: float = 8.0,
     robust: float = 1.0,
     iterations: int = 20,
     start: PointsLike | tuple[float, float] = (0.0, 0.0),
@@ -143,19 +121,20 @@ def smooth(
         What it knows of the errors of its steps.
     length : float
         Of the kernel, in metres; see `Kriging`.
-    nugget : float, default=0.02
-        As for `Kriging`.
+    nugget : float, optional
+        As for `Kriging`; by default 0.02 with a compass, and 0.05 without one, as small misfits of
+        smells then turn the whole walk. Where smells are noisy, give no less than their noise.
     keyframe : int, default=5
         Steps between places that are sought. Those between are found by the steps.
-    nearest : int, default=16
+    nearest : int, default=24
         How many other keyframes tell what it smells of at a place.
-    within : float, default=50.0
+    within : float, default=80.0
         How far they may be, in metres.
     apart : int, default=60
         How many steps must lie between two keyframes, for one to tell of the other.
-    width : float, default=16.0
-        κ: by how much a closure counts less for being like the last. With a compass, 4 is a little
-        nearer to the truth, and its ellipses hold it less often; without one, 4 bends the walk.
+    width : float, default=8.0
+        κ: by how much a closure counts less for being like the last. With 4 a walk is as near to
+        the truth, and its ellipses hold it less often; with 16, more often.
     robust : float, default=1.0
         ρ: root of the mean square, in standard deviations, of what no shift explains, beyond which
         a closure counts less.
@@ -191,167 +170,120 @@ def smooth(
     >>> for found in (believed.cumsum(axis=0), path.locations[1:]):
     ...     print(f"{np.median(np.linalg.norm(found - true[1:], axis=-1)):.1f} m")
     7.5 m
-    3.0 m
+    2.4 m
+    """
+    graph, matcher = prepared(
+        displacements,
+        senses,
+        odometry,
+        length=length,
+        nugget=nugget,
+        keyframe=keyframe,
+        nearest=nearest,
+        within=within,
+        apart=apart,
+        width=width,
+        robust=robust,
+        start=start,
+    )
+    turns = whole_number("iterations", iterations, 1)
+    state, online = grown(graph, matcher, odometry)
+    state, closures = settled(graph, matcher, state, turns)
+    found = _between(graph, state, graph.covariance(state, closures), odometry)
+    reason = _doubts(graph, state, closures, matcher)
+    return Path(*found, *online, closures, graph.bias(state), not reason, reason)
+
+
+def prepared(
+    displacements: PointsLike,
+    senses: PointsLike,
+    odometry: Odometry,
+    *,
+    length: float,
+    nugget: float | None = None,
+    keyframe: int = 5,
+    nearest: int = 24,
+    within: float = 80.0,
+    apart: int = 60,
+    width: float = 8.0,
+    robust: float = 1.0,
+    start: PointsLike | tuple[float, float] = (0.0, 0.0),
+) -> tuple[PoseGraph, Matcher]:
+    """Check what `smooth` is given, and make the graph of its steps and the matcher of its smells.
+
+    Parameters
+    ----------
+    displacements, senses, odometry, length, nugget, keyframe, nearest, within, apart, width, robust
+        As for `smooth`.
+    start
+        As for `smooth`.
+
+    Returns
+    -------
+    graph : PoseGraph
+    matcher : Matcher
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `smooth` does.
     """
     kinds = {"width": "positive", "robust": "positive", "within": "distance"}
     number = checked_numbers({"width": width, "robust": robust, "within": within}, kinds)
     if not isinstance(odometry, Odometry):
         raise TypeError(f"odometry must be an Odometry, not {type(odometry).__name__}.")
-    moves, smells = _walked(displacements, senses)
+    usual = NUGGET if odometry.has_compass else _WITHOUT_A_COMPASS
+    share = usual if nugget is None else checked_number("nugget", nugget, _NUGGET)
+    moves, smells = _walked(displacements, senses, share)
     given = list(start) if isinstance(start, tuple) else start
     begin: Array = as_points(given, 2, "start", torch.float64).detach().numpy()
     if begin.shape != (2,):
         raise ValueError(f"start must be one place, of shape (2,), but has shape {begin.shape}.")
-    every = whole_number("keyframe", keyframe, 1)
-    turns = whole_number("iterations", iterations, 1)
-    graph = PoseGraph(moves, every, odometry, begin)
+    graph = PoseGraph(moves, whole_number("keyframe", keyframe, 1), odometry, begin)
     matcher = Matcher(
         graph.steps,
         smells[graph.steps[1:] - 1],
         positive_distance("length", length),
-        nugget=checked_number("nugget", nugget, _NUGGET),
+        nugget=share,
         nearest=whole_number("nearest", nearest, 1),
         within=number["within"],
         apart=whole_number("apart", apart, 1),
         width=number["width"],
         robust=number["robust"],
     )
-    state, total = graph.begun(), len(graph.steps)
-    for have in range(1 + _GROWTH, total, _GROWTH):
-        state = graph.reckoned(state, have)
-        state = graph.improved(state, matcher.closures(graph.places(state)))
-    state = graph.reckoned(state, total)
+    return graph, matcher
+
+
+def settled(
+    graph: PoseGraph, matcher: Matcher, state: Array, iterations: int
+) -> tuple[Array, Closures]:
+    """Improve a whole walk until it stays, or so many times.
+
+    Parameters
+    ----------
+    graph : PoseGraph
+    matcher : Matcher
+    state : numpy.ndarray of float64, of shape (n_unknown,)
+    iterations : int
+
+    Returns
+    -------
+    state : numpy.ndarray of float64, of shape (n_unknown,)
+    closures : Closures
+        As seen from it.
+    """
     closures = matcher.closures(graph.places(state))
-    for _ in range(turns):
+    for _ in range(iterations):
         before = graph.places(state)
         state = graph.improved(state, closures)
         moved = graph.places(state)
         closures = matcher.closures(moved)
         if np.abs(moved - before).max() < _STILL:
             break
-    locations, covariances = _between(graph, state, graph.covariance(state, closures), odometry)
-    reason = _doubts(graph, state, closures, matcher)
-    return Path(locations, covariances, closures, graph.bias(state), not reason, reason)
+    return state, closures
 
 
-class Matcher:
-    """Finds where keyframes smell like others: see `smooth` for what is given.
-
-    Parameters
-    ----------
-    steps : numpy.ndarray of int, of shape (n_keyframes,)
-        After how many steps each was reached, the start included.
-    senses : numpy.ndarray of float64, of shape (n_keyframes - 1, sensory_dim)
-        What each but the first smells of.
-    length : float
-        In metres.
-    nugget, nearest, within, apart, width, robust
-        As for `smooth`.
-    """
-
-    def __init__(
-        self,
-        steps: Numbers,
-        senses: Array,
-        length: float,
-        *,
-        nugget: float,
-        nearest: int,
-        within: float,
-        apart: int,
-        width: float,
-        robust: float,
-    ) -> None:
-        self.steps, self.senses = steps, senses
-        self.length, self.nugget, self.nearest = length, nugget, nearest
-        self.within, self.apart, self.width, self.robust = within, apart, width, robust
-        self.left = np.zeros(0)  # q of each closure that was found last
-
-    def closures(self, places: Array) -> Closures:
-        """Find the closures of the first keyframes, from where they are believed to be.
-
-        Parameters
-        ----------
-        places : numpy.ndarray of float64, of shape (n_keyframes, 2)
-            In metres; as many as there are yet, the start included.
-
-        Returns
-        -------
-        Closures
-        """
-        steps, there = self.steps[1 : len(places)], places[1:]
-        smells = self.senses[: len(there)]
-        self.left = np.zeros(0)
-        if not smells.any():
-            return Closures.none(_ANCHORS)
-        squares = ((there[:, None] - there) ** 2).sum(axis=-1)
-        allowed = (abs(steps[:, None] - steps) >= self.apart) & (squares <= self.within**2)
-        own = np.flatnonzero(allowed.any(axis=1))
-        if not len(own):
-            return Closures.none(_ANCHORS)
-        known = Kriging(
-            there, smells, self.length, nugget=self.nugget, nearest=self.nearest, most=300
-        )
-        excluded = ~allowed[own]
-        wanted, shifted = smells[own], there[own]
-        for _ in range(2):
-            away = ((shifted[:, None] - there) ** 2).sum(axis=-1)
-            away[excluded] = np.inf
-            first = _nearest(away, self.nearest)
-            counts = np.isfinite(np.take_along_axis(away, first, axis=1))
-            found = known.read_among(shifted, first, counts)
-            trust = self._trust(known, found, there[first], smells[first], counts)
-            shifted = shifted + self._shift(found, trust, wanted)
-        shift = shifted - there[own]
-        rest = wanted - found.mean
-        self.left = np.einsum("qd,qde,qe->q", rest, trust, rest) / smells.shape[1]
-        weight = 1 / np.maximum(1.0, self.left / self.robust**2) / self.width
-        information = np.swapaxes(found.slope, 1, 2) @ trust @ found.slope
-        information = weight[:, None, None] * (information + np.swapaxes(information, 1, 2)) / 2
-        away = ((shifted[:, None] - there) ** 2).sum(axis=-1)
-        away[excluded] = np.inf
-        first = _nearest(away, _ANCHORS)
-        shares = 1 / (np.take_along_axis(away, first, axis=1) + _ROOM**2)
-        shares /= shares.sum(axis=1, keepdims=True)
-        offsets = there[own] + shift - (shares[..., None] * there[first]).sum(axis=1)
-        pairs = np.stack([steps[own], steps[first[:, 0]]], axis=-1)
-        return Closures(own + 1, first + 1, shares, offsets, information, pairs)
-
-    def _trust(
-        self, known: Kriging, found: Kriged, near: Array, smells: Array, counts: Bools
-    ) -> Array:
-        """Invert the covariances of what is read, by which its neighbours differ."""
-        squares = ((near[:, :, None] - near[:, None]) ** 2).sum(axis=-1)
-        alike = np.exp(-squares / (2 * self.length**2)) * (counts[:, :, None] & counts[:, None])
-        diagonal = np.arange(near.shape[1])
-        alike[:, diagonal, diagonal] = 1 + max(self.nugget**2, _ALIKE)
-        those = smells * counts[..., None]
-        spread = np.swapaxes(those, 1, 2) @ np.linalg.solve(alike, those)
-        spread = spread / counts.sum(axis=1)[:, None, None]
-        share = found.variance / known.amplitude**2
-        doubt = share * _UNKNOWN * known.amplitude**2 + known.nugget_variance
-        noise = share[:, None, None] * spread + doubt[:, None, None] * np.eye(smells.shape[2])
-        return np.asarray(np.linalg.inv(noise))
-
-    def _shift(self, found: Kriged, trust: Array, wanted: Array) -> Array:
-        """Tell the way to where it would smell as wanted."""
-        slope = np.swapaxes(found.slope, 1, 2) @ trust
-        pull = np.einsum("qid,qd->qi", slope, wanted - found.mean)
-        steep = slope @ found.slope + np.eye(2) / _SHIFT_SD**2
-        way: Array = np.linalg.solve(steep, pull[..., None])[..., 0]
-        far = np.linalg.norm(way, axis=-1, keepdims=True)
-        return np.asarray(way * np.minimum(1.0, _LARGEST_SHIFT * self.length / (far + 1e-9)))
-
-
-def _nearest(away: Array, number: int) -> Numbers:
-    """Tell the columns of the least entries of each row, the least first."""
-    number = min(number, away.shape[1])
-    first = np.argpartition(away, number - 1, axis=1)[:, :number]
-    order = np.argsort(np.take_along_axis(away, first, axis=1), axis=1)
-    return np.asarray(np.take_along_axis(first, order, axis=1))
-
-
-def _walked(displacements: PointsLike, senses: PointsLike) -> tuple[Array, Array]:
+def _walked(displacements: PointsLike, senses: PointsLike, nugget: float) -> tuple[Array, Array]:
     """Check steps and smells; express the latter in as few numbers as they have directions."""
     moves: Array = as_points(displacements, 2, "displacements", torch.float64).detach().numpy()
     sensed = as_numbers(senses, "senses", torch.float64).detach()
@@ -361,17 +293,48 @@ def _walked(displacements: PointsLike, senses: PointsLike) -> tuple[Array, Array
             f"least one step, but the shapes are {moves.shape} and {tuple(sensed.shape)}."
         )
     every: Array = as_senses(sensed, sensed.shape[1], "senses", torch.float64).numpy()
-    return moves, every @ directions_of(every).T
+    return moves, every @ directions_of(every, nugget).T
+
+
+def grown(
+    graph: PoseGraph, matcher: Matcher, odometry: Odometry
+) -> tuple[Array, tuple[Array, Array]]:
+    """Walk along, a few keyframes at a time; tell what was believed of the newest each time.
+
+    Parameters
+    ----------
+    graph : PoseGraph
+    matcher : Matcher
+    odometry : Odometry
+
+    Returns
+    -------
+    state : numpy.ndarray of float64, of shape (n_unknown,)
+        Of the whole walk.
+    online : tuple of numpy.ndarray
+        `Path.online` and `Path.online_covariances`.
+    """
+    state, total = graph.begun(), len(graph.steps)
+    locations, covariances = [graph.places(state)], [_START_COVARIANCE[None]]
+    while (before := graph.keyframes(state)) < total:
+        have = min(before + _GROWTH, total)
+        state = graph.reckoned(state, have)
+        closures = matcher.closures(graph.places(state))
+        state, covariance = graph.improved_and_newest(state, closures, have - before + 1)
+        found = _between(graph, state, covariance, odometry, before - 1)
+        locations.append(found[0][1:])
+        covariances.append(found[1][1:])
+    return state, (np.concatenate(locations), np.concatenate(covariances))
 
 
 def _between(
-    graph: PoseGraph, state: Array, covariance: Array, odometry: Odometry
+    graph: PoseGraph, state: Array, covariance: Array, odometry: Odometry, begin: int = 0
 ) -> tuple[Array, Array]:
-    """Tell places and covariances after all steps from those of keyframes."""
-    places, size = graph.places(state), graph.by_keyframe
+    """Tell places and covariances after all steps from those of keyframes, from one of them on."""
+    places, size = graph.places(state)[begin:], graph.by_keyframe
     locations, covariances = [places[:1]], [covariance[None, :2, :2]]
     for way in range(len(places) - 1):
-        steps = graph.between(state, way)
+        steps = graph.between(state, begin + way)
         squares = (steps**2).sum(axis=-1)
         whole = float(squares.sum())
         done = (

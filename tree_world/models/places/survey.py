@@ -41,7 +41,7 @@ from tree_world.checks import (
     positive_distance,
 )
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging
-from tree_world.models.places.directions import directions_of
+from tree_world.models.places.directions import directions_of, outside
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.intp]
@@ -123,7 +123,8 @@ class Survey:
                 f"but an array of shape {tuple(sensed.shape)} was given."
             )
         every: Array = as_senses(sensed, sensed.shape[1], "senses", torch.float64).numpy()
-        self._directions = directions_of(every)
+        self._directions = directions_of(every, nugget)
+        self._outside = outside(every, self._directions)
         few = every @ self._directions.T
         self.known = Kriging(
             there, few, length, nugget=nugget, nearest=nearest, amplitude=amplitude
@@ -168,9 +169,8 @@ class Survey:
         -------
         bool
         """
-        smell = self._smell(sense)
-        faint = _SMELLS**2 * len(self._directions) * self.known.nugget_variance
-        return float(smell @ smell) > faint
+        _, whole = self._few(sense)
+        return whole > _SMELLS**2 * len(self._directions) * self.known.nugget_variance
 
     def fit_of_cells(self, sense: PointsLike) -> Array:
         """Tell how well a smell fits each cell.
@@ -189,9 +189,8 @@ class Survey:
         ValueError
             If the shape is wrong, or an entry is not finite.
         """
-        smell = self._smell(sense)
-        few = self._directions @ smell
-        squares = self._cell_squares - 2 * (self._cell_means @ few) + float(smell @ smell)
+        few, whole = self._few(sense)
+        squares = self._cell_squares - 2 * (self._cell_means @ few) + whole
         return self._fit(np.maximum(squares, 0.0), self._cell_noise, self._cell_log)
 
     def fit(self, places: PointsLike, sense: PointsLike) -> Array:
@@ -214,15 +213,14 @@ class Survey:
             If a shape is wrong, or an entry is not finite.
         """
         there: Array = as_points(places, 2, "places", torch.float64).detach().numpy().reshape(-1, 2)
-        smell = self._smell(sense)
-        few, whole = self._directions @ smell, float(smell @ smell)
+        few, whole = self._few(sense)
         # Outside of the region as far from all that is known.
         squares = np.full(len(there), whole)
         noise = np.full(len(there), self.known.amplitude**2 + self.known.nugget_variance)
         inside = ((there >= self.region[0]) & (there <= self.region[1])).all(axis=-1)
         means, noise[inside] = self._between(there[inside])
         # What no place smells of counts as apart, too.
-        squares[inside] = ((means - few) ** 2).sum(axis=-1) + max(whole - float(few @ few), 0.0)
+        squares[inside] = ((means - few) ** 2).sum(axis=-1) + whole - float(few @ few)
         return self._fit(squares, noise, np.log(noise))
 
     def spread(self, fits: Array, number: int, generator: torch.Generator) -> tuple[Array, Numbers]:
@@ -249,6 +247,13 @@ class Survey:
         return self.centres[cells] + apart * self._side, cells
 
     # --- inside -----------------------------------------------------------------------------------
+
+    def _few(self, sense: PointsLike) -> tuple[Array, float]:
+        """Express a sense in few numbers; tell its square without what is left of every sense."""
+        smell = self._smell(sense)
+        few = self._directions @ smell
+        inside = float(few @ few)
+        return few, inside + max(float(smell @ smell) - inside - self._outside, 0.0)
 
     def _smell(self, sense: PointsLike) -> Array:
         dim = self.sensory_dim

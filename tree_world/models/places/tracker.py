@@ -45,7 +45,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
@@ -63,7 +63,7 @@ from tree_world.checks import (
     checked_numbers,
 )
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging
-from tree_world.models.places.directions import directions_of
+from tree_world.models.places.directions import directions_of, outside
 from tree_world.models.places.judging import coverage
 from tree_world.models.places.odometry import Odometry, turned
 
@@ -161,6 +161,10 @@ class Tracker:
         The present one.
     heading_error : float
         The believed ε, in radians.
+    surprise : float or None
+        Root of the mean square of the deviations of the last smell, each in the standard deviations
+        of belief and read: about one, or less, for who is where it believes to be. None where
+        nothing was smelled, and nothing was to be expected.
 
     Raises
     ------
@@ -211,6 +215,12 @@ class Tracker:
         if not isinstance(odometry, Odometry):
             raise TypeError(f"odometry must be an Odometry, not {type(odometry).__name__}.")
         self.odometry = odometry
+        self._length, self._nugget, self._nearest = length, nugget, nearest
+        self._know(places, senses, amplitude)
+        self._start, self._start_covariance = np.zeros(2), _START_SD**2 * np.eye(2)
+        self.reset(start, start_covariance)
+
+    def _know(self, places: PointsLike, senses: PointsLike, amplitude: float | None) -> None:
         there = as_points(places, 2, "places", torch.float64)
         sensed = as_numbers(senses, "senses", torch.float64).detach()
         if sensed.ndim != 2 or sensed.numel() == 0:
@@ -219,17 +229,16 @@ class Tracker:
                 f"but an array of shape {tuple(sensed.shape)} was given."
             )
         every: Array = as_senses(sensed, sensed.shape[1], "senses", torch.float64).numpy()
-        self._directions = directions_of(every)
+        self._directions = directions_of(every, self._nugget)
+        self._outside = outside(every, self._directions)
         self.known = Kriging(
             there,
             every @ self._directions.T,
-            length,
-            nugget=nugget,
-            nearest=nearest,
+            self._length,
+            nugget=self._nugget,
+            nearest=self._nearest,
             amplitude=amplitude,
         )
-        self._start, self._start_covariance = np.zeros(2), _START_SD**2 * np.eye(2)
-        self.reset(start, start_covariance)
 
     def reset(
         self, start: PointsLike | None = None, start_covariance: PointsLike | None = None
@@ -256,6 +265,7 @@ class Tracker:
         if size == 4:
             self._covariance[3, 3] = self.odometry.heading_bias_sd**2
         self._told = False
+        self.surprise: float | None = None
 
     def with_width(self, width: float) -> Self:
         """Make one that knows and believes the same, with another width.
@@ -274,6 +284,36 @@ class Tracker:
         other.width = checked_number("width", width, "positive")
         return other
 
+    def knowing(self, places: PointsLike, senses: PointsLike) -> Self:
+        """Make one that believes the same, and knows something else.
+
+        Parameters
+        ----------
+        places, senses
+            As for the tracker.
+
+        Returns
+        -------
+        Tracker
+            Of the same length, nugget and number of neighbours; its amplitude is that of what it
+            knows.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not fit.
+
+        Examples
+        --------
+        >>> tracker = Tracker([[0.0, 0.0]], [[1.0]], Odometry(0.1), length=50.0)
+        >>> belief = tracker.step([3.0, 0.0])
+        >>> tracker.knowing([[0.0, 0.0], [9.0, 0.0]], [[1.0], [0.5]]).belief.mean
+        array([3., 0.])
+        """
+        other = copy.copy(self)
+        other._know(places, senses, None)
+        return other
+
     @property
     def belief(self) -> Belief:
         """What is believed at present."""
@@ -286,6 +326,11 @@ class Tracker:
     def heading_error(self) -> float:
         """The believed error of the heading, in radians: 0 with a compass."""
         return 0.0 if self.odometry.has_compass else float(self._mean[2])
+
+    @property
+    def heading_sd(self) -> float:
+        """How unsure that is, in radians: 0 with a compass."""
+        return 0.0 if self.odometry.has_compass else math.sqrt(float(self._covariance[2, 2]))
 
     def step(self, displacement: PointsLike, sense: PointsLike | None = None) -> Belief:
         """Take a step, and smell.
@@ -314,7 +359,7 @@ class Tracker:
             if smell.shape != (dim,):
                 raise ValueError(f"sense must be one, of shape ({dim},), not {smell.shape}.")
         self._move(move)
-        self._told = False
+        self._told, self.surprise = False, None
         if smell is not None:
             self._smell(smell)
         return self.belief
@@ -340,18 +385,7 @@ class Tracker:
         ValueError
             If shapes do not fit, or an entry is not finite.
         """
-        moves = as_points(displacements, 2, "displacements", torch.float64).detach().numpy()
-        if moves.ndim != 2 or len(moves) != len(senses):
-            raise ValueError(
-                "displacements must have shape (n_steps, 2), with as many senses, but the shape is "
-                f"{moves.shape} and there are {len(senses)} senses."
-            )
-        beliefs = [self.step(move, sense) for move, sense in zip(moves, senses, strict=True)]
-        return Track(
-            np.array([belief.mean for belief in beliefs]).reshape(-1, 2),
-            np.array([belief.covariance for belief in beliefs]).reshape(-1, 2, 2),
-            np.array([belief.identifiable for belief in beliefs], bool),
-        )
+        return followed(self.step, displacements, senses)
 
     # --- the filter -------------------------------------------------------------------------------
 
@@ -381,20 +415,59 @@ class Tracker:
         bend = _BEND * (float(np.trace(spread)) / known.length**2) ** 2
         noise = float(found.variance[0]) + known.nugget_variance + bend * known.amplitude**2
         steepness, pull = slope.T @ slope, slope.T @ apart
-        # What no place smells of counts as apart, too.
-        square = float(apart @ apart + smell @ smell - sense @ sense)
+        # What no place smells of counts as apart, too, beyond what is left of every smell.
+        beyond = float(smell @ smell - sense @ sense) - self._outside
+        square = float(apart @ apart) + max(beyond, 0.0)
         drawn = np.linalg.solve(noise * np.eye(2) + spread @ steepness, spread @ pull)
         deviation = (square - float(pull @ drawn)) / (noise * len(sense))
+        faint = _SMELLS**2 * len(sense) * known.nugget_variance
+        smells = float(sense @ sense) + max(beyond, 0.0) > faint
+        if smells or float(found.mean[0] @ found.mean[0]) > faint:
+            self.surprise = math.sqrt(max(deviation, 0.0))
         noise *= self.width * max(1.0, deviation / self.gate**2)
         gain = np.eye(len(self._mean))
         gain[:, :2] += self._covariance[:, :2] @ steepness / noise
         covariance = np.linalg.solve(gain, self._covariance)
         self._mean = self._mean + covariance[:, :2] @ pull / noise
         self._covariance = (covariance + covariance.T) / 2
-        faint = _SMELLS**2 * len(sense) * known.nugget_variance
-        self._told = bool(
-            found.nearest_distance[0] <= known.length and float(smell @ smell) > faint
+        self._told = bool(smells and found.nearest_distance[0] <= known.length)
+
+
+def followed(
+    step: Callable[[PointsLike, PointsLike | None], Belief],
+    displacements: PointsLike,
+    senses: PointsLike | Sequence[PointsLike | None],
+) -> Track:
+    """Take many steps with something that takes one.
+
+    Parameters
+    ----------
+    step : callable
+        As `Tracker.step`.
+    displacements, senses
+        As for `Tracker.follow`.
+
+    Returns
+    -------
+    Track
+
+    Raises
+    ------
+    ValueError
+        As `Tracker.follow` does.
+    """
+    moves = as_points(displacements, 2, "displacements", torch.float64).detach().numpy()
+    if moves.ndim != 2 or len(moves) != len(senses):
+        raise ValueError(
+            "displacements must have shape (n_steps, 2), with as many senses, but the shape is "
+            f"{moves.shape} and there are {len(senses)} senses."
         )
+    beliefs = [step(move, sense) for move, sense in zip(moves, senses, strict=True)]
+    return Track(
+        np.array([belief.mean for belief in beliefs]).reshape(-1, 2),
+        np.array([belief.covariance for belief in beliefs]).reshape(-1, 2, 2),
+        np.array([belief.identifiable for belief in beliefs], bool),
+    )
 
 
 def calibrate_width(

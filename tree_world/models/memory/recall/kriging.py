@@ -63,6 +63,8 @@ Excluded: TypeAlias = Bools | Rule
 """Which observations do not count for which queries: see `Kriging.read`."""
 
 NUGGET = 0.02  # of the amplitude: what is left of the jump of smells where fruit comes into reach
+NEAREST = 24  # observations that tell of a place
+MOST = 500  # observations from which an amplitude or a length is learned, unless told otherwise
 _ROUNDING = 1e-10  # a share of a² on the diagonal, without which places that are near are as one
 _AT_ONCE = 1024  # queries whose matrices are held at a time
 _LENGTHS = 16  # tried before the best of them is refined
@@ -164,15 +166,15 @@ class Kriging:
         *,
         amplitude: float | None = None,
         nugget: float = NUGGET,
-        nearest: int = 24,
-        most: int = 500,
+        nearest: int = NEAREST,
+        most: int = MOST,
     ) -> None:
         self.places, self.senses = _as_observations(places, senses)
         self.length = positive_distance("length", length)
         self.nugget = checked_number("nugget", nugget, _SHARE)
         self.nearest = whole_number("nearest", nearest, 1)
         if amplitude is None:
-            which = _some(len(self.places), whole_number("most", most, 1))
+            which = evenly_spread(len(self.places), whole_number("most", most, 1))
             squares = _squares(self.places[which])
             self.amplitude = _evidence(squares, self.senses[which], length, self.nugget).amplitude
         else:
@@ -435,7 +437,7 @@ def length_by_evidence(
     if len(there) < 3:
         raise ValueError(f"a length needs at least three observations, but there are {len(there)}.")
     share = checked_number("nugget", nugget, _SHARE)
-    which = _some(len(there), whole_number("most", most, 3))
+    which = evenly_spread(len(there), whole_number("most", most, 3))
     there, sensed = there[which], sensed[which]
     squares = _squares(there)
 
@@ -500,8 +502,24 @@ def _bounds(places: Array) -> tuple[float, float]:
     return max(nearest / 2, 1e-3 * spread), spread
 
 
-def _some(number: int, most: int) -> Numbers:
-    """Numbers of all observations, or of some that are evenly spread over their order."""
+def evenly_spread(number: int, most: int) -> Numbers:
+    """Choose all observations, or some that are evenly spread over their order.
+
+    Parameters
+    ----------
+    number, most : int
+        How many there are, and how many may be chosen.
+
+    Returns
+    -------
+    numpy.ndarray of int
+        In increasing order.
+
+    Examples
+    --------
+    >>> evenly_spread(9, 3)
+    array([0, 4, 8])
+    """
     return np.unique(np.linspace(0, number - 1, min(number, most)).round().astype(np.intp))
 
 

@@ -137,7 +137,7 @@ def read(
     Raises
     ------
     ValueError
-        If there are no times where they are needed.
+        If there are no times where they are needed, or by kriging, which memories do.
 
     References
     ----------
@@ -168,6 +168,11 @@ def read_outside_autocast(
     -------
     Read
     """
+    if options.order == "kriging":
+        raise ValueError(
+            "order='kriging' is for reads of a memory: call its recall, or read observations by "
+            "tree_world.models.memory.recall.kriging.Kriging."
+        )
     if not options.mean:  # all ways add up senses of no numbers then
         observations = replace(observations, senses=observations.senses[:, :0])
     arrays = (query_locations, query_sds, *vars(observations).values())

@@ -82,7 +82,7 @@ class Arrays:
         self.next_id = 0
         self.clock = 0
         self.generation = 0  # how often all senses were replaced
-        self.num_deletions = 0  # how often what was sensed was deleted by name, or replaced
+        self.num_deletions = 0  # how often what was there was deleted by name, replaced, or moved
         self.cell_size = cell_size
         self._index: GridIndex | None = None  # made when it is first asked for
         self._free: list[int] = []
@@ -91,7 +91,8 @@ class Arrays:
         self._checksums = np.zeros(len(self._named), dtype=np.uint32)  # of slots that are named
         self._oldest: list[tuple[int, int]] = []
         self.least_sd, self.greatest_sd = np.inf, 0.0  # of all that was ever there
-        # What a change has overwritten: slots with what was there, or without, if they were free.
+        # What a change has overwritten: slots with what was there, or the first parts of it, or
+        # without, if they were free.
         self._saved: list[tuple[np.ndarray, tuple[Any, ...] | None]] | None = None
         self._leaves: tuple[torch.Tensor, ...] | None = None  # see `parameters`
         self._seen: tuple[int, ...] = ()  # versions of those up to which all is taken over
@@ -155,6 +156,25 @@ class Arrays:
         places = self.locations.detach()[torch.from_numpy(slots).to(self.locations.device)]
         squares = np.square(places.cpu().double().numpy() - here).sum(axis=1)
         return np.asarray(slots[squares <= radius * radius])
+
+    def lies_at(
+        self, slots: np.ndarray, locations: torch.Tensor, location_sds: torch.Tensor
+    ) -> np.ndarray:
+        """Tell which slots have these very places and deviations.
+
+        Parameters
+        ----------
+        slots : numpy.ndarray of int, of shape (n,)
+        locations, location_sds : torch.Tensor of shape (n, location_dim)
+            In metres.
+
+        Returns
+        -------
+        numpy.ndarray of bool, of shape (n,)
+        """
+        where = torch.from_numpy(slots).to(self.locations.device)
+        same = (self.locations[where] == locations) & (self.location_sds[where] == location_sds)
+        return np.asarray(same.all(dim=-1).cpu().numpy())
 
     def _present(self) -> np.ndarray:
         """Slots in use, in increasing order."""
@@ -220,10 +240,9 @@ class Arrays:
                 if self.file is None:
                     self.senses[where] = 0.0
                 continue
-            for name, content in zip(TENSORS, contents[:3], strict=True):
-                getattr(self, name)[where] = content
-            for name, content in zip(ARRAYS, contents[3:], strict=True):
-                getattr(self, name)[slots] = content
+            # Of what was moved, places and deviations alone.
+            for name, content in zip((*TENSORS, *ARRAYS), contents, strict=False):
+                getattr(self, name)[slots if name in ARRAYS else where] = content
         free = self.written_at[: self.used] < 0
         held = free & self._named[: self.used] if self._named.size else np.zeros_like(free)
         if saved:  # as what was put into the index is not known
@@ -332,6 +351,27 @@ class Arrays:
         self.senses[where] = senses.to(self.senses.dtype)
         if self._index is not None:
             self._index.add(slots, self.locations[where].cpu().numpy())
+        self._widen_sds(where)
+
+    def _place(
+        self, slots: np.ndarray, locations: torch.Tensor, location_sds: torch.Tensor | None
+    ) -> None:
+        """Give slots in use other places, and other deviations if there are any."""
+        where = torch.from_numpy(slots).to(self.locations.device)
+        before = self.locations[where], self.location_sds[where]  # copies
+        if self._saved is not None:
+            self._saved.append((slots, before))
+        if self._index is not None:
+            self._index.remove(slots, before[0].cpu().numpy())
+        self.locations[where] = locations.to(self.locations.dtype)
+        if location_sds is not None:
+            self.location_sds[where] = location_sds.to(self.location_sds.dtype)
+        if self._index is not None:
+            self._index.add(slots, self.locations[where].cpu().numpy())
+        self._widen_sds(where)
+
+    def _widen_sds(self, where: torch.Tensor | slice) -> None:
+        """Take account of some deviations in the least and the greatest."""
         least, greatest = self.location_sds[where].aminmax()
         self.least_sd = min(self.least_sd, float(least))
         self.greatest_sd = max(self.greatest_sd, float(greatest))

@@ -122,9 +122,14 @@ class Snapshot:
                 lambda rows: store.observations().take(rows.to(store.senses.device)), where
             )
             parts.append(in_turn(lock, mend, taken))
-        same = in_turn(lock, mend, lambda: store.written_at[slots] == written_at)
         tensors = ("locations", "location_sds", "senses")
         copied = Observations(*(torch.cat([getattr(p, n) for p in parts]) for n in tensors))
+
+        def still_so() -> np.ndarray:
+            lies = store.lies_at(slots, copied.locations, copied.location_sds)
+            return np.asarray((store.written_at[slots] == written_at) & lies)
+
+        same = in_turn(lock, mend, still_so)
         if not same.all():
             copied = copied.take(torch.from_numpy(np.flatnonzero(same)).to(copied.senses.device))
             slots, ids, written_at, times = (
@@ -213,21 +218,25 @@ def bring_up_to_date(
     Raises
     ------
     Superseded
-        If observations were deleted that are part of virtual ones, or their senses replaced.
+        If observations were deleted that are part of virtual ones, or moved, or their senses
+        replaced.
     """
     unchanged = store.written_at[snapshot.slots] == snapshot.written_at
     if replacement.virtual:
         if store.num_deletions != snapshot.num_deletions:
             raise Superseded(
-                "observations were deleted while they were being consolidated, or their senses "
-                "replaced, so that the result would still hold them. The memory is as it was; "
-                "start again."
+                "observations were deleted while they were being consolidated, or moved, or their "
+                "senses replaced, so that the result would still hold what they were. The memory "
+                "is as it was; start again."
             )
         number = len(replacement.origins)
         new_store.ids[:number] = np.arange(store.next_id, store.next_id + number)
     else:
         gone = ~unchanged[replacement.origins]
         new_store.discard(np.flatnonzero(gone))
+        # As if they had been moved after the others had gone.
+        left = np.flatnonzero(~gone)
+        new_store.follow_places(left, store, snapshot.slots[replacement.origins[left]])
     since = store.written_at[: store.used] >= 0
     since[snapshot.slots[unchanged]] = False
     slots = np.flatnonzero(since)

@@ -321,6 +321,47 @@ class Store(Arrays):
         self._release(slots)
         self.num_deletions += 1
 
+    def place(
+        self, ids: np.ndarray, locations: torch.Tensor, location_sds: torch.Tensor | None = None
+    ) -> None:
+        """Place observations elsewhere; all else about them stays.
+
+        Parameters
+        ----------
+        ids : numpy.ndarray of int, of shape (n,)
+            No two alike.
+        locations : torch.Tensor of shape (n, location_dim)
+            In metres.
+        location_sds : torch.Tensor of shape (n, location_dim), optional
+            Those there are stay by default.
+
+        Raises
+        ------
+        KeyError
+            If an id is not there; then none is moved.
+        """
+        if len(ids):
+            self._place(self.slots_of(ids), locations, location_sds)
+            self.num_deletions += 1  # of a place that must not come back
+
+    def follow_places(self, slots: np.ndarray, other: Store, theirs: np.ndarray) -> None:
+        """Place what another store has placed elsewhere since as that has it.
+
+        Parameters
+        ----------
+        slots : numpy.ndarray of int, of shape (n,)
+            In use.
+        other : Store
+            On the same device, in the same precision.
+        theirs : numpy.ndarray of int, of shape (n,)
+            Its slots of the same observations.
+        """
+        where = torch.from_numpy(theirs).to(other.locations.device)
+        moved = ~self.lies_at(slots, other.locations[where], other.location_sds[where])
+        if moved.any():
+            where = torch.from_numpy(theirs[moved]).to(other.locations.device)
+            self._place(slots[moved], other.locations[where], other.location_sds[where])
+
     def expire(self, before: float) -> None:
         """Forget what has an earlier time.
 
