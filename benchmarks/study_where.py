@@ -502,32 +502,6 @@ def live(
 _SHORT: list[int] = [SEEDS[0]]
 
 
-def _same_search(short: dict[str, Any], stored: dict[str, Any]) -> list[str]:
-    """Compare the first drops in the first world."""
-    ours, theirs = short["first"]["found"], stored["compass, put"]["found"][0]
-    number = len(ours)
-    return [] if ours == theirs[:number] else [f"found after {ours}, stored {theirs[:number]}"]
-
-
-def _first_lives(part: Part) -> dict[str, Any]:
-    shares = (SHARES[1],)
-    found = believing(part, LIVES[:1], LIFE, shares)
-    return {"given": found["given"], "of": {name: found[name][0] for name in ("believed",)}}
-
-
-def _same_lives(short: dict[str, Any], stored: dict[str, Any]) -> list[str]:
-    """Compare the lives in the first world, on given places and on believed ones."""
-    pairs = [
-        (short["given"][0], stored["given"][0]),
-        (short["of"]["believed"], stored["believed"][1]),
-    ]
-    return [
-        f"it lives for {ours['steps'][0]} steps, but {theirs['steps'][0]} are stored"
-        for ours, theirs in pairs
-        if ours["steps"][0] != theirs["steps"][0] or ours["lowest"][0] != theirs["lowest"][0]
-    ]
-
-
 STUDIES = {
     "surveyed": Study(
         surveyed,
@@ -553,10 +527,24 @@ STUDIES = {
     ),
     "kidnapped": Study(
         kidnapped,
-        short=lambda part: {"first": lost("compass", "put", SEEDS[0], 2, LONGEST)},
-        agrees=[_same_search],
+        short=lambda part: {
+            "compass, put": {"found": [lost("compass", "put", SEEDS[0], 2, LONGEST)["found"]]}
+        },
+        agrees=[Same("compass, put/found")],
     ),
-    "believing": Study(believing, short=_first_lives, agrees=[_same_lives]),
+    "believing": Study(
+        believing,
+        short=lambda part: {
+            name: found
+            for name, found in believing(part, LIVES[:1], LIFE, SHARES[:1]).items()
+            if name in ("given", "believed")
+        },
+        agrees=[
+            Same(f"{name}/0/{what}")
+            for name in ("given", "believed")
+            for what in ("steps", "lowest", "poison")
+        ],
+    ),
 }
 
 
