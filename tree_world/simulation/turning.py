@@ -77,7 +77,7 @@ def follow(moves: PointsLike, actions: npt.ArrayLike) -> tuple[Array, Array]:
             f"{numbers.shape} and kind {numbers.dtype} was given."
         )
     numbers = numbers.astype(np.int64)
-    if numbers.size and not (0 <= numbers.min() and numbers.max() < len(each)):
+    if numbers.size and not (numbers.min() >= 0 and numbers.max() < len(each)):
         raise ValueError(
             f"actions must lie between 0 and {len(each) - 1}, as there are {len(each)} moves, but "
             f"they go from {numbers.min()} to {numbers.max()}."
