@@ -5,11 +5,13 @@ angle, the same each time. It is told the numbers of its actions, and smells. So
 under which these smells are most probable, if smells are a smooth random field: see
 `tree_world.models.places.turn_windows` for this *evidence*.
 
-Many moves are drawn at random, the best of them improved, and more drawn until several of the best
-that were found apart from each other agree. They are judged by windows of 100 steps, in which even
-poor moves do not lead far astray. The best moves are then improved on windows of twice the length,
-again and again, until the walk is one piece and closes all its loops. Wrong moves are found out by
-that: pieces that explain themselves do not fit together.
+Many moves are drawn at random, with shifts of about the size that smells tell by how they change.
+The best of them are improved on short windows of the walk, of 30 or 50 steps, in which even poor
+moves do not lead far astray, and then on windows of 100 steps, by which they are judged. More are
+drawn until several of the best fits agree, which were found apart from each other. The best moves
+are then improved on windows of twice the length, again and again, until the walk is one piece and
+closes all its loops. Wrong moves are found out by that: pieces that explain themselves do not fit
+together. Actions must do the same each time, or else no pieces do.
 
 What smells cannot tell: where the walk began, which way it headed, and whether all is mirrored. Of
 its scale they tell as much as the length of the kernel does.
@@ -49,7 +51,9 @@ MOST = 40  # windows of that length by which draws are judged
 EVERY = 4  # steps between the smells by which draws are judged
 WIDEST = 8  # most steps between smells, in long windows
 BATCH = 300  # draws at a time
-KEPT = 20  # of a batch, which are improved
+SHORT = ((30, 3), (50, 4))  # steps of windows in which draws are improved first, between smells
+KEPT = 10  # of a batch, which are improved, by windows of each kind
+FIRST = 15  # steps of L-BFGS at most, in short windows
 AGREEING = 3  # best fits that must agree
 SAME_TURN = 0.01  # radians
 SAME_SHIFT = 0.05  # of the greatest shift
@@ -194,15 +198,19 @@ class StepTurnSpace:
         generator = make_generator(self.seed)
         count = min(len(actions) // WINDOW, MOST)
         used = count * WINDOW
-        windows = Windows(actions[:used], senses[: used + 1], count, EVERY, self.nugget)
+        part = actions[:used], senses[: used + 1]
+        windows = Windows(*part, count, EVERY, self.nugget)
+        short = [Windows(*part, used // steps, every, self.nugget) for steps, every in SHORT]
         alone = best_by_time(windows, self.num_actions)
         fits: list[tuple[float, Array]] = []
         judged, left = -math.inf, self.num_draws
         while left > 0 and not self.found_:
             drawn = draw_moves(sizes, min(left, BATCH), generator)
             left -= len(drawn)
-            best = np.argsort(-windows.evidence(drawn))[:KEPT]
-            fits.extend(improve(drawn[which], windows) for which in best)
+            for first in short:
+                for which in np.argsort(-first.evidence(drawn))[:KEPT]:
+                    _, moves = improve(drawn[which], first, FIRST)
+                    fits.append(improve(moves, windows))
             fits.sort(key=lambda fit: -fit[0])
             alike = number_alike(fits)
             # To join a walk takes as long as hundreds of draws: not twice for the same moves.
