@@ -66,6 +66,16 @@ def test_slopes_are_those_of_differences():
         assert slope[entry] == pytest.approx((above - below) / 2e-5, rel=1e-4, abs=1e-6)
 
 
+def test_what_cannot_be_told_is_as_bad_as_can_be():
+    # With hardly any noise, all smells at one place have a matrix that has no inverse.
+    actions, senses = some(2)
+    windows = Windows(actions, senses, 1, 1, 1e-12)
+    assert windows.evidence(0 * MOVES[None]).tolist() == [-math.inf]
+    evidence, slope = windows.with_slope(0 * MOVES)
+    assert evidence == -math.inf
+    assert not slope.any()
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -172,6 +182,15 @@ def test_actions_that_do_nothing_are_refused(walked):
     assert learned.reason_ == "no action changes what is smelled."
     assert np.isnan(learned.moves_).all()
     assert len(learned.evidences_) == 0
+
+
+def test_noise_is_not_taken_for_what_actions_do(walked):
+    _, actions, *_, smells = walked
+    generator = np.random.default_rng(0)
+    noisy = smells[:1, :5] + 0.02 * np.abs(smells).max() * generator.normal(size=(1001, 5))
+    learned = StepTurnSpace(num_draws=300).fit(actions, noisy)
+    assert not learned.found_
+    assert "actions tell little" in learned.reason_
 
 
 def test_no_smells_are_refused(walked):

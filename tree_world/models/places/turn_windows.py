@@ -146,7 +146,7 @@ class Windows:
         )
         found = self._total(lower, (white**2).sum((1, 2, 3)))
         found[(failed > 0).any(-1)] = -math.inf
-        return found.nan_to_num(-math.inf, posinf=-math.inf).numpy()
+        return found.nan_to_num(-math.inf, posinf=-math.inf, neginf=-math.inf).numpy()
 
     def _total(self, lower: torch.Tensor, squares: torch.Tensor) -> torch.Tensor:
         number, coordinates = self._senses.numel(), self._senses.shape[-1]
@@ -164,14 +164,9 @@ class Windows:
         Returns
         -------
         float
-            E.
+            E; minus infinity where a matrix has no inverse in double precision.
         numpy.ndarray of float64, of shape (num_actions, 3)
-            Derivatives of E.
-
-        Raises
-        ------
-        torch.linalg.LinAlgError
-            If a matrix has no inverse in double precision.
+            Derivatives of E; zeros where it is infinite.
         """
         given = torch.from_numpy(moves).requires_grad_()
         places = places_of(given, self._actions)[0][..., self._kept, :]
@@ -179,7 +174,9 @@ class Windows:
         alike = _alike(where)
         noisy = alike.clone()
         noisy.diagonal(dim1=-2, dim2=-1).add_(self._noise)
-        lower = torch.linalg.cholesky(noisy)
+        lower, failed = torch.linalg.cholesky_ex(noisy)
+        if bool(failed.any()):
+            return -math.inf, np.zeros_like(moves)
         white = torch.linalg.solve_triangular(lower, self._senses, upper=False)
         weights = torch.linalg.solve_triangular(lower.mT, white, upper=True)
         squares = (white**2).sum()

@@ -62,10 +62,12 @@ TURNS = 0.4  # radians: standard deviation of the turns that are drawn
 FACTORS = 0.4  # draws of shifts differ from what changes of smells tell by e^±0.4
 LEAST_GAIN = 0.2  # nats for each number, over what time alone tells
 LEAST_JOINING = 0.5  # nats for each number, over what the pieces of a walk have apart
+LEAST_SHIFT = 1e-3  # of the kernel's length: what shifts by less does nothing
 LEAST_TIMES = 10  # that an action is done
 SCALES = np.array([0.05, 0.05, 0.3])  # of moves, so that each counts alike where they are improved
 IMPROVEMENTS = 30  # steps of L-BFGS at most
 IN_THE_END = 100  # of them, where the walk is one piece
+OUT_OF_REACH = 1e6  # nats: worse than anything that can be told
 FAR = 0.95  # a change of smells that is greater tells only that a shift is great
 
 _SHARE = Number("be positive and less than 1", lambda x: 0 < x < 1, "Give 0.02, or so.")
@@ -127,7 +129,11 @@ class StepTurnSpace:
     >>> learned = StepTurnSpace(seed=0).fit(actions, smells)
     >>> learned.found_
     True
-    >>> print("turns", body.moves[:, 2].round(2), "learned", learned.moves_[:, 2].round(2))
+    >>> sign = np.sign(learned.moves_[1, 2])  # a mirror image is as good
+    >>> print("turns", body.moves[:, 2].round(2) + 0.0)
+    turns [ 0.    0.41 -0.35]
+    >>> print("learned", (sign * learned.moves_[:, 2]).round(2) + 0.0)
+    learned [ 0.    0.41 -0.35]
     """
 
     moves_: Array
@@ -188,7 +194,7 @@ class StepTurnSpace:
             return self
         few = smelled @ directions_of(smelled, self.nugget).T
         sizes = sizes_by_changes(done, few, self.num_actions)
-        if sizes.max() < 2 * self.nugget:
+        if sizes.max() < LEAST_SHIFT:
             self.reason_ = "no action changes what is smelled."
             return self
         self._search(done, few, sizes)
@@ -339,7 +345,7 @@ def best_by_time(windows: Windows, num_actions: int) -> float:
     -------
     float
     """
-    ahead, turns = np.meshgrid(np.geomspace(0.01, 10.0, 16), np.linspace(0.0, 0.4, 5))
+    ahead, turns = np.meshgrid(np.geomspace(LEAST_SHIFT, 10.0, 20), np.linspace(0.0, 0.4, 5))
     each = np.stack([ahead, 0 * ahead, turns], axis=-1).reshape(-1, 1, 3)
     return float(windows.evidence(np.tile(each, (1, num_actions, 1))).max())
 
@@ -362,10 +368,9 @@ def improve(moves: Array, windows: Windows, most: int = IMPROVEMENTS) -> tuple[f
     """
 
     def loss(scaled: Array) -> tuple[float, Array]:
-        try:
-            evidence, slope = windows.with_slope(scaled.reshape(moves.shape) * SCALES)
-        except torch.linalg.LinAlgError:  # too far a step: try a shorter one
-            return 1e6, np.zeros_like(scaled)
+        evidence, slope = windows.with_slope(scaled.reshape(moves.shape) * SCALES)
+        if not math.isfinite(evidence):  # too far a step: try a shorter one
+            return OUT_OF_REACH, np.zeros_like(scaled)
         return -evidence, -(slope * SCALES).ravel()
 
     found = scipy.optimize.minimize(
