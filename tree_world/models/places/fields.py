@@ -1,0 +1,123 @@
+r"""How probable smells are at places, as a smooth field over them: differentiable by the places.
+
+Each coordinate of a smell is held to be a random field of which values at x and y are alike as
+:math:`k(x, y) = e^{-\lVert x - y \rVert^2 / 2}`: the unit of places is the length of the kernel. For
+W stretches of n observations each, which know nothing of each other, with :math:`K_{ij} = k(x_i,
+x_j) + \nu^2 \delta_{ij}` and an amplitude a that all share, the mean log density of a number is
+
+.. math::
+
+    -\frac{1}{2} \left(1 + \log 2 \pi a^2\right) - \frac{1}{2 W n} \sum_w \log \lvert K_w \rvert,
+    \qquad a^2 = \frac{1}{W n D} \sum_w \operatorname{tr} Z_w^\top K_w^{-1} Z_w
+
+at the best amplitude. It is what `tree_world.models.memory.recall.kriging.evidence` tells, for a
+number, and is compared with it in the tests. The determinant keeps places from flying apart, where
+any smells could be told from none.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from tree_world.models.places.windows import Windows
+
+_LEAST = 1e-10  # on the diagonal, without which places that are near are as one
+
+
+def mean_evidence(places: torch.Tensor, senses: torch.Tensor, nugget: float) -> torch.Tensor:
+    """Tell how probable a number of the smells is, as the mean of its log density.
+
+    Parameters
+    ----------
+    places : torch.Tensor of float64, of shape (n_windows, n_steps, dim)
+        In units of the kernel's length.
+    senses : torch.Tensor of float64, of shape (n_windows, n_steps, sensory_dim)
+    nugget : float
+        ν: standard deviation of what the field does not explain, as a share of the amplitude.
+
+    Returns
+    -------
+    torch.Tensor of float64, of shape ()
+        In nats.
+
+    Examples
+    --------
+    >>> import torch
+    >>> places = torch.arange(20, dtype=torch.float64)[None, :, None]
+    >>> senses = torch.sin(places / 2)
+    >>> rates = [float(mean_evidence(scale * places, senses, 0.02)) for scale in (0.1, 0.5, 3.0)]
+    >>> rates[0] < rates[1] > rates[2]
+    True
+    """
+    squares = (places.unsqueeze(2) - places.unsqueeze(1)).square().sum(dim=-1)
+    noise = max(nugget**2, _LEAST) * torch.eye(places.shape[1], dtype=places.dtype)
+    lower = torch.linalg.cholesky(torch.exp(-0.5 * squares) + noise)
+    white = torch.linalg.solve_triangular(lower, senses, upper=False)
+    variance = white.square().mean()
+    log_roots = torch.diagonal(lower, dim1=1, dim2=2).log().mean()  # half of a log determinant
+    return -0.5 * (1 + (2 * math.pi * variance).log()) - log_roots
+
+
+def in_units_of_the_kernel(
+    windows: Windows, shifts: torch.Tensor, nugget: float
+) -> torch.Tensor:
+    """Scale shifts so that smells are most probable.
+
+    Parameters
+    ----------
+    windows : Windows
+    shifts : torch.Tensor of float64, of shape (num_actions, dim)
+    nugget : float
+
+    Returns
+    -------
+    torch.Tensor of float64, of shape (num_actions, dim)
+    """
+    with torch.no_grad():
+        width = float((windows.counts @ shifts).std(dim=1).norm(dim=-1).mean())
+        scales = [factor / width for factor in np.geomspace(0.05, 5.0, 24)]
+        return max(
+            (scale * shifts for scale in scales),
+            key=lambda scaled: float(mean_evidence(windows.counts @ scaled, windows.senses, nugget)),
+        )
+
+
+def refined(
+    windows: Windows, shifts: torch.Tensor, nugget: float, iterations: int
+) -> tuple[torch.Tensor, float]:
+    """Bring shifts to where smells of stretches of a walk are most probable.
+
+    Parameters
+    ----------
+    windows : Windows
+    shifts : torch.Tensor of float64, of shape (num_actions, dim)
+        Where to begin, in units of the kernel's length.
+    nugget : float
+    iterations : int
+        At most.
+
+    Returns
+    -------
+    shifts : torch.Tensor of float64, of shape (num_actions, dim)
+    evidence : float
+        Theirs: see `mean_evidence`.
+    """
+    sought = shifts.clone().contiguous().requires_grad_()
+    optimiser = torch.optim.LBFGS(
+        [sought], max_iter=iterations, history_size=20, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = -mean_evidence(windows.counts @ sought, windows.senses, nugget)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    shifts = sought.detach()
+    with torch.no_grad():
+        found = float(mean_evidence(windows.counts @ shifts, windows.senses, nugget))
+    return shifts, found
