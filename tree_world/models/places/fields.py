@@ -24,6 +24,7 @@ import torch
 
 from tree_world.models.places.windows import Windows
 
+_RIDGE = 1e-3  # of counts, in squared steps: an action that was never done stays as it was
 _LEAST = 1e-10  # on the diagonal, without which places that are near are as one
 
 
@@ -105,19 +106,25 @@ def refined(
     evidence : float
         Theirs: see `mean_evidence`.
     """
-    sought = shifts.clone().contiguous().requires_grad_()
+    # In coordinates in which each moves the places of the walk as much, it takes fewer iterations.
+    centred = windows.counts - windows.counts.mean(dim=1, keepdim=True)
+    square = torch.einsum("wnk,wnl->kl", centred, centred) / (len(centred) * centred.shape[1])
+    square = square + _RIDGE * torch.eye(len(square), dtype=square.dtype)
+    upper = torch.linalg.cholesky(square).mT
+    counts = torch.linalg.solve_triangular(upper, windows.counts, upper=True, left=False)
+    sought = (upper @ shifts).contiguous().requires_grad_()
     optimiser = torch.optim.LBFGS(
         [sought], max_iter=iterations, history_size=20, line_search_fn="strong_wolfe"
     )
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        loss = -mean_evidence(windows.counts @ sought, windows.senses, nugget)
+        loss = -mean_evidence(counts @ sought, windows.senses, nugget)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
-    shifts = sought.detach()
+    shifts = torch.linalg.solve_triangular(upper, sought.detach(), upper=True)
     with torch.no_grad():
         found = float(mean_evidence(windows.counts @ shifts, windows.senses, nugget))
     return shifts, found
