@@ -80,7 +80,7 @@ class ShiftBody:
     --------
     >>> body = ShiftBody(seed=0)
     >>> actions, places = body.walk(1000, seed=1)
-    >>> actions.shape, places.shape, bool((abs(places) < 275).all())
+    >>> actions.shape, places.shape, bool((abs(places) < 300).all())
     ((1000,), (1001, 2), True)
     >>> bool(abs(places[1] - places[0] - body.shifts[actions[0]]).max() < 1e-9)
     True

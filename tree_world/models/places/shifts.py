@@ -40,12 +40,8 @@ from tree_world.checks import (
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging
 from tree_world.models.places.directions import directions_of
 from tree_world.models.places.fields import in_units_of_the_kernel, refined
-from tree_world.models.places.windows import (
-    by_dimension,
-    sloping,
-    windows_of,
-    with_smells,
-)
+from tree_world.models.places.windows import by_dimension, sloping, windows_of, with_smells
+from tree_world.simulation.hidden import checked_actions
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Actions: TypeAlias = npt.NDArray[np.intp]
@@ -293,41 +289,6 @@ class ShiftSpace:
         if self.length is not None:
             self._set(self.length * self.shifts_, done)
         return ""
-
-
-def checked_actions(actions: npt.ArrayLike, num_actions: int) -> Actions:
-    """Take numbers of actions as an array.
-
-    Parameters
-    ----------
-    actions : array_like of int, of shape (n,)
-    num_actions : int
-        How many a body has.
-
-    Returns
-    -------
-    numpy.ndarray of int, of shape (n,)
-
-    Raises
-    ------
-    ValueError
-        If they have another shape, are not whole numbers, or are none of the body's.
-    """
-    done = np.asarray(actions)
-    if done.size == 0 and done.ndim == 1:
-        return np.zeros(0, np.intp)
-    if done.ndim != 1 or not np.issubdtype(done.dtype, np.integer):
-        raise ValueError(
-            "actions must be whole numbers, of shape (n,), but an array of shape "
-            f"{done.shape} and kind {done.dtype} was given."
-        )
-    wrong = np.flatnonzero((done < 0) | (done >= num_actions))
-    if len(wrong):
-        raise ValueError(
-            f"actions must be whole numbers from 0 to {num_actions - 1}, but entry {wrong[0]} is "
-            f"{done[wrong[0]]}."
-        )
-    return done.astype(np.intp)
 
 
 def elbow(losses: dict[int, float]) -> tuple[int, str]:
