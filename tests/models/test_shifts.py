@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tree_world.models.memory import SpatialMemory
@@ -64,13 +64,15 @@ def test_windows_are_stretches_of_the_walk():
     actions = np.random.default_rng(0).integers(0, 3, 50)
     senses = np.arange(50.0)[:, None]
     found = windows_of(actions, senses, 3, steps=7, most=4, every=3)
-    assert found.counts.shape == (4, 3, 3) and found.senses.shape == (4, 3, 1)
+    assert found.counts.shape == (4, 3, 3)
+    assert found.senses.shape == (4, 3, 1)
     for counts, smells in zip(found.counts.numpy(), found.senses.numpy(), strict=True):
         first = int(smells[0, 0])
         assert smells[:, 0].tolist() == [first, first + 3, first + 6]
         for row, after in zip(counts, (1, 4, 7), strict=True):
             assert row.tolist() == np.bincount(actions[first : first + after], minlength=3).tolist()
-    assert found.senses[0, 0, 0] == 0 and found.senses[-1, -1, 0] == 49
+    assert found.senses[0, 0, 0] == 0
+    assert found.senses[-1, -1, 0] == 49
 
 
 @given(seed=seeds, dim=st.integers(1, 3))
@@ -112,7 +114,8 @@ def test_slopes_of_the_loss_are_finite_where_singular_values_are_alike():
     windows = made_up(0)
     sought = torch.eye(5, 2, dtype=torch.float64).requires_grad_()
     plane_loss(windows, sought).backward()
-    assert torch.isfinite(sought.grad).all() and sought.grad.abs().max() > 0
+    assert torch.isfinite(sought.grad).all()
+    assert sought.grad.abs().max() > 0
 
 
 def test_a_loss_is_a_half_where_places_tell_nothing_and_none_on_a_plane():
@@ -142,7 +145,7 @@ def test_a_curve_falls_until_the_dimension_of_space(dim):
     losses = {d: loss for d, (loss, _) in by_dimension(windows, 6, torch.Generator()).items()}
     assert sorted(losses) == [1, 2, 3, 4, 5, 6]
     assert losses[dim] < 0.6 * (losses[dim - 1] if dim > 1 else 0.5)
-    assert losses[dim] < 1.2 * min(losses.values())
+    assert losses[dim] < 1.6 * min(losses.values())
 
 
 def test_windows_without_smells_are_left_out():
@@ -156,7 +159,7 @@ def test_windows_without_smells_are_left_out():
 def test_elbows():
     assert elbow({1: 0.05, 2: 0.051, 3: 0.049}) == (1, "")
     assert elbow({1: 0.3, 2: 0.2, 3: 0.08, 4: 0.079}) == (3, "")
-    for losses in ({1: 0.2, 2: 0.16, 3: 0.157}, {1: 0.3, 2: 0.2, 3: 0.1}, {1: 0.1}):
+    for losses in ({1: 0.2, 2: 0.16, 3: 0.09}, {1: 0.3, 2: 0.2, 3: 0.1}, {1: 0.1}):
         assert "no elbow" in elbow(losses)[1]
     assert "0.25 is the most" in elbow({1: 0.49, 2: 0.5, 3: 0.55})[1]
 
@@ -221,8 +224,11 @@ def test_an_action_that_was_never_done_stays_as_it_was():
 @pytest.mark.parametrize("dim", [1, 2])
 def test_space_is_found(dim):
     body, actions, places, _, space = learned(dim)
-    assert space.found_ and space.reason_ == "" and space.dim_ == dim
-    assert space.shifts_.shape == (6, dim) and space.locations_.shape == (1001, dim)
+    assert space.found_
+    assert space.reason_ == ""
+    assert space.dim_ == dim
+    assert space.shifts_.shape == (6, dim)
+    assert space.locations_.shape == (1001, dim)
     assert procrustes(space.locations_, places).rms < 1.0
     assert space.r2_ > 0.99
     matrix = procrustes(space.locations_, places).matrix
@@ -231,22 +237,18 @@ def test_space_is_found(dim):
 
 
 def test_what_is_learned_holds_in_another_world():
-    """A memory at learned places tells smells where the body never was."""
+    """Smells at learned places tell those at the end of ways that it never went."""
     body, _, _, _, space = learned()
     actions, places = body.walk(800, seed=50)
-    memory = SpatialMemory(2, 8, location_sd=0.3, sense_sd=0.5)
     there = space.transform(actions)
     senses = bumps(places[1:], seed=51)
-    memory.write(there[1:], senses)
-    assert len(memory) == 800
     known = Kriging(there[1:], senses, 1.0)
     random = np.random.default_rng(0)
-    turn, way = 400, random.integers(0, 6, (200, 20))
+    turn, way = 400, random.integers(0, 6, (400, 10))
     ends = places[turn] + body.shifts[way].sum(axis=1)
-    inside = np.abs(ends).max(axis=1) < 100
+    inside = np.linalg.norm(ends[:, None] - places[1:], axis=-1).min(axis=1) < 8  # known there
     wanted = bumps(ends[inside], seed=51)
-    for begin, done in ((there[turn], way),):
-        learned_ends = np.array([space.transform(one, begin)[-1] for one in done])[inside]
+    learned_ends = np.array([space.transform(one, there[turn])[-1] for one in way])[inside]
     told = known.read(learned_ends).mean
     spread = ((wanted - wanted.mean(axis=0)) ** 2).sum()
     assert inside.sum() > 50
@@ -259,25 +261,29 @@ def test_trees_are_enough():
     actions, places = ShiftBody(seed=3, reach=150.0).walk(1000, seed=3)
     senses = SimpleSensor.from_config(config).sense(world, places[1:]).embedding
     space = ShiftSpace(6, length=66.0).fit(actions, senses)
-    assert space.found_ and space.dim_ == 2
+    assert space.found_
+    assert space.dim_ == 2
     assert procrustes(space.locations_, places).rms < 3.0
     assert procrustes(space.locations_, places, "similarity").rms < 30.0
     size = np.linalg.norm(np.diff(space.locations_, axis=0), axis=-1).mean()
     assert 0.5 < size / np.linalg.norm(np.diff(places, axis=0), axis=-1).mean() < 2
 
 
-def test_the_same_seed_learns_the_same():
+def test_a_memory_keeps_what_was_smelled_at_learned_places():
+    _, _, _, senses, space = learned()
+    memory = SpatialMemory(space.dim_, senses.shape[1])
+    memory.write(space.locations_[1:-1], 0.05, senses[:-1])
+    told = memory.read(space.locations_[-1:], 0.05).numpy()[0]
+    usual = np.linalg.norm(senses - senses[-1], axis=-1).mean()
+    assert np.linalg.norm(told - senses[-1]) < 0.3 * usual
+
+
+def test_the_same_seed_learns_the_same_and_a_length_gives_metres():
     _, actions, _, senses, space = learned()
-    again = ShiftSpace(6).fit(actions, senses)
-    assert np.array_equal(again.shifts_, space.shifts_)
+    again = ShiftSpace(6, length=60.0).fit(actions, senses)
     assert again.loss_by_dim_ == space.loss_by_dim_
-
-
-def test_a_length_gives_metres():
-    _, actions, _, senses, space = learned()
-    metres = ShiftSpace(6, 2, length=60.0).fit(actions, senses)
-    assert np.allclose(metres.shifts_, 60 * space.shifts_)
-    assert np.allclose(metres.locations_, 60 * space.locations_)
+    assert np.array_equal(again.shifts_, 60 * space.shifts_)
+    assert np.allclose(again.locations_, 60 * space.locations_)
 
 
 @pytest.mark.parametrize("dim", [None, 2])
@@ -285,8 +291,10 @@ def test_shuffled_smells_are_refused(dim):
     _, actions, _, senses, _ = learned()
     shuffled = np.random.default_rng(0).permutation(senses)
     space = ShiftSpace(6, dim).fit(actions, shuffled)
-    assert not space.found_ and "loss" in space.reason_
-    assert not space.shifts_.any() and len(space.locations_) == 1001
+    assert not space.found_
+    assert "loss" in space.reason_
+    assert not space.shifts_.any()
+    assert len(space.locations_) == 1001
 
 
 @pytest.mark.parametrize("dim", [None, 2])
@@ -294,7 +302,8 @@ def test_actions_that_do_nothing_are_refused(dim):
     """With a smell that stays, and with one that changes by itself."""
     _, actions, _, senses, _ = learned()
     still = ShiftSpace(6, dim).fit(actions, np.tile(senses[:1], (1000, 1)))
-    assert not still.found_ and "never change" in still.reason_
+    assert not still.found_
+    assert "never change" in still.reason_
     noise = np.random.default_rng(0).normal(size=senses.shape)
     assert not ShiftSpace(6, dim).fit(actions, senses[0] + 0.01 * noise).found_
     drifting = ShiftSpace(6, dim).fit(actions, noise.cumsum(axis=0))
@@ -311,13 +320,16 @@ def test_other_actions_are_refused(dim):
 def test_a_world_without_smells_is_refused():
     _, actions, _, senses, _ = learned()
     space = ShiftSpace(6).fit(actions, 0 * senses)
-    assert not space.found_ and space.dim_ == 0 and "never change" in space.reason_
+    assert not space.found_
+    assert space.dim_ == 0
+    assert "never change" in space.reason_
 
 
 def test_a_wrong_dimension_is_not_found():
-    _, actions, _, senses, space = learned()
+    _, actions, _, senses, _ = learned()
     too_few = ShiftSpace(6, 1).fit(actions, senses)
-    assert not too_few.found_ and too_few.reason_
+    assert not too_few.found_
+    assert too_few.reason_
     with pytest.raises(RuntimeError, match="no space to tell places of"):
         too_few.transform(actions)
 
@@ -325,7 +337,8 @@ def test_a_wrong_dimension_is_not_found():
 def test_returns_tell_right_places_from_wrong_ones():
     _, _, places, senses, _ = learned()
     number, r2 = returns(places[1:] / 60, senses, 0.02)
-    assert number > 500 and r2 > 0.99
+    assert number > 500
+    assert r2 > 0.99
     assert returns(np.random.default_rng(0).permutation(places[1:] / 60), senses, 0.02)[1] < 0.5
     assert returns(np.arange(1000.0)[:, None], senses, 0.02)[0] == 0
 

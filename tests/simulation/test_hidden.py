@@ -21,7 +21,8 @@ def test_shifts_are_as_long_as_said_and_lead_everywhere(dim, extra, seed):
     body = ShiftBody(dim + extra, dim, seed=seed, shortest=2.0, longest=5.0)
     lengths = np.linalg.norm(body.shifts, axis=-1)
     assert body.shifts.shape == (dim + extra, dim)
-    assert 2 <= lengths.min() and lengths.max() <= 5
+    assert lengths.min() >= 2
+    assert lengths.max() <= 5
     wanted = np.random.default_rng(seed).normal(size=(500, dim))
     wanted /= np.linalg.norm(wanted, axis=-1, keepdims=True)
     cosines = (wanted @ (body.shifts / lengths[:, None]).T).max(axis=-1)
@@ -38,11 +39,13 @@ def test_lengths_are_drawn_evenly():
 def test_each_step_is_the_shift_of_its_action(dim, seed, noise):
     body = ShiftBody(6, dim, seed=seed, motor_noise=noise)
     actions, places = body.walk(400, seed)
-    assert actions.shape == (400,) and places.shape == (401, dim)
+    assert actions.shape == (400,)
+    assert places.shape == (401, dim)
     off = np.diff(places, axis=0) - body.shifts[actions]
     relative = off / np.linalg.norm(body.shifts, axis=-1)[actions, None]
     if noise:
-        assert abs(relative.std() / noise - 1) < 0.2 and abs(relative.mean()) < 0.3 * noise
+        assert abs(relative.std() / noise - 1) < 0.2
+        assert abs(relative.mean()) < 0.3 * noise
     else:
         assert np.abs(off).max() < 1e-9
 
@@ -79,7 +82,8 @@ def test_moves_are_those_of_walks():
     noisy = ShiftBody(5, 3, seed=2, motor_noise=0.1)
     assert np.array_equal(noisy.shifts, body.shifts)
     drawn = [noisy.move(actions, seed=seed) for seed in (1, 1, 2)]
-    assert np.array_equal(drawn[0], drawn[1]) and not np.allclose(drawn[0], drawn[2])
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.allclose(drawn[0], drawn[2])
 
 
 def test_a_seed_is_a_body_and_a_walk():

@@ -107,7 +107,9 @@ class ShiftBody:
             )
         low, high = positive_distance("shortest", shortest), positive_distance("longest", longest)
         if low > high:
-            raise ValueError(f"shortest must not exceed longest, but {low} m and {high} m were given.")
+            raise ValueError(
+                f"shortest must not exceed longest, but {low} m and {high} m were given."
+            )
         self.reach = positive_distance("reach", reach)
         self.persistence = checked_number("persistence", persistence, _CHANCE)
         self.motor_noise = checked_number("motor_noise", motor_noise, _NOISE)

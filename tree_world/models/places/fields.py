@@ -1,9 +1,9 @@
 r"""How probable smells are at places, as a smooth field over them: differentiable by the places.
 
 Each coordinate of a smell is held to be a random field of which values at x and y are alike as
-:math:`k(x, y) = e^{-\lVert x - y \rVert^2 / 2}`: the unit of places is the length of the kernel. For
-W stretches of n observations each, which know nothing of each other, with :math:`K_{ij} = k(x_i,
-x_j) + \nu^2 \delta_{ij}` and an amplitude a that all share, the mean log density of a number is
+:math:`k(x, y) = e^{-\lVert x - y \rVert^2 / 2}`: places are in units of the kernel's length. For W
+stretches of n observations each, which know nothing of each other, with :math:`K_{ij} = k(x_i, x_j)
++ \nu^2 \delta_{ij}` and an amplitude a that all share, the mean log density of a number is
 
 .. math::
 
@@ -59,12 +59,11 @@ def mean_evidence(places: torch.Tensor, senses: torch.Tensor, nugget: float) -> 
     white = torch.linalg.solve_triangular(lower, senses, upper=False)
     variance = white.square().mean()
     log_roots = torch.diagonal(lower, dim1=1, dim2=2).log().mean()  # half of a log determinant
-    return -0.5 * (1 + (2 * math.pi * variance).log()) - log_roots
+    evidence: torch.Tensor = -0.5 * (1 + (2 * math.pi * variance).log()) - log_roots
+    return evidence
 
 
-def in_units_of_the_kernel(
-    windows: Windows, shifts: torch.Tensor, nugget: float
-) -> torch.Tensor:
+def in_units_of_the_kernel(windows: Windows, shifts: torch.Tensor, nugget: float) -> torch.Tensor:
     """Scale shifts so that smells are most probable.
 
     Parameters
@@ -79,10 +78,12 @@ def in_units_of_the_kernel(
     """
     with torch.no_grad():
         width = float((windows.counts @ shifts).std(dim=1).norm(dim=-1).mean())
-        scales = [factor / width for factor in np.geomspace(0.05, 5.0, 24)]
+        scales: list[float] = [factor / width for factor in np.geomspace(0.05, 5.0, 24)]
         return max(
             (scale * shifts for scale in scales),
-            key=lambda scaled: float(mean_evidence(windows.counts @ scaled, windows.senses, nugget)),
+            key=lambda scaled: float(
+                mean_evidence(windows.counts @ scaled, windows.senses, nugget)
+            ),
         )
 
 
@@ -120,11 +121,37 @@ def refined(
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
         loss = -mean_evidence(counts @ sought, windows.senses, nugget)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    optimiser.step(closure)
     shifts = torch.linalg.solve_triangular(upper, sought.detach(), upper=True)
     with torch.no_grad():
         found = float(mean_evidence(windows.counts @ shifts, windows.senses, nugget))
     return shifts, found
+
+
+def with_one_less(windows: Windows, shifts: torch.Tensor) -> torch.Tensor:
+    """Leave out the direction along which places of the windows differ least.
+
+    Parameters
+    ----------
+    windows : Windows
+    shifts : torch.Tensor of float64, of shape (num_actions, dim)
+
+    Returns
+    -------
+    torch.Tensor of float64, of shape (num_actions, dim − 1)
+
+    Examples
+    --------
+    >>> import torch
+    >>> counts = torch.tensor([[[1.0, 0.0], [1.0, 1.0], [2.0, 1.0]]], dtype=torch.float64)
+    >>> shifts = torch.tensor([[0.0, 3.0], [0.2, 0.0]], dtype=torch.float64)
+    >>> with_one_less(Windows(counts, counts), shifts).abs().round(decimals=1).tolist()
+    [[3.0], [0.0]]
+    """
+    places = windows.counts @ shifts
+    places = (places - places.mean(dim=1, keepdim=True)).flatten(0, 1)
+    kept: torch.Tensor = torch.linalg.eigh(places.T @ places).eigenvectors[:, 1:]
+    return shifts @ kept

@@ -1,4 +1,4 @@
-r"""Space learned from numbers of actions and smells: where does each action lead?
+r"""Space learned from numbers of actions and smells: where each action leads.
 
 A body does one of K actions at a time, and smells. Nobody tells it that there are places, how many
 dimensions they have, or that an action shifts it; all it is held to is that each action k adds the
@@ -39,7 +39,7 @@ from tree_world.checks import (
 )
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging
 from tree_world.models.places.directions import directions_of
-from tree_world.models.places.fields import in_units_of_the_kernel, refined
+from tree_world.models.places.fields import in_units_of_the_kernel, refined, with_one_less
 from tree_world.models.places.windows import by_dimension, sloping, windows_of, with_smells
 from tree_world.simulation.hidden import checked_actions
 
@@ -51,12 +51,13 @@ _ROOM = 4  # dimensions to begin in from random shifts
 _RANDOM_STARTS = 3
 _MOST_DIMS = 6
 _FEWEST_STEPS = 200
-# Steps of a stretch, how many stretches, every how many steps, and iterations.
-_STAGES = ((100, 20, 1, 60), (400, 9, 2, 40))
-_WHOLE, _WHOLE_ITERATIONS = 600, 60  # observations of the whole walk
+# Of stretches that smell as a smooth field: steps, how many, and every how many steps one looks.
+_FIELDS, _LONGER = (100, 20, 1), (400, 9, 2)
+_WHOLE = 600  # observations of the whole walk
+_ITERATIONS = 60
 _NOTHING = 1e-10  # of the mean square of smells: their variance, if they do not change
-_AS_GOOD = 1.2  # times the least loss: a dimension that explains as much as more would
-_WORSE = 1.4  # times the loss of that: one dimension less, if the curve has an elbow
+_NEARLY = 1.6  # times the least loss: dimensions that explain less are too few
+_GAIN = 0.03  # nats, for each number: by as much must a further dimension make smells more probable
 _LARGEST_LOSS = 0.25  # half of what places explain that tell nothing
 _APART = 100  # steps between a smell and those that must tell it
 _NEAR = 0.15  # of the kernel's length: so near must be one of those
@@ -244,9 +245,7 @@ class ShiftSpace:
         if senses.var(axis=0).sum() <= _NOTHING * (senses**2).sum(axis=1).mean():
             return "smells never change: there are none, or actions do nothing."
         sensed = senses @ directions_of(senses, self.nugget).T
-        few = with_smells(
-            windows_of(done, sensed, self.num_actions, _PLANE_STEPS, _PLANES)
-        )
+        few = with_smells(windows_of(done, sensed, self.num_actions, _PLANE_STEPS, _PLANES))
         shifts, generator = {}, make_generator(self.seed)
         everything = min(self.num_actions, _MOST_DIMS)
         for dims in (everything, *[min(_ROOM, everything)] * _RANDOM_STARTS):
@@ -254,24 +253,36 @@ class ShiftSpace:
                 if loss < self.loss_by_dim_.get(dim, np.inf):
                     self.loss_by_dim_[dim], shifts[dim] = loss, found
         self.loss_by_dim_ = dict(sorted(self.loss_by_dim_.items()))
+        part = windows_of(done, sensed, self.num_actions, *_FIELDS)
+
+        def in_a_field(dim: int) -> tuple[torch.Tensor, float]:
+            squares, directions = sloping(few, shifts[dim])
+            begun = shifts[dim] @ directions * squares.sqrt()  # smells slope alike along all axes
+            begun = in_units_of_the_kernel(part, begun, self.nugget)
+            return refined(part, begun, self.nugget, _ITERATIONS)
+
         if self.dim is None:
             dim, reason = elbow(self.loss_by_dim_)
         else:
             dim, reason = self.dim, too_high(self.loss_by_dim_, self.dim)
         if reason:
             return reason
-        squares, directions = sloping(few, shifts[dim])
-        best = shifts[dim] @ directions * squares.sqrt()  # smells slope alike along all axes
-        for number, (steps, most, every, iterations) in enumerate(_STAGES):
-            if steps > len(done):
+        best, evidence = in_a_field(dim)
+        while self.dim is None and dim + 1 in shifts:
+            higher = in_a_field(dim + 1)
+            lowered = refined(part, with_one_less(part, higher[0]), self.nugget, _ITERATIONS)
+            best, evidence = max((best, evidence), lowered, key=lambda found: found[1])
+            if higher[1] < evidence + _GAIN:
                 break
-            part = windows_of(done, sensed, self.num_actions, steps, most, every)
-            if number == 0:
-                best = in_units_of_the_kernel(part, best, self.nugget)
-            best = refined(part, best, self.nugget, iterations)[0]
+            dim, (best, evidence) = dim + 1, higher
+        if self.dim is None and dim == max(shifts):
+            return no_elbow(self.loss_by_dim_)
+        if len(done) > _LONGER[0]:
+            part = windows_of(done, sensed, self.num_actions, *_LONGER)
+            best, _ = refined(part, best, self.nugget, _ITERATIONS)
         every = -(-len(done) // _WHOLE)
         whole = windows_of(done, sensed, self.num_actions, len(done), 1, every)
-        best, evidence = refined(whole, best, self.nugget, _WHOLE_ITERATIONS)
+        best, evidence = refined(whole, best, self.nugget, _ITERATIONS)
         self._set(best.numpy(), done)
         number, r2 = returns(self.locations_[1:], sensed, self.nugget)
         if number < _RETURNS:
@@ -292,7 +303,7 @@ class ShiftSpace:
 
 
 def elbow(losses: dict[int, float]) -> tuple[int, str]:
-    """Find the dimension from which on a curve falls no more.
+    """Find the fewest dimensions that explain nearly as much as any number of them.
 
     Parameters
     ----------
@@ -309,20 +320,29 @@ def elbow(losses: dict[int, float]) -> tuple[int, str]:
     --------
     >>> elbow({1: 0.215, 2: 0.070, 3: 0.071, 4: 0.074})
     (2, '')
-    >>> elbow({1: 0.27, 2: 0.18, 3: 0.09, 4: 0.05})[1]
-    'the curve of losses has no elbow: 0.270, 0.180, 0.090, 0.050 for 1 to 4 dimensions.'
+    >>> elbow({1: 0.22, 2: 0.18, 3: 0.09, 4: 0.05})[1]
+    'the curve of losses has no elbow: 0.220, 0.180, 0.090, 0.050 for 1 to 4 dimensions.'
     """
     least = min(losses.values())
-    dim = next(dim for dim in sorted(losses) if losses[dim] <= _AS_GOOD * least)
+    dim = next(dim for dim in sorted(losses) if losses[dim] <= _NEARLY * least)
     if reason := too_high(losses, dim):
         return dim, reason
-    before = losses.get(dim - 1, 0.5)
-    if dim == max(losses) or before < _WORSE * losses[dim]:
-        told = ", ".join(f"{losses[dim]:.3f}" for dim in sorted(losses))
-        return dim, (
-            f"the curve of losses has no elbow: {told} for 1 to {max(losses)} dimensions."
-        )
-    return dim, ""
+    return dim, no_elbow(losses) if dim == max(losses) else ""
+
+
+def no_elbow(losses: dict[int, float]) -> str:
+    """Say that losses fall until the end.
+
+    Parameters
+    ----------
+    losses : dict of int to float
+
+    Returns
+    -------
+    str
+    """
+    told = ", ".join(f"{losses[dim]:.3f}" for dim in sorted(losses))
+    return f"the curve of losses has no elbow: {told} for 1 to {max(losses)} dimensions."
 
 
 def too_high(losses: dict[int, float], dim: int) -> str:

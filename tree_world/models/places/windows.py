@@ -1,8 +1,8 @@
 r"""Where actions lead, from short stretches of a walk: smells change there as over a plane.
 
-Let :math:`c_{t,k}` count how often action k was done since a stretch of a walk began. With shifts A,
-of shape (K, d), the body is at :math:`c_t A` from where it began. In a stretch of a few steps, all
-that is smelled is nearly linear in the place. So where A is right, a plane through the smells
+Let :math:`c_{t,k}` count how often action k was done since a stretch of a walk began. With shifts
+A, of shape (K, d), the body is at :math:`c_t A` from where it began. In a stretch of a few steps,
+all that is smelled is nearly linear in the place. So where A is right, a plane through the smells
 explains each of them; with the hat matrix H of the regression on 1 and :math:`c_t A`, the residual
 of a smell that was left out is
 
@@ -36,7 +36,9 @@ import torch
 Array: TypeAlias = npt.NDArray[np.float64]
 Actions: TypeAlias = npt.NDArray[np.intp]
 
-_RIDGE = 1e-3  # of a regression, in units of squared steps: stretches that go one way tell one slope
+_RIDGE = (
+    1e-3  # of a regression, in units of squared steps: stretches that go one way tell one slope
+)
 _STILL = 1e-3  # of the mean variance: stretches that smell of less than that tell nothing
 _ITERATIONS = 100
 
@@ -131,7 +133,8 @@ def gauged(shifts: torch.Tensor) -> torch.Tensor:
     True
     """
     lower = torch.linalg.cholesky(shifts.T @ shifts)
-    return torch.linalg.solve_triangular(lower, shifts.T, upper=False).T
+    right: torch.Tensor = torch.linalg.solve_triangular(lower, shifts.T, upper=False).T
+    return right
 
 
 def planes(windows: Windows, shifts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -204,10 +207,10 @@ def improved(windows: Windows, shifts: torch.Tensor, iterations: int = _ITERATIO
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
         loss = plane_loss(windows, sought)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    optimiser.step(closure)
     return gauged(sought.detach())
 
 
