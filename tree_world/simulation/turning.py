@@ -97,8 +97,8 @@ class StepTurnBody:
     On a walk it does with probability 0.3 again what it did last; otherwise it steps with
     probability 0.6 and turns to either side with 0.2. Farther than `reach` from the origin along
     either axis, it goes home: it turns towards a place that is drawn once, evenly from the square,
-    until this lies ahead to within half a turn, and steps, until it is back in the square. As it
-    turns only so far at a time, it may go out by some steps more.
+    until this lies ahead to within half of what it turns by at a time, and steps, until it is back
+    in the square. As it turns only so far at a time, it may go out by some steps more.
 
     Parameters
     ----------
