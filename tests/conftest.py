@@ -20,7 +20,8 @@ torch.set_num_threads(1)
 # compile the same side by side. The order costs or saves a minute; nothing else depends on it.
 SLOW = (
     *("browser", "interrupts", "access", "ways_of_reading", "hand", "reading", "build"),
-    *("localisation", "notebooks", "forager", "live", "consolidation", "failures", "compiling"),
+    *("shifts", "localisation", "notebooks", "forager", "live", "consolidation", "failures"),
+    *("compiling", "particles", "study_where"),
     *("agreement", "embeddings", "nbval_tolerance", "numbers", "times", "theme", "drives", "moved"),
     *("hot_swap", "claims", "docstrings", "pruning", "memory", "worlds", "gymnasium", "storage"),
     *("study_living", "narrow_figures", "forgetting"),
