@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from tree_world.checks import positive_number
 from tree_world.plotting.curves import LINES, MARKS
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _NOTHING_EXPLAINED = 0.5
+_PIECE = (7.0, 16.0, 25.0)  # points, from where a curve ends, of what stands before its name
 _LEAST_APART = 13.0  # points from one label to the next
 _ABOVE_A_WORD = 21.0  # points: of a title, where a line is named above the axes
 _LEAST_LEFT, _MOST_LEFT = 1e-4, 10.0  # share left unexplained: what is beyond lies at the edge
@@ -101,21 +105,22 @@ def plot_losses(
     if ax is None:
         _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.4))
     ax.axhline(_NOTHING_EXPLAINED, color=LINE, linewidth=1, zorder=1)
-    ends = {}
+    means = {}
     for number, (label, (dims, table)) in enumerate(tables.items()):
         color, mean = SERIES[number % len(SERIES)], table.mean(axis=0)
         ax.plot(dims, table.T, color=color, linewidth=0.8, alpha=0.35, zorder=2)
-        ax.plot(
+        dash = LINES[number % len(LINES)]
+        (line,) = ax.plot(
             dims,
             mean,
             color=color,
-            linestyle=LINES[number % len(LINES)],
+            linestyle=dash,
             marker=MARKS[number % len(MARKS)],
             markersize=5.5,
             linewidth=2.2,
             zorder=4,
         )
-        ends[label] = (float(dims[-1]), float(mean[-1]))
+        means[label] = (line, dash)
         if true_dims and label in true_dims:
             ringed = mean[dims == true_dims[label]]
             ax.plot(
@@ -134,7 +139,7 @@ def plot_losses(
     ax.set_ylim(0, max(1.14 * _NOTHING_EXPLAINED, 1.05 * highest))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     _say_beside(ax, _NOTHING_EXPLAINED, "nothing explained")
-    _name_ends(ax, ends)
+    _name_ends(ax, means)
     # Of no kind's own colour, as the lines of all kinds are meant.
     ax.plot([], [], color=SOFT_INK, linewidth=0.8, label="a world")
     ax.plot([], [], color=SOFT_INK, linewidth=2.2, label="mean over worlds")
@@ -194,24 +199,43 @@ def _say_beside(ax: Axes, height: float, text: str) -> None:
     )
 
 
-def _name_ends(ax: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
-    """Write the name of each curve to the right of where it ends, one above the other."""
+def _name_ends(ax: Axes, curves: Mapping[str, tuple[Line2D, Any]]) -> None:
+    """Write the name of each curve to the right of where it ends, one above the other.
+
+    Curves may end together: a piece of each, with its dash, stands before its name.
+    """
     low, high = ax.get_ylim()
-    points = ax.get_window_extent().height * 72 / figure_of(ax).dpi / (high - low)
-    labels = sorted(ends, key=lambda label: ends[label][1])
+    figure = figure_of(ax)
+    points = ax.get_window_extent().height * 72 / figure.dpi / (high - low)
+    ends = {label: np.asarray(curve.get_xydata())[-1] for label, (curve, _) in curves.items()}
+    labels = sorted(curves, key=lambda label: float(ends[label][1]))
     wanted = np.array([ends[label][1] * points for label in labels])
-    places = _pushed_apart(wanted, _LEAST_APART)
-    for label, place, height in zip(labels, places, wanted, strict=True):
+    moved = _pushed_apart(wanted, _LEAST_APART) - wanted
+    for label, higher in zip(labels, moved, strict=True):
+        (curve, dash), end = curves[label], ends[label]
         ax.annotate(
             label,
-            ends[label],
-            xytext=(9, place - height),
+            (float(end[0]), float(end[1])),
+            xytext=(_PIECE[-1] + 5, higher),
             textcoords="offset points",
             va="center",
             color=INK,
             fontsize=LEAST_SIZE,
             annotation_clip=False,
         )
+        piece = Line2D(
+            np.array(_PIECE) / 72,
+            np.full(len(_PIECE), higher / 72),
+            transform=figure.dpi_scale_trans + ScaledTranslation(*end, ax.transData),
+            color=curve.get_color(),
+            linestyle=dash,
+            linewidth=curve.get_linewidth(),
+            marker=curve.get_marker(),
+            markersize=curve.get_markersize(),
+            markevery=[1],
+            clip_on=False,
+        )
+        ax.add_artist(piece)
 
 
 def _pushed_apart(wanted: np.ndarray, apart: float) -> np.ndarray:
@@ -292,17 +316,20 @@ def plot_occam(
     chosen = None if best is None else positive_number("best", best)
     if ax is None:
         _, ax = plt.subplots(figsize=(TEXT_WIDTH, 3.4))
+    drawn = {}
     for number, (label, curve) in enumerate(curves.items()):
         last = number == len(curves) - 1
-        ax.plot(
+        dash = "-" if last else LINES[(number + 1) % len(LINES)]
+        (line,) = ax.plot(
             where,
             curve,
             color=INK if last else SERIES[number % len(SERIES)],
-            linestyle="-" if last else LINES[(number + 1) % len(LINES)],
+            linestyle=dash,
             linewidth=2.6 if last else 1.6,
             label=label,
             zorder=4 if last else 3,
         )
+        drawn[label] = (line, dash)
     ax.set(xlabel=xlabel, ylabel="nats for each number", xscale="log")
     ax.set_xlim(where[0], where[-1])
     log_axes(ax, "xaxis")
@@ -320,7 +347,7 @@ def plot_occam(
             fontsize=LEAST_SIZE,
             annotation_clip=False,
         )
-    _name_ends(ax, {label: (where[-1], curve[-1]) for label, curve in curves.items()})
+    _name_ends(ax, drawn)
     if title is not None:
         ax.set_title(title, pad=_ABOVE_A_WORD if chosen is not None else None)
     return ax
@@ -395,10 +422,10 @@ def plot_unexplained(
             ax.scatter(
                 left[which].clip(_LEAST_LEFT, _MOST_LEFT),
                 aside[which],
-                s=14 if marker == "o" else 22,
+                s=14 if marker == "o" else 30,
                 marker=marker,
                 color=SERIES[0],
-                alpha=0.5,
+                alpha=0.7,
                 linewidth=0,
                 clip_on=False,
                 zorder=2,
@@ -415,12 +442,15 @@ def plot_unexplained(
                 clip_on=False,
                 zorder=5,
             )
-    ax.scatter([], [], s=14, color=SERIES[0], alpha=0.5, linewidth=0, label="a world")
+    ax.scatter([], [], s=14, color=SERIES[0], alpha=0.7, linewidth=0, label="a world")
     ax.plot(
         [], [], "D", color=INK, markeredgecolor="white", markersize=6.5, label="median over worlds"
     )
     ax.set(xlim=(_LEAST_LEFT, _MOST_LEFT), ylim=(len(rows) - 0.4, -0.6), xlabel=label)
     log_axes(ax, "xaxis")
+    # Every other power has a number, so that they do not meet those of a panel beside it.
+    ax.set_xticks([1e-4, 1e-2, 1.0])
+    ax.set_xticks([1e-3, 1e-1, 10.0], [""] * 3, minor=True)
     ax.annotate(
         "the mean smell",
         (1, 1),
@@ -518,7 +548,7 @@ def plot_fits(
         told[others],
         off[others],
         s=30,
-        facecolor="none",
+        facecolor=to_rgba(SERIES[0], 0.15),  # which tells where many lie
         edgecolor=SERIES[0],
         linewidth=1.1,
         label="a fit",

@@ -37,11 +37,12 @@ _MOST_NUMBERS = 12  # of a smell, that can be told apart in a strip
 _TICK = 0.36  # half the height of a tick, in rows
 _ROW = 0.17  # inches
 _ABOVE, _BELOW = 0.15, 0.55  # inches: what stands around the rows
-_SATURATED = 0.995  # share of the numbers of smells that are within the scale of colours
+_SATURATED = 0.98  # share of the numbers of smells that are within the scale of colours
 _IN_VIEW = 0.99  # share of differences
 _MOST_RINGS = 1000
 _AROUND = 0.54  # of the extent of what a map holds: half its width
-_DISC, _RING = 62.0, 170.0  # square points, within the disc and its ring
+_DISC, _RING = 72.0, 170.0  # square points, within the disc and its ring
+_BAR = 0.6  # inches: by as much is a map narrower beside a bar of colours, and no higher
 _WALK: dict[str, Any] = {"color": LINE, "solid_joinstyle": "round"}
 
 
@@ -57,8 +58,7 @@ def plot_what_it_gets(
 
     Above, each action has a row, with a tick at each step at which it was done. Below, each number
     of the smell has a row: the colour says how large it is, blue below zero and orange above it, on
-    one scale for all, which ends where the largest half of a hundredth begins. Some 300 steps can
-    be told apart.
+    one scale for all, beyond which the largest fiftieth lies. Some 300 steps can be told apart.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def plot_what_it_gets(
         raise ValueError(f"axes must be two, for actions and for smells, but are {len(axes)}.")
     above, below = axes
     steps = np.arange(1, len(done) + 1)
-    above.vlines(steps, done - _TICK, done + _TICK, color=INK, linewidth=0.9)
+    above.vlines(steps, done - _TICK, done + _TICK, color=INK, linewidth=0.7)
     above.set_yticks(range(number))
     above.set(ylim=(number - 0.4, -0.6), ylabel="action")
     scale = float(np.quantile(np.abs(smells), _SATURATED)) or float(np.abs(smells).max()) or 1.0
@@ -299,7 +299,7 @@ def plot_ways(
     label : str, optional
         What the numbers are: beside a bar of colours. Without it there is none.
     legend : bool, optional
-        Whether to put a legend under the map; by default where its axes are new.
+        Whether to put a legend under the figure; by default where its axes are new.
     title : str, optional
 
     Returns
@@ -316,7 +316,7 @@ def plot_ways(
     >>> from tree_world import plotting
     >>> walk = [[0.0, 0.0], [50.0, 0.0], [50.0, 50.0]]
     >>> ax = plotting.plot_ways(walk, [[[0.0, 0.0], [48.0, 52.0]]], [0.4], [0.5])
-    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    >>> ax.get_legend_handles_labels()[1]
     ['walk', 'way never gone', 'predicted, in a ring of the true']
     """
     walk = _places(places, "places")
@@ -327,7 +327,8 @@ def plot_ways(
             "predicted and true must have a number for each way, one at least, but there are "
             f"{len(novel)} ways, and the shapes are {told.shape} and {smelled.shape}."
         )
-    legend = ax is None if legend is None else legend
+    alone = ax is None
+    legend = alone if legend is None else legend
     xlim, ylim = _square(np.concatenate([walk, *novel]), half_width)
     ax = map_axes(ax, (xlim[1] - xlim[0]) / 2, title)
     ax.set(xlim=xlim, ylim=ylim)
@@ -363,11 +364,13 @@ def plot_ways(
         label="predicted, in a ring of the true",
     )
     if label is not None:
+        if alone:
+            figure_of(ax).set_figheight(figure_of(ax).get_figheight() - _BAR)
         bar = figure_of(ax).colorbar(shown, ax=ax, shrink=0.7, aspect=28, pad=0.03)
         bar.set_label(label)
         bar.outline.set_visible(False)
-    if legend:
-        legend_below(ax)
+    if legend:  # under the axes it would be out of the middle, beside a bar
+        legend_under_figure(figure_of(ax), *ax.get_legend_handles_labels())
     return ax
 
 
@@ -428,7 +431,7 @@ def plot_unfolding(
     for ax, (name, stage) in zip(axes, each.items(), strict=True):
         map_axes(ax, (xlim[1] - xlim[0]) / 2, name)
         ax.set(xlim=xlim, ylim=ylim)
-        ax.plot(*walk.T, linewidth=2.6, alpha=0.4, label="where it was", zorder=2, **_WALK)
+        ax.plot(*walk.T, linewidth=2.3, alpha=0.4, label="where it was", zorder=2, **_WALK)
         ax.plot(*stage.T, color=SERIES[0], linewidth=0.8, label="as learned", zorder=3)
     if legend:
         legend_under_figure(figure_of(axes[0]), *axes[0].get_legend_handles_labels())
