@@ -13,7 +13,7 @@ from matplotlib.contour import ContourSet
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from tests import made_up_charts, made_up_tracks
+from tests import made_up_charts, made_up_spaces, made_up_tracks
 from tree_world import plotting
 from tree_world.models.places.localiser import Posterior
 from tree_world.plotting import dark as dark_figures
@@ -107,7 +107,7 @@ def eight_trees(make_world):
 
 
 @pytest.fixture(
-    params=(*EVERYTHING, *made_up_charts.FIGURES, *made_up_tracks.FIGURES),
+    params=(*EVERYTHING, *made_up_charts.FIGURES, *made_up_tracks.FIGURES, *made_up_spaces.FIGURES),
     ids=lambda draw: draw.__name__.replace("_", " "),
 )
 def figure(request, make_world):

@@ -14,7 +14,7 @@ from matplotlib.legend import Legend
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from tests import made_up_charts, made_up_tracks
+from tests import made_up_charts, made_up_spaces, made_up_tracks
 from tree_world import plotting
 from tree_world.plotting.dark import drawn_for_dark
 from tree_world.plotting.narrow import WIDTH, drawn_narrow, small_letters
@@ -76,7 +76,7 @@ FIGURES = {
     "two by two": square,
     **{
         draw.__name__.replace("_", " "): draw
-        for draw in (*made_up_charts.FIGURES, *made_up_tracks.FIGURES)
+        for draw in (*made_up_charts.FIGURES, *made_up_tracks.FIGURES, *made_up_spaces.FIGURES)
     },
 }
 

@@ -236,6 +236,16 @@ def test_space_is_found(dim):
     assert np.allclose(space.transform(actions), space.locations_)
 
 
+def test_each_stage_tells_the_walk_better():
+    _, _, places, _, space = learned()
+    assert list(space.stages_) == ["planes", "fields", "longer", "whole"]
+    assert np.array_equal(space.stages_["whole"], space.shifts_)
+    counts = np.eye(6)[learned()[1]].cumsum(axis=0)
+    errors = [procrustes(counts @ shifts, places[1:]).rms for shifts in space.stages_.values()]
+    assert errors[0] > errors[1] > errors[-1]
+    assert errors[0] > 5 * errors[-1]
+
+
 def test_what_is_learned_holds_in_another_world():
     """Smells at learned places tell those at the end of ways that it never went."""
     body, _, _, _, space = learned()

@@ -21,6 +21,8 @@ Matplotlib's settings.
 ``curves``   curves, intervals, distributions
 ``tracks``   ways that were believed, and how far off they are
 ``beliefs``  how sure a body is of its place, and whether rightly
+``walks``    what a body gets on a walk, and the space that it learns
+``spaces``   how well a learned space explains what was smelled
 ``costs``    time, memory, and how they grow
 ``layers``   what rests on what
 ===========  ===========================================================
@@ -82,7 +84,14 @@ from tree_world.plotting.places import (
     plot_reads_on_a_line,
     plot_samples,
 )
+from tree_world.plotting.spaces import (
+    plot_fits,
+    plot_losses,
+    plot_occam,
+    plot_unexplained,
+)
 from tree_world.plotting.style import (
+    BLUE_TO_ORANGE,
     CLAY,
     DEFAULT_DPI,
     DENSITY_SHARES,
@@ -103,9 +112,16 @@ from tree_world.plotting.style import (
     use_book_style,
 )
 from tree_world.plotting.tracks import plot_drift, plot_errors_in_time, plot_paths
+from tree_world.plotting.walks import (
+    plot_differences,
+    plot_unfolding,
+    plot_ways,
+    plot_what_it_gets,
+)
 from tree_world.plotting.words import plot_similarity
 
 __all__ = [
+    "BLUE_TO_ORANGE",
     "CLAY",
     "DEFAULT_DPI",
     "DENSITY_SHARES",
@@ -134,12 +150,14 @@ __all__ = [
     "plot_claims",
     "plot_coverage",
     "plot_density",
+    "plot_differences",
     "plot_distributions",
     "plot_drift",
     "plot_drive_field",
     "plot_ellipses",
     "plot_errors_in_time",
     "plot_estimates",
+    "plot_fits",
     "plot_forgotten",
     "plot_frontier",
     "plot_growth",
@@ -152,7 +170,9 @@ __all__ = [
     "plot_layers",
     "plot_learning",
     "plot_ledger",
+    "plot_losses",
     "plot_observations",
+    "plot_occam",
     "plot_parts",
     "plot_paths",
     "plot_percentiles",
@@ -168,7 +188,11 @@ __all__ = [
     "plot_size",
     "plot_survival",
     "plot_trajectory",
+    "plot_unexplained",
+    "plot_unfolding",
     "plot_value_field",
+    "plot_ways",
+    "plot_what_it_gets",
     "plot_world",
     "scent_legend",
     "stacked_panels",

@@ -53,7 +53,14 @@ COLORS = {
 COLORMAPS: dict[str, Colormap] = {
     style.PAPER_TO_LEAF.name: LinearSegmentedColormap.from_list(
         style.PAPER_TO_LEAF.name, [PAPER, "#3c6b52", LEAF]
-    )
+    ),
+    style.BLUE_TO_ORANGE.name: LinearSegmentedColormap.from_list(
+        style.BLUE_TO_ORANGE.name,
+        [
+            *("#6dbfff", "#3f91d1", "#1d669a", "#1a3d59", PAPER),
+            *("#533017", "#8f4e18", "#c47438", "#f5a166"),
+        ],
+    ),
 }
 
 _BY_HEX = {to_hex(light): dark for light, dark in COLORS.items()}

@@ -46,6 +46,14 @@ INSIDE = "inside_of_axes"
 ANEW = "made_anew"
 """Name of the attribute in which a legend keeps how to be made with another number of columns."""
 PAPER_TO_LEAF = LinearSegmentedColormap.from_list("paper to leaf", [PAPER, "#9cc3ae", LEAF])
+BLUE_TO_ORANGE = LinearSegmentedColormap.from_list(
+    "blue to orange",
+    [
+        *("#005995", "#2c81c0", "#66abe4", "#acd3f5", PAPER),
+        *("#f1c3aa", "#db8f64", "#b5622e", "#893b00"),
+    ],
+)
+"""For numbers below and above zero, which is paper. Both sides darken alike (OKLab)."""
 TEXT_WIDTH = 7.4
 """Width in inches of a figure as wide as the text; its labels then have the size of the caption."""
 LEAST_SIZE = 9.6

@@ -91,6 +91,10 @@ class ShiftSpace:
         Where the body was, the start, which is the origin, first.
     dim_ : int
         Dimension of space; 0 if it was neither found nor given.
+    stages_ : dict of str to numpy.ndarray of float64, of shape (num_actions, dim_)
+        Shifts as they were known after each stage, in the units of `shifts_`: "planes", scaled as
+        a field needs them; "fields", of 100 steps; "longer", of 400 steps, where the walk is longer
+        than that; "whole". Empty if space was not found.
     loss_by_dim_ : dict of int to float
         How badly planes of each number of dimensions explain smells of a few steps, from 0 to 1;
         ½ if not at all. It falls until the dimension is that of space.
@@ -174,12 +178,14 @@ class ShiftSpace:
         """
         done, sensed = self._walked(actions, senses)
         self.dim_ = self.dim or 0
+        self.stages_: dict[str, Array] = {}
         self.loss_by_dim_: dict[int, float] = {}
         self.evidence_ = self.r2_ = float("nan")
         self._set(np.zeros((self.num_actions, self.dim_)), done)
         self.reason_ = self._learn(done, sensed)
         self.found_ = not self.reason_
         if not self.found_:
+            self.stages_ = {}
             self._set(np.zeros((self.num_actions, self.dim_)), done)
         return self
 
@@ -254,12 +260,13 @@ class ShiftSpace:
                     self.loss_by_dim_[dim], shifts[dim] = loss, found
         self.loss_by_dim_ = dict(sorted(self.loss_by_dim_.items()))
         part = windows_of(done, sensed, self.num_actions, *_FIELDS)
+        begun: dict[int, torch.Tensor] = {}
 
         def in_a_field(dim: int) -> tuple[torch.Tensor, float]:
             squares, directions = sloping(few, shifts[dim])
-            begun = shifts[dim] @ directions * squares.sqrt()  # smells slope alike along all axes
-            begun = in_units_of_the_kernel(part, begun, self.nugget)
-            return refined(part, begun, self.nugget, _ITERATIONS)
+            even = shifts[dim] @ directions * squares.sqrt()  # smells slope alike along all axes
+            begun[dim] = in_units_of_the_kernel(part, even, self.nugget)
+            return refined(part, begun[dim], self.nugget, _ITERATIONS)
 
         if self.dim is None:
             dim, reason = elbow(self.loss_by_dim_)
@@ -277,12 +284,15 @@ class ShiftSpace:
             dim, (best, evidence) = dim + 1, higher
         if self.dim is None and dim == max(shifts):
             return no_elbow(self.loss_by_dim_)
+        stages = {"planes": begun[dim], "fields": best}
         if len(done) > _LONGER[0]:
             part = windows_of(done, sensed, self.num_actions, *_LONGER)
             best, _ = refined(part, best, self.nugget, _ITERATIONS)
+            stages["longer"] = best
         every = -(-len(done) // _WHOLE)
         whole = windows_of(done, sensed, self.num_actions, len(done), 1, every)
         best, evidence = refined(whole, best, self.nugget, _ITERATIONS)
+        stages["whole"] = best
         self._set(best.numpy(), done)
         number, r2 = returns(self.locations_[1:], sensed, self.nugget)
         if number < _RETURNS:
@@ -297,8 +307,9 @@ class ShiftSpace:
                 f"before, and {_LEAST_R2:g} is the least: loops do not close."
             )
         self.dim_, self.evidence_ = dim, evidence
-        if self.length is not None:
-            self._set(self.length * self.shifts_, done)
+        unit = self.length or 1.0
+        self.stages_ = {name: unit * found.numpy() for name, found in stages.items()}
+        self._set(self.stages_["whole"], done)
         return ""
 
 
