@@ -207,15 +207,17 @@ def _name_ends(ax: Axes, curves: Mapping[str, tuple[Line2D, Any]]) -> None:
     low, high = ax.get_ylim()
     figure = figure_of(ax)
     points = ax.get_window_extent().height * 72 / figure.dpi / (high - low)
-    ends = {label: np.asarray(curve.get_xydata())[-1] for label, (curve, _) in curves.items()}
-    labels = sorted(curves, key=lambda label: float(ends[label][1]))
+    ends = {
+        label: np.asarray(curve.get_xydata())[-1].tolist() for label, (curve, _) in curves.items()
+    }
+    labels = sorted(curves, key=lambda label: ends[label][1])
     wanted = np.array([ends[label][1] * points for label in labels])
     moved = _pushed_apart(wanted, _LEAST_APART) - wanted
     for label, higher in zip(labels, moved, strict=True):
-        (curve, dash), end = curves[label], ends[label]
+        (curve, dash), (x, y) = curves[label], ends[label]
         ax.annotate(
             label,
-            (float(end[0]), float(end[1])),
+            (x, y),
             xytext=(_PIECE[-1] + 5, higher),
             textcoords="offset points",
             va="center",
@@ -226,7 +228,7 @@ def _name_ends(ax: Axes, curves: Mapping[str, tuple[Line2D, Any]]) -> None:
         piece = Line2D(
             np.array(_PIECE) / 72,
             np.full(len(_PIECE), higher / 72),
-            transform=figure.dpi_scale_trans + ScaledTranslation(*end, ax.transData),
+            transform=figure.dpi_scale_trans + ScaledTranslation(x, y, ax.transData),
             color=curve.get_color(),
             linestyle=dash,
             linewidth=curve.get_linewidth(),
