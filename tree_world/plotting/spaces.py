@@ -212,7 +212,7 @@ def _name_ends(ax: Axes, curves: Mapping[str, tuple[Line2D, Any]]) -> None:
     }
     labels = sorted(curves, key=lambda label: ends[label][1])
     wanted = np.array([ends[label][1] * points for label in labels])
-    moved = _pushed_apart(wanted, _LEAST_APART) - wanted
+    moved = pushed_apart(wanted, _LEAST_APART) - wanted
     for label, higher in zip(labels, moved, strict=True):
         (curve, dash), (x, y) = curves[label], ends[label]
         ax.annotate(
@@ -240,8 +240,25 @@ def _name_ends(ax: Axes, curves: Mapping[str, tuple[Line2D, Any]]) -> None:
         ax.add_artist(piece)
 
 
-def _pushed_apart(wanted: np.ndarray, apart: float) -> np.ndarray:
-    """Move rising numbers as little as need be, so that they lie apart."""
+def pushed_apart(wanted: np.ndarray, apart: float) -> np.ndarray:
+    """Move rising numbers as little as need be, by least squares, so that they lie apart.
+
+    Parameters
+    ----------
+    wanted : numpy.ndarray of float64, of shape (n,)
+        Not falling.
+    apart : float
+        From one to the next, at least.
+
+    Returns
+    -------
+    numpy.ndarray of float64, of shape (n,)
+
+    Examples
+    --------
+    >>> pushed_apart(np.array([0.0, 1.0, 9.0]), 3.0).tolist()
+    [-1.0, 2.0, 9.0]
+    """
     groups: list[list[float]] = []  # each of neighbours that touch: the mean of those moved, size
     for value in wanted - apart * np.arange(len(wanted)):
         groups.append([float(value), 1.0])

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _MOST_NUMBERS = 12  # of a smell, that can be told apart in a strip
 _TICK = 0.36  # half the height of a tick, in rows
-_ROW = 0.17  # inches
+_ROW = 0.2  # inches
 _ABOVE, _BELOW = 0.15, 0.55  # inches: what stands around the rows
 _SATURATED = 0.98  # share of the numbers of smells that are within the scale of colours
 _IN_VIEW = 0.99  # share of differences
