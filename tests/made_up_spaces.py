@@ -75,7 +75,11 @@ def ways():
 def unfolding():
     true = walk()
     off = 20 * np.random.default_rng(0).normal(size=true.shape)
-    return plotting.plot_unfolding({"planes": true + off, "fields": 1.1 * true}, true)[0].figure
+    stages = {"planes": true + off, "fields": 1.1 * true}
+    figure = plotting.plot_unfolding(stages, true)[0].figure
+    for _ in range(10):  # with titles above maps and a legend below them, layout settles slowly
+        figure.draw_without_rendering()
+    return figure
 
 
 FIGURES = (

@@ -192,8 +192,8 @@ def test_each_curve_is_named_at_its_end_beside_a_piece_of_it():
     st.floats(1, 20),
 )
 @settings(max_examples=100, **SEARCH)
-def test_labels_are_pushed_apart_as_little_as_need_be(wanted, apart):
-    found = spaces._pushed_apart(np.array(wanted), apart)
+def test_labels_arepushed_apart_as_little_as_need_be(wanted, apart):
+    found = spaces.pushed_apart(np.array(wanted), apart)
     assert (np.diff(found) >= apart - 1e-6).all()
     assert found.mean() == pytest.approx(np.mean(wanted))
     if len(wanted) == 1 or np.diff(wanted).min() >= apart:

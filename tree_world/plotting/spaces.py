@@ -207,15 +207,17 @@ def _name_ends(ax: Axes, curves: Mapping[str, tuple[Line2D, Any]]) -> None:
     low, high = ax.get_ylim()
     figure = figure_of(ax)
     points = ax.get_window_extent().height * 72 / figure.dpi / (high - low)
-    ends = {label: np.asarray(curve.get_xydata())[-1] for label, (curve, _) in curves.items()}
-    labels = sorted(curves, key=lambda label: float(ends[label][1]))
+    ends = {
+        label: np.asarray(curve.get_xydata())[-1].tolist() for label, (curve, _) in curves.items()
+    }
+    labels = sorted(curves, key=lambda label: ends[label][1])
     wanted = np.array([ends[label][1] * points for label in labels])
-    moved = _pushed_apart(wanted, _LEAST_APART) - wanted
+    moved = pushed_apart(wanted, _LEAST_APART) - wanted
     for label, higher in zip(labels, moved, strict=True):
-        (curve, dash), end = curves[label], ends[label]
+        (curve, dash), (x, y) = curves[label], ends[label]
         ax.annotate(
             label,
-            (float(end[0]), float(end[1])),
+            (x, y),
             xytext=(_PIECE[-1] + 5, higher),
             textcoords="offset points",
             va="center",
@@ -226,7 +228,7 @@ def _name_ends(ax: Axes, curves: Mapping[str, tuple[Line2D, Any]]) -> None:
         piece = Line2D(
             np.array(_PIECE) / 72,
             np.full(len(_PIECE), higher / 72),
-            transform=figure.dpi_scale_trans + ScaledTranslation(*end, ax.transData),
+            transform=figure.dpi_scale_trans + ScaledTranslation(x, y, ax.transData),
             color=curve.get_color(),
             linestyle=dash,
             linewidth=curve.get_linewidth(),
@@ -238,8 +240,25 @@ def _name_ends(ax: Axes, curves: Mapping[str, tuple[Line2D, Any]]) -> None:
         ax.add_artist(piece)
 
 
-def _pushed_apart(wanted: np.ndarray, apart: float) -> np.ndarray:
-    """Move rising numbers as little as need be, so that they lie apart."""
+def pushed_apart(wanted: np.ndarray, apart: float) -> np.ndarray:
+    """Move rising numbers as little as need be, by least squares, so that they lie apart.
+
+    Parameters
+    ----------
+    wanted : numpy.ndarray of float64, of shape (n,)
+        Not falling.
+    apart : float
+        From one to the next, at least.
+
+    Returns
+    -------
+    numpy.ndarray of float64, of shape (n,)
+
+    Examples
+    --------
+    >>> pushed_apart(np.array([0.0, 1.0, 9.0]), 3.0).tolist()
+    [-1.0, 2.0, 9.0]
+    """
     groups: list[list[float]] = []  # each of neighbours that touch: the mean of those moved, size
     for value in wanted - apart * np.arange(len(wanted)):
         groups.append([float(value), 1.0])

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _MOST_NUMBERS = 12  # of a smell, that can be told apart in a strip
 _TICK = 0.36  # half the height of a tick, in rows
-_ROW = 0.17  # inches
+_ROW = 0.2  # inches
 _ABOVE, _BELOW = 0.15, 0.55  # inches: what stands around the rows
 _SATURATED = 0.98  # share of the numbers of smells that are within the scale of colours
 _IN_VIEW = 0.99  # share of differences
@@ -206,7 +206,7 @@ def plot_differences(
     ax.set_xlabel("difference of x (m)")
     if ax.get_ylabel():
         ax.set_ylabel("difference of y (m)")
-    ax.scatter(*apart.T, s=9, color=SERIES[0], alpha=0.3, linewidth=0, zorder=2)
+    ax.scatter(apart[:, 0], apart[:, 1], s=9, color=SERIES[0], alpha=0.3, linewidth=0, zorder=2)
     ax.scatter([], [], s=18, color=SERIES[0], alpha=0.7, linewidth=0, label="two that smell alike")
     if lattice is not None:
         rows, points = lattice
@@ -350,9 +350,10 @@ def plot_ways(
     # For each end by itself, so that where two overlap no disc lies on a foreign ring.
     for number, (end, inner, outer) in enumerate(zip(ends, told, smelled, strict=True)):
         order = 4 + number / len(novel)
-        ax.scatter(*end, s=_RING, c=[outer], zorder=order, **look)
-        shown = ax.scatter(*end, s=_DISC, c=[inner], zorder=order, **look)
-        ax.scatter(*end, s=_RING, facecolor="none", edgecolor=INK, linewidth=0.9, zorder=order)
+        x, y = end
+        ax.scatter(x, y, s=_RING, c=[outer], zorder=order, **look)
+        shown = ax.scatter(x, y, s=_DISC, c=[inner], zorder=order, **look)
+        ax.scatter(x, y, s=_RING, facecolor="none", edgecolor=INK, linewidth=0.9, zorder=order)
     ax.plot(
         [],
         [],
