@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 from sklearn.metrics import r2_score
 
-from benchmarks.lived import BODY, NEW_WORLD, STEPS, WALK, Lived, lived
+from benchmarks.lived import BODY, STEPS, WALK, Lived, lived
 from benchmarks.origins import results_file
 from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.models.memory import ReadOptions, SpatialMemory
@@ -48,7 +48,7 @@ APART = 100  # steps between the start of a way and the smells that tell of its 
 REACHES = {1: 250.0, 3: 120.0}  # metres, in so many dimensions
 NOISE = 0.075  # of a step
 PERIOD, PERIODIC_REACH = 300.0, 900.0  # metres
-STARTS, IMPROVEMENTS, RATE, RECENT = 4, 800, 0.3, 20  # through the read
+STARTS, IMPROVEMENTS, RATE, RECENT = 4, 300, 0.1, 20  # through the read
 OBSERVATIONS, READ_SD = 500, 10.0  # a step, and in metres: through the read
 STEP_RMS = 5.5  # metres: of shifts that are drawn
 
@@ -394,7 +394,7 @@ STUDIES = {
     "shifts": Study(
         shifts,
         short=lambda part: shifts(part, _SHORT),
-        agrees=[Same("found"), Same("dim"), Same("returns", 0.01)],
+        agrees=[Same("dim"), Same("returns", 0.01)],
     ),
     "dimensions": Study(
         dimensions,
@@ -404,22 +404,22 @@ STUDIES = {
     "turning": Study(
         turning,
         short=lambda part: turning(part, _SHORT),
-        agrees=[Same("found"), Same("similarity", 0.2)],
+        agrees=[Same("similarity", 0.2)],
     ),
     "noisy": Study(
         noisy,
         short=lambda part: noisy(part, _SHORT),
-        agrees=[Same("found"), Same("reckoned", 1e-6)],
+        agrees=[Same("reckoned")],
     ),
     "periodic": Study(
         periodic,
         short=lambda part: periodic(part, _SHORT),
-        agrees=[Same("torus/repeats"), Same("plane/repeats")],
+        agrees=[Same("torus/twins", 0.05)],
     ),
     "through_the_read": Study(
         through_the_read,
         short=lambda part: through_the_read(part, _SHORT),
-        agrees=[Same("true/0/affine", 1e-6), Same("random/0/loss", 0.05)],
+        agrees=[Same("true/0/loss"), Same("random/0/loss", 0.05)],
     ),
 }
 

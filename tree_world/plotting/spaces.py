@@ -228,7 +228,7 @@ def _name_ends(ax: Axes, curves: Mapping[str, tuple[Line2D, Any]]) -> None:
         piece = Line2D(
             np.array(_PIECE) / 72,
             np.full(len(_PIECE), higher / 72),
-            transform=figure.dpi_scale_trans + ScaledTranslation(x, y, ax.transData),
+            transform=figure.dpi_scale_trans + ScaledTranslation(x, y, ax.transData),  # type: ignore[arg-type]  # a logarithm will do
             color=curve.get_color(),
             linestyle=dash,
             linewidth=curve.get_linewidth(),
