@@ -225,10 +225,11 @@ def _name_ends(ax: Axes, curves: Mapping[str, tuple[Line2D, Any]]) -> None:
             fontsize=LEAST_SIZE,
             annotation_clip=False,
         )
+        at = ScaledTranslation(x, y, ax.transData)  # type: ignore[arg-type]  # logarithms will do
         piece = Line2D(
             np.array(_PIECE) / 72,
             np.full(len(_PIECE), higher / 72),
-            transform=figure.dpi_scale_trans + ScaledTranslation(x, y, ax.transData),  # type: ignore[arg-type]  # a logarithm will do
+            transform=figure.dpi_scale_trans + at,
             color=curve.get_color(),
             linestyle=dash,
             linewidth=curve.get_linewidth(),
