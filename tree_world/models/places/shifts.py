@@ -39,7 +39,12 @@ from tree_world.checks import (
 )
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging
 from tree_world.models.places.directions import directions_of
-from tree_world.models.places.fields import in_units_of_the_kernel, refined, with_one_less
+from tree_world.models.places.fields import (
+    in_units_of_the_kernel,
+    refined,
+    refined_on_the_whole,
+    with_one_less,
+)
 from tree_world.models.places.windows import by_dimension, sloping, windows_of, with_smells
 from tree_world.simulation.hidden import checked_actions
 
@@ -53,8 +58,7 @@ _MOST_DIMS = 6
 _FEWEST_STEPS = 200
 # Of stretches that smell as a smooth field: steps, how many, and every how many steps one looks.
 _FIELDS, _LONGER = (100, 20, 1), (400, 9, 2)
-_WHOLE = 600  # observations of the whole walk
-_ITERATIONS = 60
+_ITERATIONS, _LAST_ITERATIONS = 60, 20
 _NOTHING = 1e-10  # of the mean square of smells: their variance, if they do not change
 _NEARLY = 1.6  # times the least loss: dimensions that explain less are too few
 _GAIN = 0.03  # nats, for each number: by as much must a further dimension make smells more probable
@@ -99,7 +103,8 @@ class ShiftSpace:
         How badly planes of each number of dimensions explain smells of a few steps, from 0 to 1;
         ½ if not at all. It falls until the dimension is that of space.
     evidence_ : float
-        Mean log density of a number of the smells of the whole walk, in nats; NaN if not found.
+        Mean log density of a number of the smells of the whole walk, in nats, each told by few
+        others: see `tree_world.models.places.fields`. NaN if not found.
     r2_ : float
         How well smells are told where the body came back after more than 100 steps, as the share
         of their variance that is explained; NaN where that was not tried.
@@ -289,9 +294,10 @@ class ShiftSpace:
             part = windows_of(done, sensed, self.num_actions, *_LONGER)
             best, _ = refined(part, best, self.nugget, _ITERATIONS)
             stages["longer"] = best
-        every = -(-len(done) // _WHOLE)
-        whole = windows_of(done, sensed, self.num_actions, len(done), 1, every)
-        best, evidence = refined(whole, best, self.nugget, _ITERATIONS)
+        whole = windows_of(done, sensed, self.num_actions, len(done), 1)
+        best, evidence = refined_on_the_whole(
+            whole.counts[0], whole.senses[0], best, self.nugget, _LAST_ITERATIONS, generator
+        )
         stages["whole"] = best
         self._set(best.numpy(), done)
         number, r2 = returns(self.locations_[1:], sensed, self.nugget)
