@@ -12,16 +12,30 @@ many is, the body is lost.
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tree_world.checks import PointsLike, positive_number, whole_number
-from tree_world.models.places.odometry import turned
-from tree_world.models.places.particles import Particles, as_step
+from tree_world.models.places.particles import Particles
 from tree_world.models.places.tracker import Belief, Track, Tracker, followed
 
 _FEW = 7  # of the last smells, whose surprise makes it doubt
+_WIDER = 3.0  # times as unsure as the particles claim is the tracker at first
+
+
+class _Heading(NamedTuple):
+    """What was known of the heading after some step: its error in radians, its variance."""
+
+    error: float
+    variance: float
+    step: int
+
+
+def _untold(belief: Belief) -> Belief:
+    return dataclasses.replace(belief, identifiable=False)
 
 
 class Finder:
@@ -83,7 +97,13 @@ class Finder:
     """
 
     def __init__(
-        self, particles: Particles, tracker: Tracker, *, surprise: float = 2.0, window: int = 25
+        self,
+        particles: Particles,
+        tracker: Tracker,
+        *,
+        surprise: float = 2.0,
+        window: int = 25,
+        trial: int = 15,
     ) -> None:
         if not isinstance(particles, Particles) or not isinstance(tracker, Tracker):
             raise TypeError(
@@ -98,6 +118,7 @@ class Finder:
         self.particles, self.tracker = particles, tracker
         self.surprise = positive_number("surprise", surprise)
         self.window = whole_number("window", window, 1)
+        self.trial = whole_number("trial", trial, 1)
         self.reset()
 
     def reset(
@@ -123,14 +144,16 @@ class Finder:
             self.tracker.reset(start, start_covariance)
         self.particles.reset()
         self.lost = start is None
-        self._turn = 0.0
-        self._surprises: deque[float] = deque(maxlen=self.window)
+        self._on_trial = False
+        self._steps = 0
+        self._heading = _Heading(0.0, 0.0, 0)
+        self._calm()
 
     @property
     def belief(self) -> Belief:
         """What is believed at present."""
         if self.lost:
-            return self.particles.belief
+            return _untold(self.particles.belief)
         return self._doubted(self.tracker.belief)
 
     def step(self, displacement: PointsLike, sense: PointsLike | None = None) -> Belief:
@@ -152,22 +175,15 @@ class Finder:
         ValueError
             If shapes do not fit, or an entry is not finite.
         """
+        self._steps += 1
         if self.lost:
-            belief = self.particles.step(turned(as_step(displacement), -self._turn), sense)
-            if belief.identifiable:
-                self.tracker.reset(belief.mean, belief.covariance)
-                self._turn += self.particles.heading_error
-                self._surprises.clear()
-                self.lost = False
-            return belief
-        belief = self.tracker.step(turned(as_step(displacement), -self._turn), sense)
-        if self.tracker.surprise is not None:
-            self._surprises.append(self.tracker.surprise)
+            return self._search(displacement, sense)
+        belief = self.tracker.step(displacement, sense)
+        self._note()
         if self.particles.kidnapped > 0 and self._is_surprised(self.window):
-            self._turn += self.tracker.heading_error
-            self.particles.reset(heading_sd=self.tracker.heading_sd)
             self.lost = True
-            return self.particles.step([0.0, 0.0], sense)
+            self._begin_anew()
+            return _untold(self.particles.step([0.0, 0.0], sense))
         return self._doubted(belief)
 
     def follow(
@@ -192,6 +208,57 @@ class Finder:
             If shapes do not fit, or an entry is not finite.
         """
         return followed(self.step, displacements, senses)
+
+    # --- lost -------------------------------------------------------------------------------------
+
+    def _search(self, displacement: PointsLike, sense: PointsLike | None) -> Belief:
+        """Take a step with no idea, or on trial."""
+        guessed = self.particles.step(displacement, sense)
+        if self._on_trial:
+            belief = self.tracker.step(displacement, sense)
+            self._note()
+            if len(self._surprises) >= self.trial:
+                self._on_trial = False
+                if self._is_surprised(self.trial):
+                    self._begin_anew()
+                elif belief.identifiable:
+                    self.lost = False
+                    return belief
+        elif guessed.identifiable:
+            heading, sd = self.particles.heading_error, self.particles.heading_sd
+            spread = _WIDER**2 * guessed.covariance
+            self.tracker.reset(guessed.mean, spread, heading, _WIDER * sd)
+            self._calm()
+            self._on_trial = True
+        return _untold(guessed)
+
+    def _begin_anew(self) -> None:
+        """Let the particles start anywhere, with what was known of the heading before."""
+        odometry, number = self.particles.odometry, self._steps - self._heading.step
+        walked = number * odometry.heading_walk**2 + (number * odometry.heading_bias_sd) ** 2
+        self.particles.reset(self._heading.error, math.sqrt(self._heading.variance + walked))
+        self._on_trial = False
+        self._calm()
+
+    # --- surprise ---------------------------------------------------------------------------------
+
+    def _calm(self) -> None:
+        """Forget how much smells surprised the tracker."""
+        self._surprises: deque[float] = deque(maxlen=max(self.window, self.trial))
+        self._headings: deque[_Heading] = deque(maxlen=self.window)
+        self._off = 0.0
+
+    def _note(self) -> None:
+        """Note how much a smell surprised the tracker, and what it knows of its heading."""
+        surprise = self.tracker.surprise
+        if surprise is None:
+            return
+        self._surprises.append(surprise)
+        error, sd = self.tracker.heading_error, self.tracker.heading_sd
+        self._headings.append(_Heading(error, sd**2, self._steps))
+        self._off = max(0.0, self._off + min(surprise, 2 * self.surprise) - self.surprise / 2)
+        if self._off == 0 and len(self._headings) == self.window:
+            self._heading = self._headings[0]
 
     def _is_surprised(self, number: int) -> bool:
         """Whether the last smells were farther off than they should be, in the median."""

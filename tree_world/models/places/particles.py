@@ -49,7 +49,7 @@ from tree_world.checks import (
     whole_number,
 )
 from tree_world.models.memory.recall.kriging import NUGGET
-from tree_world.models.places.odometry import DEVIATION, Odometry, turned
+from tree_world.models.places.odometry import ANGLE, DEVIATION, Odometry, turned
 from tree_world.models.places.survey import Survey, systematic
 from tree_world.models.places.tracker import Belief, Track, followed
 
@@ -188,25 +188,29 @@ class Particles:
         self._generator = make_generator(seed)
         self.reset()
 
-    def reset(self, heading_sd: float = 0.0) -> None:
-        """Begin anew, anywhere in the region.
+    def reset(self, heading_error: float = 0.0, heading_sd: float = 0.0) -> None:
+        """Begin anew, anywhere in the region, by default with a heading that is right.
 
         Parameters
         ----------
+        heading_error : float, default=0.0
+            By how much the heading is too great, in radians. With a compass it is right.
         heading_sd : float, default=0.0
-            How unsure the heading is, in radians: by default it is right.
+            How unsure that is, in radians.
 
         Raises
         ------
         ValueError
-            If the deviation is negative, or not finite.
+            If a number is not finite, or the deviation is negative.
         """
+        turn = checked_number("heading_error", heading_error, ANGLE)
         spread = checked_number("heading_sd", heading_sd, DEVIATION)
         number = self.num_particles
         low, high = self.survey.region
         self._places: Array = low + (high - low) * self._uniform(number, 2)
-        self._heading: Array = spread * self._normal(number) if spread else np.zeros(number)
+        self._heading: Array = turn + (spread * self._normal(number) if spread else np.zeros(number))
         self._bias: Array = self.odometry.heading_bias_sd * self._normal(number)
+        self._free_heading, self._free_bias = self._heading, self._bias
         self._log_weights: Array = np.full(number, -math.log(number))
         self._anywhere = True
         self._held, self._told = 0, False
@@ -228,6 +232,13 @@ class Particles:
     def heading_error(self) -> float:
         """The believed error of the heading, in radians: 0 with a compass."""
         return float(self.weights @ self._heading)
+
+    @property
+    def heading_sd(self) -> float:
+        """How unsure that is, in radians: 0 with a compass."""
+        weights = self.weights
+        apart = self._heading - weights @ self._heading
+        return math.sqrt(float(weights @ apart**2))
 
     @property
     def belief(self) -> Belief:
@@ -314,6 +325,8 @@ class Particles:
         if not odometry.has_compass:
             walked = odometry.heading_walk * self._normal(number)
             self._heading = self._heading + self._bias + walked
+            walked = odometry.heading_walk * self._normal(number)
+            self._free_heading = self._free_heading + self._free_bias + walked
             moves = turned(moves, -self._heading)
         if not self._anywhere:  # anywhere is anywhere after a step, too
             self._places = self._places + moves
@@ -336,9 +349,10 @@ class Particles:
         # Within a cell some places fit better than its centre.
         better = self.survey.fit(found, sense) - fits[cells]
         self._places = np.concatenate([self._places[which], found])
-        if fresh < number:  # of those that are fresh, any heading is as probable as another's
-            which = np.concatenate([which, self._others(which, fresh)])
-            self._heading, self._bias = self._heading[which], self._bias[which]
+        if fresh < number:  # no smell has told those that are fresh of their heading
+            free = (self._uniform(fresh) * number).astype(np.intp)
+            self._heading = np.concatenate([self._heading[which], self._free_heading[free]])
+            self._bias = np.concatenate([self._bias[which], self._free_bias[free]])
         self._log_weights = np.concatenate([np.zeros(number - fresh), better])
         self._log_weights -= _log_sum(self._log_weights)
         self._anywhere = False
@@ -350,10 +364,6 @@ class Particles:
         odds = math.log(self.kidnapped) + theirs - math.log1p(-self.kidnapped) - ours
         share = 1 / (1 + math.exp(min(-odds, 700.0)))
         return int(share * self.num_particles + float(self._uniform(1)[0]))
-
-    def _others(self, which: npt.NDArray[np.intp], number: int) -> npt.NDArray[np.intp]:
-        drawn = (self._uniform(number) * len(which)).astype(np.intp)
-        return np.asarray(which[drawn])
 
     def _gaussian(self) -> tuple[Array, Array, bool]:
         """Mean and covariance, and whether they are those of one cluster that holds nearly all."""
