@@ -214,6 +214,7 @@ class Finder:
     def _search(self, displacement: PointsLike, sense: PointsLike | None) -> Belief:
         """Take a step with no idea, or on trial."""
         guessed = self.particles.step(displacement, sense)
+        self._on_trial &= self.particles.held > 0
         if self._on_trial:
             belief = self.tracker.step(displacement, sense)
             self._note()

@@ -241,6 +241,11 @@ class Particles:
         return math.sqrt(float(weights @ apart**2))
 
     @property
+    def held(self) -> int:
+        """For how many steps that smell of something the ellipse has been as small as it must."""
+        return self._held
+
+    @property
     def belief(self) -> Belief:
         """What is believed at present."""
         mean, covariance, _ = self._gaussian()
