@@ -17,7 +17,10 @@ prediction is (1 − α) of the guesses and α of the whole region, so that afte
     F = \frac{\alpha\, \bar L}{\alpha\, \bar L + (1 - \alpha) \sum_i w_i L(x_i)}
 
 belongs to fresh guesses, with the mean :math:`\bar L` of L over all cells. So many of the N are
-drawn anew, from the cells that fit. While the guesses fit they are next to none.
+drawn anew, from the cells that fit. While the guesses fit they are next to none. A heading that the
+other guesses were led to by smells may be as wrong as their places: fresh ones take theirs, and the
+bias, from headings that have drifted since the beginning as the odometry says, and that no smell
+has weighed.
 
 *Drawn again*, systematically, are all guesses as soon as the effective number
 :math:`1 / \sum_i w_i^2` falls below a share of N, or there are fresh ones.
@@ -208,7 +211,9 @@ class Particles:
         number = self.num_particles
         low, high = self.survey.region
         self._places: Array = low + (high - low) * self._uniform(number, 2)
-        self._heading: Array = turn + (spread * self._normal(number) if spread else np.zeros(number))
+        self._heading: Array = np.full(number, turn)
+        if spread:
+            self._heading = turn + spread * self._normal(number)
         self._bias: Array = self.odometry.heading_bias_sd * self._normal(number)
         self._free_heading, self._free_bias = self._heading, self._bias
         self._log_weights: Array = np.full(number, -math.log(number))

@@ -62,9 +62,9 @@ from tree_world.checks import (
     checked_number,
     checked_numbers,
 )
+from tree_world.evaluation import coverage
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging
 from tree_world.models.places.directions import directions_of, outside
-from tree_world.models.places.judging import coverage
 from tree_world.models.places.odometry import ANGLE, DEVIATION, Odometry, turned
 
 Array: TypeAlias = npt.NDArray[np.float64]
