@@ -17,10 +17,10 @@ prediction is (1 − α) of the guesses and α of the whole region, so that afte
     F = \frac{\alpha\, \bar L}{\alpha\, \bar L + (1 - \alpha) \sum_i w_i L(x_i)}
 
 belongs to fresh guesses, with the mean :math:`\bar L` of L over all cells. So many of the N are
-drawn anew, from the cells that fit. While the guesses fit they are next to none. A heading that the
-other guesses were led to by smells may be as wrong as their places: fresh ones take theirs, and the
-bias, from headings that have drifted since the beginning as the odometry says, and that no smell
-has weighed.
+drawn anew, from the cells that fit. While the guesses fit they are next to none. Each takes the
+heading and the bias of one of the others; but these may have been misled in that as in their
+places. So half of the fresh ones take theirs from headings that have drifted since the beginning as
+the odometry says, and that no smell has weighed.
 
 *Drawn again*, systematically, are all guesses as soon as the effective number
 :math:`1 / \sum_i w_i^2` falls below a share of N, or there are fresh ones.
@@ -359,13 +359,27 @@ class Particles:
         # Within a cell some places fit better than its centre.
         better = self.survey.fit(found, sense) - fits[cells]
         self._places = np.concatenate([self._places[which], found])
-        if fresh < number:  # no smell has told those that are fresh of their heading
-            free = (self._uniform(fresh) * number).astype(np.intp)
-            self._heading = np.concatenate([self._heading[which], self._free_heading[free]])
-            self._bias = np.concatenate([self._bias[which], self._free_bias[free]])
+        if fresh < number:
+            which = np.concatenate([which, self._others(which, fresh)])
+            self._heading, self._bias = self._heading[which], self._bias[which]
+            self._set_free(number - fresh)
         self._log_weights = np.concatenate([np.zeros(number - fresh), better])
         self._log_weights -= _log_sum(self._log_weights)
         self._anywhere = False
+
+    def _others(self, which: npt.NDArray[np.intp], number: int) -> npt.NDArray[np.intp]:
+        drawn = (self._uniform(number) * len(which)).astype(np.intp)
+        return np.asarray(which[drawn])
+
+    def _set_free(self, first: int) -> None:
+        """Give every other guess, from some number on, a heading of which no smell has told."""
+        if self.odometry.has_compass:
+            return
+        number = self.num_particles
+        which = first + np.flatnonzero(self._uniform(number - first) < 0.5)
+        drawn = (self._uniform(len(which)) * number).astype(np.intp)
+        self._heading[which] = self._free_heading[drawn]
+        self._bias[which] = self._free_bias[drawn]
 
     def _number_of_fresh(self, ours: float, theirs: float) -> int:
         """How many guesses are to be fresh, F N, rounded up or down by chance."""
