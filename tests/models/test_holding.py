@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from tree_world.evaluation import coverage
 from tree_world.models.places import holding
 from tree_world.models.places.holding import calibrate_smoothing, differing
-from tree_world.models.places.judging import coverage
 from tree_world.models.places.odometry import Odometry
 from tree_world.models.places.smoother import grown, prepared, settled, smooth
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+from tree_world.evaluation import coverage
 from tree_world.models.places.graph import PoseGraph
-from tree_world.models.places.judging import coverage
 from tree_world.models.places.matching import Matcher
 from tree_world.models.places.odometry import Odometry
 from tree_world.models.places.smoother import smooth

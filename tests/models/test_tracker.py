@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tree_world.models.places.judging import coverage
+from tree_world.evaluation import coverage
 from tree_world.models.places.odometry import Odometry
 from tree_world.models.places.tracker import Tracker, calibrate_width
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig

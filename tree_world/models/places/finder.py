@@ -1,27 +1,64 @@
 r"""Where am I, wherever one is put? Guesses until the place is told, then a tracker; and back.
 
-While it is lost it asks `Particles`. As soon as they tell the place, a `Tracker` takes over, with
-their mean and covariance, which costs a fraction. It may be wrong, or the body may be carried off.
-Then smells surprise the tracker, one after the other: the root of the mean square of their
-deviations, in standard deviations, is about one or less for who is where it believes to be. A few
-are always off, where fruit comes into reach and smells jump. So what counts is the median of the
-last smells: when that of the last few is large the place no longer counts as told, and when that of
-many is, the body is lost.
+While it is lost it asks `Particles`. As soon as they tell the place, a `Tracker` goes on from there,
+which costs a fraction.
+
+*Surprise.* It may be wrong, or the body may be carried off. Then smells surprise the tracker, one
+after the other: the root of the mean square of their deviations, in standard deviations, is about
+one or less for who is where it believes to be. A few are always off, where fruit comes into reach
+and smells jump. So what counts is the median of the last smells: when that of the last few is large
+the place no longer counts as told, and when that of many is, the body is lost.
+
+*On trial.* Guesses that gather at a wrong place, or with a wrong heading, all descend from a few,
+and are alike without being right: nothing in them says so. So the tracker is on trial at first. It
+begins three times as unsure as the guesses claim, so that it can leave a place which is near the
+true one, and the place counts as told when a number of smells did not surprise it, in the median.
+If they did, the guesses begin anew.
+
+*Without a compass* whoever is led astray learns a wrong heading from smells that it takes for those
+of another place, and would be misled by it wherever it looks. So it forgets what it learned since
+then. When that was is told by the running sum of the excess of surprises (Page 1954),
+
+.. math::
+
+    S \leftarrow \max\left(0,\, S + \min(s, 2 \sigma) - \tfrac12 \sigma\right),
+
+for a surprise s and the threshold σ: it was zero for the last time when all seemed well. Guesses
+take the heading of so many smells before that moment as make it lost, with what the odometry adds
+to its variance until now.
+
+References
+----------
+E. S. Page, "Continuous inspection schemes", 1954.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tree_world.checks import PointsLike, positive_number, whole_number
-from tree_world.models.places.odometry import turned
-from tree_world.models.places.particles import Particles, as_step
+from tree_world.models.places.particles import Particles
 from tree_world.models.places.tracker import Belief, Track, Tracker, followed
 
 _FEW = 7  # of the last smells, whose surprise makes it doubt
+_WIDER = 3.0  # times as unsure as the particles claim is the tracker at first
+
+
+class _Heading(NamedTuple):
+    """What was known of the heading after some step: its error in radians, its variance."""
+
+    error: float
+    variance: float
+    step: int
+
+
+def _untold(belief: Belief) -> Belief:
+    return dataclasses.replace(belief, identifiable=False)
 
 
 class Finder:
@@ -37,13 +74,16 @@ class Finder:
         Standard deviations, beyond which the median makes it doubt, and lost.
     window : int, default=25
         How many smells must surprise it, in the median, for it to be lost.
+    trial : int, default=15
+        How many smells must not surprise it, in the median, before a place that was found counts as
+        told.
 
     Attributes
     ----------
     particles : Particles
     tracker : Tracker
     lost : bool
-        Whether the particles are asked.
+        Whether the particles are asked; still so on trial.
     belief : Belief
         The present one, of those that are asked.
 
@@ -56,8 +96,9 @@ class Finder:
 
     Notes
     -----
-    Without a compass the tracker goes on from the heading error that the particles believe in, but
-    takes it for certain, and what they learned of the bias is forgotten.
+    What was learned of the bias is forgotten with each change between particles and tracker, and so
+    is what errors of place and heading have in common. Where nothing is known, as beyond the edge
+    of what was surveyed, no smell surprises: a body that believes to be there notices nothing.
 
     Examples
     --------
@@ -83,7 +124,13 @@ class Finder:
     """
 
     def __init__(
-        self, particles: Particles, tracker: Tracker, *, surprise: float = 2.0, window: int = 25
+        self,
+        particles: Particles,
+        tracker: Tracker,
+        *,
+        surprise: float = 2.0,
+        window: int = 25,
+        trial: int = 15,
     ) -> None:
         if not isinstance(particles, Particles) or not isinstance(tracker, Tracker):
             raise TypeError(
@@ -98,6 +145,7 @@ class Finder:
         self.particles, self.tracker = particles, tracker
         self.surprise = positive_number("surprise", surprise)
         self.window = whole_number("window", window, 1)
+        self.trial = whole_number("trial", trial, 1)
         self.reset()
 
     def reset(
@@ -123,14 +171,16 @@ class Finder:
             self.tracker.reset(start, start_covariance)
         self.particles.reset()
         self.lost = start is None
-        self._turn = 0.0
-        self._surprises: deque[float] = deque(maxlen=self.window)
+        self._on_trial = False
+        self._steps = 0
+        self._heading = _Heading(0.0, 0.0, 0)
+        self._calm()
 
     @property
     def belief(self) -> Belief:
         """What is believed at present."""
         if self.lost:
-            return self.particles.belief
+            return _untold(self.particles.belief)
         return self._doubted(self.tracker.belief)
 
     def step(self, displacement: PointsLike, sense: PointsLike | None = None) -> Belief:
@@ -152,22 +202,15 @@ class Finder:
         ValueError
             If shapes do not fit, or an entry is not finite.
         """
+        self._steps += 1
         if self.lost:
-            belief = self.particles.step(turned(as_step(displacement), -self._turn), sense)
-            if belief.identifiable:
-                self.tracker.reset(belief.mean, belief.covariance)
-                self._turn += self.particles.heading_error
-                self._surprises.clear()
-                self.lost = False
-            return belief
-        belief = self.tracker.step(turned(as_step(displacement), -self._turn), sense)
-        if self.tracker.surprise is not None:
-            self._surprises.append(self.tracker.surprise)
+            return self._search(displacement, sense)
+        belief = self.tracker.step(displacement, sense)
+        self._note()
         if self.particles.kidnapped > 0 and self._is_surprised(self.window):
-            self._turn += self.tracker.heading_error
-            self.particles.reset(heading_sd=self.tracker.heading_sd)
             self.lost = True
-            return self.particles.step([0.0, 0.0], sense)
+            self._begin_anew()
+            return _untold(self.particles.step([0.0, 0.0], sense))
         return self._doubted(belief)
 
     def follow(
@@ -192,6 +235,58 @@ class Finder:
             If shapes do not fit, or an entry is not finite.
         """
         return followed(self.step, displacements, senses)
+
+    # --- lost -------------------------------------------------------------------------------------
+
+    def _search(self, displacement: PointsLike, sense: PointsLike | None) -> Belief:
+        """Take a step with no idea, or on trial, and see whether the place is found."""
+        guessed = self.particles.step(displacement, sense)
+        self._on_trial &= self.particles.held > 0
+        if self._on_trial:
+            belief = self.tracker.step(displacement, sense)
+            self._note()
+            if self._is_surprised(self.trial):
+                self._begin_anew()
+            elif len(self._surprises) >= self.trial and belief.identifiable:
+                self._on_trial, self.lost = False, False
+                return belief
+        elif guessed.identifiable:
+            heading, sd = self.particles.heading_error, self.particles.heading_sd
+            spread = _WIDER**2 * guessed.covariance
+            self.tracker.reset(guessed.mean, spread, heading, _WIDER * sd)
+            self._calm()
+            self._on_trial = True
+        return _untold(guessed)
+
+    def _begin_anew(self) -> None:
+        """Let the particles start anywhere, with what was known of the heading before."""
+        odometry, number = self.particles.odometry, self._steps - self._heading.step
+        walked = number * odometry.heading_walk**2 + (number * odometry.heading_bias_sd) ** 2
+        self.particles.reset(self._heading.error, math.sqrt(self._heading.variance + walked))
+        self._on_trial = False
+        self._calm()
+
+    # --- surprise ---------------------------------------------------------------------------------
+
+    def _calm(self) -> None:
+        """Forget how much smells surprised the tracker."""
+        self._surprises: deque[float] = deque(maxlen=max(self.window, self.trial))
+        self._headings: deque[_Heading] = deque(maxlen=self.window)
+        self._excess = 0.0  # S
+
+    def _note(self) -> None:
+        """Note how much a smell surprised the tracker, and what it knows of its heading."""
+        surprise = self.tracker.surprise
+        if surprise is None:
+            return
+        self._surprises.append(surprise)
+        error, sd = self.tracker.heading_error, self.tracker.heading_sd
+        self._headings.append(_Heading(error, sd**2, self._steps))
+        # No single smell counts for much: some jump.
+        excess = self._excess + min(surprise, 2 * self.surprise) - self.surprise / 2
+        self._excess = max(0.0, excess)
+        if self._excess == 0 and len(self._headings) == self.window:
+            self._heading = self._headings[0]
 
     def _is_surprised(self, number: int) -> bool:
         """Whether the last smells were farther off than they should be, in the median."""

@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tree_world.checks import PointsLike, checked_number, whole_number
+from tree_world.evaluation import coverage
 from tree_world.models.places.graph import PoseGraph
-from tree_world.models.places.judging import coverage
 from tree_world.models.places.matching import Matcher
 from tree_world.models.places.odometry import Odometry
 from tree_world.models.places.smoother import grown, prepared, settled

@@ -26,6 +26,7 @@ DEVIATION = Number(
     lambda x: 0 <= x < math.inf,
     "For a body that makes no such error give 0.",
 )
+ANGLE = Number("be an angle in radians, and finite", math.isfinite, "For 5° give 0.087.")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,10 @@ prediction is (1 − α) of the guesses and α of the whole region, so that afte
     F = \frac{\alpha\, \bar L}{\alpha\, \bar L + (1 - \alpha) \sum_i w_i L(x_i)}
 
 belongs to fresh guesses, with the mean :math:`\bar L` of L over all cells. So many of the N are
-drawn anew, from the cells that fit. While the guesses fit they are next to none.
+drawn anew, from the cells that fit. While the guesses fit they are next to none. Each takes the
+heading and the bias of one of the others; but these may have been misled in that as in their
+places. So half of the fresh ones take theirs from headings that have drifted since the beginning as
+the odometry says, and that no smell has weighed.
 
 *Drawn again*, systematically, are all guesses as soon as the effective number
 :math:`1 / \sum_i w_i^2` falls below a share of N, or there are fresh ones.
@@ -49,7 +52,7 @@ from tree_world.checks import (
     whole_number,
 )
 from tree_world.models.memory.recall.kriging import NUGGET
-from tree_world.models.places.odometry import DEVIATION, Odometry, turned
+from tree_world.models.places.odometry import ANGLE, DEVIATION, Odometry, turned
 from tree_world.models.places.survey import Survey, systematic
 from tree_world.models.places.tracker import Belief, Track, followed
 
@@ -188,25 +191,31 @@ class Particles:
         self._generator = make_generator(seed)
         self.reset()
 
-    def reset(self, heading_sd: float = 0.0) -> None:
-        """Begin anew, anywhere in the region.
+    def reset(self, heading_error: float = 0.0, heading_sd: float = 0.0) -> None:
+        """Begin anew, anywhere in the region, by default with a heading that is right.
 
         Parameters
         ----------
+        heading_error : float, default=0.0
+            By how much the heading is too great, in radians. With a compass it is right.
         heading_sd : float, default=0.0
-            How unsure the heading is, in radians: by default it is right.
+            How unsure that is, in radians.
 
         Raises
         ------
         ValueError
-            If the deviation is negative, or not finite.
+            If a number is not finite, or the deviation is negative.
         """
+        turn = checked_number("heading_error", heading_error, ANGLE)
         spread = checked_number("heading_sd", heading_sd, DEVIATION)
         number = self.num_particles
         low, high = self.survey.region
         self._places: Array = low + (high - low) * self._uniform(number, 2)
-        self._heading: Array = spread * self._normal(number) if spread else np.zeros(number)
+        self._heading: Array = np.full(number, turn)
+        if spread:
+            self._heading = turn + spread * self._normal(number)
         self._bias: Array = self.odometry.heading_bias_sd * self._normal(number)
+        self._free_heading, self._free_bias = self._heading, self._bias
         self._log_weights: Array = np.full(number, -math.log(number))
         self._anywhere = True
         self._held, self._told = 0, False
@@ -228,6 +237,18 @@ class Particles:
     def heading_error(self) -> float:
         """The believed error of the heading, in radians: 0 with a compass."""
         return float(self.weights @ self._heading)
+
+    @property
+    def heading_sd(self) -> float:
+        """How unsure that is, in radians: 0 with a compass."""
+        weights = self.weights
+        apart = self._heading - weights @ self._heading
+        return math.sqrt(float(weights @ apart**2))
+
+    @property
+    def held(self) -> int:
+        """For how many steps that smell of something the ellipse has been as small as it must."""
+        return self._held
 
     @property
     def belief(self) -> Belief:
@@ -314,6 +335,8 @@ class Particles:
         if not odometry.has_compass:
             walked = odometry.heading_walk * self._normal(number)
             self._heading = self._heading + self._bias + walked
+            walked = odometry.heading_walk * self._normal(number)
+            self._free_heading = self._free_heading + self._free_bias + walked
             moves = turned(moves, -self._heading)
         if not self._anywhere:  # anywhere is anywhere after a step, too
             self._places = self._places + moves
@@ -336,12 +359,27 @@ class Particles:
         # Within a cell some places fit better than its centre.
         better = self.survey.fit(found, sense) - fits[cells]
         self._places = np.concatenate([self._places[which], found])
-        if fresh < number:  # of those that are fresh, any heading is as probable as another's
+        if fresh < number:
             which = np.concatenate([which, self._others(which, fresh)])
             self._heading, self._bias = self._heading[which], self._bias[which]
+            self._set_free(number - fresh)
         self._log_weights = np.concatenate([np.zeros(number - fresh), better])
         self._log_weights -= _log_sum(self._log_weights)
         self._anywhere = False
+
+    def _others(self, which: npt.NDArray[np.intp], number: int) -> npt.NDArray[np.intp]:
+        drawn = (self._uniform(number) * len(which)).astype(np.intp)
+        return np.asarray(which[drawn])
+
+    def _set_free(self, first: int) -> None:
+        """Give every other guess, from some number on, a heading of which no smell has told."""
+        if self.odometry.has_compass:
+            return
+        number = self.num_particles
+        which = first + np.flatnonzero(self._uniform(number - first) < 0.5)
+        drawn = (self._uniform(len(which)) * number).astype(np.intp)
+        self._heading[which] = self._free_heading[drawn]
+        self._bias[which] = self._free_bias[drawn]
 
     def _number_of_fresh(self, ours: float, theirs: float) -> int:
         """How many guesses are to be fresh, F N, rounded up or down by chance."""
@@ -350,10 +388,6 @@ class Particles:
         odds = math.log(self.kidnapped) + theirs - math.log1p(-self.kidnapped) - ours
         share = 1 / (1 + math.exp(min(-odds, 700.0)))
         return int(share * self.num_particles + float(self._uniform(1)[0]))
-
-    def _others(self, which: npt.NDArray[np.intp], number: int) -> npt.NDArray[np.intp]:
-        drawn = (self._uniform(number) * len(which)).astype(np.intp)
-        return np.asarray(which[drawn])
 
     def _gaussian(self) -> tuple[Array, Array, bool]:
         """Mean and covariance, and whether they are those of one cluster that holds nearly all."""

@@ -62,10 +62,10 @@ from tree_world.checks import (
     checked_number,
     checked_numbers,
 )
+from tree_world.evaluation import coverage
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging
 from tree_world.models.places.directions import directions_of, outside
-from tree_world.models.places.judging import coverage
-from tree_world.models.places.odometry import Odometry, turned
+from tree_world.models.places.odometry import ANGLE, DEVIATION, Odometry, turned
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -241,20 +241,30 @@ class Tracker:
         )
 
     def reset(
-        self, start: PointsLike | None = None, start_covariance: PointsLike | None = None
+        self,
+        start: PointsLike | None = None,
+        start_covariance: PointsLike | None = None,
+        heading_error: float = 0.0,
+        heading_sd: float = 0.0,
     ) -> None:
-        """Begin anew, with a heading that is right.
+        """Begin anew, by default with a heading that is right.
 
         Parameters
         ----------
         start, start_covariance
             As for the tracker; by default those it was last given.
+        heading_error : float, default=0.0
+            By how much the heading is too great, in radians. With a compass it is right.
+        heading_sd : float, default=0.0
+            How unsure that is, in radians.
 
         Raises
         ------
         ValueError
-            If shapes do not fit, or the covariance is none.
+            If shapes do not fit, the covariance is none, or a number is out of its range.
         """
+        turn = checked_number("heading_error", heading_error, ANGLE)
+        turn_sd = checked_number("heading_sd", heading_sd, DEVIATION)
         if start is not None:
             self._start = _plane(start, "start")
         if start_covariance is not None:
@@ -263,6 +273,7 @@ class Tracker:
         self._mean, self._covariance = np.zeros(size), np.zeros((size, size))
         self._mean[:2], self._covariance[:2, :2] = self._start, self._start_covariance
         if size == 4:
+            self._mean[2], self._covariance[2, 2] = turn, turn_sd**2
             self._covariance[3, 3] = self.odometry.heading_bias_sd**2
         self._told = False
         self.surprise: float | None = None

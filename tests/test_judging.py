@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import procrustes as standardised
 
-from tree_world.models.places.judging import coverage, procrustes, within
+from tree_world.evaluation import coverage, procrustes, within
 
 TURN = np.array([[0.6, -0.8], [0.8, 0.6]])
 MIRROR = np.diag([1.0, -1.0])
