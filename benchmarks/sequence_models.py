@@ -27,6 +27,8 @@ from tree_world.simulation import TreeWorld, TreeWorldConfig
 Array: TypeAlias = npt.NDArray[np.float64]
 
 SHORTEST, LONGEST = 8, 40  # actions at which nothing is smelled, as on shortcuts
+FEWEST_RETURNS = 20  # steps, by which a network is judged; or else by all
+STRETCH = 40  # steps whose matrices are multiplied one after the other
 SIZE_OF_SMELLS = 8.0  # mean square length of a smell, as the networks are told it
 _VOCABULARY_WORLDS = range(30)  # in which all words occur
 _RANK = 1e-5  # of the greatest singular value
@@ -180,7 +182,7 @@ class Recurrent(nn.Module):
         predicted = self(walk.actions[steps], walk.smells[steps - 1], told)
         at = steps[:, self.context + SHORTEST - 1 :]
         returned = walk.returns[at]
-        if not returned.any():
+        if returned.sum() < FEWEST_RETURNS:
             returned = torch.ones_like(returned)
         late = predicted[:, self.context + SHORTEST - 1 :]
         now = steps[:, self.context]
@@ -197,16 +199,21 @@ class Recurrent(nn.Module):
         -------
         torch.Tensor of shape (n_ways, width)
         """
-        found = []
-        for start, way in zip(life.ways.starts.tolist(), life.ways.actions, strict=True):
+        ways = life.ways
+        shape = len(ways.starts), self.context + max(map(len, ways.actions))
+        actions = torch.zeros(shape, dtype=torch.int64)
+        before, told = torch.zeros(*shape, walk.smells.shape[1]), torch.zeros(shape)
+        ends = []
+        for row, (start, way) in enumerate(zip(ways.starts.tolist(), ways.actions, strict=True)):
             read = min(self.context, start - 1)
-            actions = torch.cat([walk.actions[start - read : start], torch.from_numpy(way)])
-            before = torch.zeros(len(actions), walk.smells.shape[1])
-            before[: read + 1] = walk.smells[start - read - 1 : start]
-            told = torch.zeros(len(actions))
-            told[: read + 1] = 1
-            found.append(self(actions[None], before[None], told[None])[0, -1])
-        return torch.stack(found)
+            actions[row, :read] = walk.actions[start - read : start]
+            actions[row, read : read + len(way)] = torch.from_numpy(way)
+            before[row, : read + 1] = walk.smells[start - read - 1 : start]
+            told[row, : read + 1] = 1
+            ends.append(read + len(way) - 1)
+        predicted = self(actions, before, told)
+        at_ends: torch.Tensor = predicted[torch.arange(len(ends)), torch.tensor(ends)]
+        return at_ends
 
 
 # --- recurrent positions and attention ------------------------------------------------------------
@@ -215,19 +222,19 @@ class Recurrent(nn.Module):
 class PositionMemory(nn.Module):
     r"""A transformer whose positions are led by actions, and whose memory is the walk (TEM-t).
 
-    Each action a has a matrix :math:`W_a`, by which a position of unit length is led on,
+    Each action a has a matrix :math:`W_a`, by which a position is led on,
     :math:`e_{t+1} = \sigma(e_t W_a)`. Keys and queries are positions, values are smells:
 
     .. math::
 
         \hat z(e) = \sum_s \mathrm{softmax}_s(\beta\, e \cdot e_s)\, z_s.
 
-    With ``"rotation"``, :math:`W_a = \exp(S_a - S_a^\top)` and σ changes nothing: lengths stay what
-    they are. With ``"tanh"`` and ``"normalised"``, matrices are free.
+    With ``"rotation"``, :math:`W_a = \exp(S_a - S_a^\top)` and σ changes nothing: lengths stay 1.
+    With ``"tanh"``, matrices are free.
 
     Parameters
     ----------
-    kind : {"rotation", "tanh", "normalised"}
+    kind : {"rotation", "tanh"}
     size : int
         Of a position.
     angle : float
@@ -235,9 +242,10 @@ class PositionMemory(nn.Module):
     sharpness : float
         β at first.
     start : {"learned", "random"}
-        Position at which a sequence begins.
+        Position at which a sequence begins in training. One of those that are judged begins at the
+        one that was learned, or drawn once.
     generator : torch.Generator
-        Of matrices, and of positions at which walks that are judged begin.
+        Of matrices, and of that position.
     num_actions : int, default=6
     """
 
@@ -253,10 +261,8 @@ class PositionMemory(nn.Module):
     ) -> None:
         super().__init__()
         self.kind, self.size, self.num_actions = kind, size, num_actions
-        drawn = torch.randn(num_actions, size, size, generator=generator)
-        skew = drawn * angle / math.sqrt(size)
-        first = skew if kind == "rotation" else torch.matrix_exp(skew - skew.mT)
-        self.led = nn.Parameter(first)
+        skew = torch.randn(num_actions, size, size, generator=generator) * angle / math.sqrt(size)
+        self.led = nn.Parameter(skew if kind == "rotation" else torch.matrix_exp(skew - skew.mT))
         self.learns_start = start == "learned"
         self.first = nn.Parameter(torch.randn(size, generator=generator))
         self.first.requires_grad_(self.learns_start)
@@ -284,19 +290,37 @@ class PositionMemory(nn.Module):
         torch.Tensor of shape (batch, n, size)
             After each action.
         """
-        matrices = torch.matrix_exp(self.led - self.led.mT) if self.kind == "rotation" else self.led
-        beside = matrices.permute(1, 0, 2).reshape(self.size, -1)
+        if self.kind == "tanh":
+            return self._by_steps(actions, positions)
+        return self._by_products(actions, positions)
+
+    def _by_steps(self, actions: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        beside = self.led.permute(1, 0, 2).reshape(self.size, -1)
         hot = nn.functional.one_hot(actions, self.num_actions).to(positions.dtype)[..., None]
         found = []
         for step in range(actions.shape[1]):
             all_led = (positions @ beside).view(-1, self.num_actions, self.size)
-            positions = (all_led * hot[:, step]).sum(dim=1)
-            if self.kind == "tanh":
-                positions = torch.tanh(positions)
-            elif self.kind == "normalised":
-                positions = positions / positions.norm(dim=-1, keepdim=True)
+            positions = torch.tanh((all_led * hot[:, step]).sum(dim=1))
             found.append(positions)
         return torch.stack(found, dim=1)
+
+    def _by_products(self, actions: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Multiply matrices of many stretches of a walk side by side, which is faster."""
+        batch, length = actions.shape
+        padded = nn.functional.pad(actions, (0, -length % STRETCH))
+        stretches = padded.shape[1] // STRETCH
+        matrices = torch.matrix_exp(self.led - self.led.mT)
+        hot = nn.functional.one_hot(padded, self.num_actions).to(positions.dtype)
+        steps = (hot @ matrices.flatten(1)).view(batch * stretches, STRETCH, self.size, self.size)
+        products = [steps[:, 0]]
+        for step in range(1, STRETCH):
+            products.append(products[-1] @ steps[:, step])
+        led = torch.stack(products, dim=1).view(batch, stretches, STRETCH, self.size, self.size)
+        starts = [positions[:, None]]
+        for stretch in range(stretches - 1):
+            starts.append(starts[-1] @ led[:, stretch, -1])
+        found = (torch.stack(starts, dim=1)[:, :, None] @ led)[..., 0, :]
+        return found.reshape(batch, -1, self.size)[:, :length]
 
     def read(
         self,
@@ -323,7 +347,7 @@ class PositionMemory(nn.Module):
         steps = torch.arange(len(positions))
         late = steps[first:]
         returned = walk.returns[first:]
-        if not returned.any():
+        if returned.sum() < FEWEST_RETURNS:
             returned = torch.ones_like(returned)
 
         def judged(gap: int, at: torch.Tensor) -> float:

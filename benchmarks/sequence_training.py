@@ -82,7 +82,7 @@ class PositionSetting:
 
     Attributes
     ----------
-    kind : {"rotation", "tanh", "normalised"}
+    kind : {"rotation", "tanh"}
     size : int
     rate : float
         At most, of learning.
@@ -91,11 +91,9 @@ class PositionSetting:
     start : {"learned", "random"}
     batch, length : int
         Stretches of an update, and their steps.
-    least_gap : int, default=8
-        Steps that are closed to a query, next to it, are drawn between this and 40, evenly in their
-        logarithm.
-    both_ways : bool, default=False
-        Whether in training what comes later is open, too.
+    queries : int, default=400
+        So many steps of a stretch are asked for. What is fewer steps before or after than a number
+        that is drawn for each, from 8 to 40, is closed to it.
     """
 
     kind: str
@@ -106,8 +104,7 @@ class PositionSetting:
     start: str
     batch: int
     length: int
-    least_gap: int = SHORTEST
-    both_ways: bool = False
+    queries: int = 400
 
     def make(self, width: int, seed: int) -> PositionMemory:
         """Make a network that has learned nothing."""
@@ -275,16 +272,12 @@ def _loss(
     else:
         assert isinstance(network, PositionMemory)
         positions = network.lead(actions, network.begin(number))
-        steps = torch.arange(length)
-        apart = steps[:, None] - steps
-        low, high = math.log(setting.least_gap), math.log(LONGEST + 1)
-        gaps = torch.from_numpy(np.exp(random.uniform(low, high, (number, 1, 1))).astype(int))
-        open_to = apart >= gaps
-        if setting.both_ways:
-            open_to = open_to | (apart <= -gaps)
-        predicted = network.read(positions, positions, smells[:, 1:], open_to)
-        errors = (predicted - smells[:, 1:]).square().sum(dim=-1)
-        weights = open_to.any(dim=-1).to(errors.dtype)
+        asked = torch.from_numpy(random.permutation(length)[: setting.queries])
+        gaps = torch.from_numpy(random.integers(SHORTEST, LONGEST + 1, (len(asked), 1)))
+        open_to = (asked[:, None] - torch.arange(length)).abs() >= gaps
+        predicted = network.read(positions[:, asked], positions, smells[:, 1:], open_to)
+        errors = (predicted - smells[:, 1:][:, asked]).square().sum(dim=-1)
+        weights = torch.ones_like(errors)
     loss: torch.Tensor = (errors * weights).sum() / weights.sum()
     return loss
 

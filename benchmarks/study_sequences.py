@@ -48,7 +48,7 @@ LONG = Budget(1500.0, patience=8, look_every=10.0)
 SETTINGS: dict[str, Setting] = {
     "GRU": RecurrentSetting("GRU", 128, 3e-3),
     "LSTM": RecurrentSetting("LSTM", 128, 3e-3),
-    "TEM-t": PositionSetting("rotation", 64, 1e-4, 0.02, 150.0, "learned", 4, 400),
+    "TEM-t": PositionSetting("rotation", 8, 3e-4, 0.02, 50.0, "random", 1, 1600),
 }
 MANY = {name: SETTINGS[name] for name in ("GRU", "TEM-t")}
 
