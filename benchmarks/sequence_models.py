@@ -219,6 +219,34 @@ class Recurrent(nn.Module):
 # --- recurrent positions and attention ------------------------------------------------------------
 
 
+def first_skews(
+    size: int, angle: float, commuting: bool, generator: torch.Generator, num_actions: int = 6
+) -> torch.Tensor:
+    """Draw matrices S with which positions are turned at first, by exp(S − Sᵀ).
+
+    Parameters
+    ----------
+    size : int
+    angle : float
+        By how much about, in radians.
+    commuting : bool
+        Whether all turn the same planes, each by angles of its own.
+    generator : torch.Generator
+    num_actions : int, default=6
+
+    Returns
+    -------
+    torch.Tensor of shape (num_actions, size, size)
+    """
+    if not commuting:
+        drawn = torch.randn(num_actions, size, size, generator=generator)
+        return drawn * angle / math.sqrt(size)
+    axes, _ = torch.linalg.qr(torch.randn(size, size, generator=generator))
+    one, other = axes[:, 0 : 2 * (size // 2) : 2], axes[:, 1::2]
+    angles = angle * torch.randn(num_actions, size // 2, generator=generator)
+    return torch.einsum("kj,ij,lj->kil", angles, one, other)
+
+
 class PositionMemory(nn.Module):
     r"""A transformer whose positions are led by actions, and whose memory is the walk (TEM-t).
 
@@ -237,32 +265,30 @@ class PositionMemory(nn.Module):
     kind : {"rotation", "tanh"}
     size : int
         Of a position.
-    angle : float
-        By which a matrix turns positions at first, in radians, about.
+    skews : torch.Tensor of shape (num_actions, size, size)
+        S at first; see `first_skews`.
     sharpness : float
         β at first.
     start : {"learned", "random"}
         Position at which a sequence begins in training. One of those that are judged begins at the
         one that was learned, or drawn once.
     generator : torch.Generator
-        Of matrices, and of that position.
-    num_actions : int, default=6
+        Of that position.
     """
 
     def __init__(
         self,
         kind: str,
         size: int,
-        angle: float,
+        skews: torch.Tensor,
         sharpness: float,
         start: str,
         generator: torch.Generator,
-        num_actions: int = 6,
     ) -> None:
         super().__init__()
-        self.kind, self.size, self.num_actions = kind, size, num_actions
-        skew = torch.randn(num_actions, size, size, generator=generator) * angle / math.sqrt(size)
-        self.led = nn.Parameter(skew if kind == "rotation" else torch.matrix_exp(skew - skew.mT))
+        self.kind, self.size, self.num_actions = kind, size, len(skews)
+        free = torch.matrix_exp(skews - skews.mT)
+        self.led = nn.Parameter(skews if kind == "rotation" else free)
         self.learns_start = start == "learned"
         self.first = nn.Parameter(torch.randn(size, generator=generator))
         self.first.requires_grad_(self.learns_start)

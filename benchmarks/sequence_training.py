@@ -25,6 +25,7 @@ from benchmarks.sequence_models import (
     PositionMemory,
     Recurrent,
     Walked,
+    first_skews,
 )
 
 WARM_UP = 50  # updates
@@ -92,8 +93,12 @@ class PositionSetting:
     batch, length : int
         Stretches of an update, and their steps.
     queries : int, default=400
-        So many steps of a stretch are asked for. What is fewer steps before or after than a number
-        that is drawn for each, from 8 to 40, is closed to it.
+        So many steps of a stretch are asked for.
+    least_gap : int, default=8
+        What is fewer steps before or after than a gap that is drawn for each of them, between this
+        and 40 and evenly in its logarithm, is closed to it.
+    commuting : bool, default=False
+        Whether matrices of all actions commute at first.
     """
 
     kind: str
@@ -105,13 +110,20 @@ class PositionSetting:
     batch: int
     length: int
     queries: int = 400
+    least_gap: int = SHORTEST
+    commuting: bool = False
 
     def make(self, width: int, seed: int) -> PositionMemory:
         """Make a network that has learned nothing."""
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         return PositionMemory(
-            self.kind, self.size, self.angle, self.sharpness, self.start, generator
+            self.kind,
+            self.size,
+            first_skews(self.size, self.angle, self.commuting, generator),
+            self.sharpness,
+            self.start,
+            generator,
         )
 
     def optimiser(self, network: nn.Module) -> torch.optim.Optimizer:
@@ -273,7 +285,9 @@ def _loss(
         assert isinstance(network, PositionMemory)
         positions = network.lead(actions, network.begin(number))
         asked = torch.from_numpy(random.permutation(length)[: setting.queries])
-        gaps = torch.from_numpy(random.integers(SHORTEST, LONGEST + 1, (len(asked), 1)))
+        low, high = math.log(setting.least_gap), math.log(LONGEST + 1)
+        drawn = np.exp(random.uniform(low, high, (len(asked), 1)))
+        gaps = torch.from_numpy(drawn.astype(np.int64))
         open_to = (asked[:, None] - torch.arange(length)).abs() >= gaps
         predicted = network.read(positions[:, asked], positions, smells[:, 1:], open_to)
         errors = (predicted - smells[:, 1:][:, asked]).square().sum(dim=-1)

@@ -45,12 +45,15 @@ HELD_OUT = 0.2  # of a walk, its last steps
 SHORT = Budget(60.0)
 LONG = Budget(1500.0, patience=8, look_every=10.0)
 
+TEM_T = PositionSetting(
+    *("rotation", 8, 3e-4, 0.02, 50.0, "random", 1, 1600), least_gap=1, commuting=True
+)
 SETTINGS: dict[str, Setting] = {
-    "GRU": RecurrentSetting("GRU", 128, 3e-3),
-    "LSTM": RecurrentSetting("LSTM", 128, 3e-3),
-    "TEM-t": PositionSetting("rotation", 8, 3e-4, 0.02, 50.0, "random", 1, 1600),
+    "GRU": RecurrentSetting("GRU", 64, 3e-3),
+    "LSTM": RecurrentSetting("LSTM", 64, 3e-3),
+    "TEM-t": TEM_T,
 }
-MANY = {name: SETTINGS[name] for name in ("GRU", "TEM-t")}
+MANY: dict[str, Setting] = {"GRU": RecurrentSetting("GRU", 256, 1e-3), "TEM-t": TEM_T}
 
 
 # --- one world ------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from benchmarks.sequence_models import (
     PositionMemory,
     Recurrent,
     Walked,
+    first_skews,
     r_squared,
 )
 from benchmarks.sequence_training import Budget, told_in_stretches, train
@@ -130,6 +131,19 @@ def test_free_matrices_begin_as_rotations():
     actions, place = torch.tensor([[4, 1]]), free.first.detach()[None] / 10
     expected = torch.tanh(torch.tanh(place @ free.led[4]) @ free.led[1])
     torch.testing.assert_close(free.lead(actions, place)[:, -1], expected)
+
+
+@pytest.mark.parametrize("commuting", [False, True])
+def test_matrices_turn_positions_a_little_at_first(commuting):
+    skews = first_skews(9, 0.02, commuting, torch.Generator().manual_seed(0)).double()
+    turns = torch.matrix_exp(skews - skews.mT)
+    torch.testing.assert_close(turns @ turns.mT, torch.eye(9).double().expand(6, -1, -1))
+    drawn = torch.from_numpy(np.random.default_rng(0).normal(size=(50, 9)))
+    place = torch.nn.functional.normalize(drawn, dim=-1)
+    angle = torch.arccos((place @ turns * place).sum(dim=-1))
+    assert 0.01 < angle.mean() < 0.03
+    apart = (turns[0] @ turns[1] - turns[1] @ turns[0]).abs().max()
+    assert (apart < 1e-8) == commuting
 
 
 @pytest.mark.parametrize("name", ["GRU", "LSTM", "TEM-t"])
