@@ -28,6 +28,7 @@ Array: TypeAlias = npt.NDArray[np.float64]
 
 SHORTEST, LONGEST = 8, 40  # actions at which nothing is smelled, as on shortcuts
 FEWEST_RETURNS = 20  # steps, by which a network is judged; or else by all
+LARGEST_PRODUCTS = 16  # size of positions up to which products of matrices are faster
 STRETCH = 40  # steps whose matrices are multiplied one after the other
 SIZE_OF_SMELLS = 8.0  # mean square length of a smell, as the networks are told it
 _VOCABULARY_WORLDS = range(30)  # in which all words occur
@@ -316,17 +317,22 @@ class PositionMemory(nn.Module):
         torch.Tensor of shape (batch, n, size)
             After each action.
         """
-        if self.kind == "tanh":
+        if self.kind == "tanh" or self.size > LARGEST_PRODUCTS:
             return self._by_steps(actions, positions)
         return self._by_products(actions, positions)
 
+    def _matrices(self) -> torch.Tensor:
+        return torch.matrix_exp(self.led - self.led.mT) if self.kind == "rotation" else self.led
+
     def _by_steps(self, actions: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        beside = self.led.permute(1, 0, 2).reshape(self.size, -1)
+        beside = self._matrices().permute(1, 0, 2).reshape(self.size, -1)
         hot = nn.functional.one_hot(actions, self.num_actions).to(positions.dtype)[..., None]
         found = []
         for step in range(actions.shape[1]):
             all_led = (positions @ beside).view(-1, self.num_actions, self.size)
-            positions = torch.tanh((all_led * hot[:, step]).sum(dim=1))
+            positions = (all_led * hot[:, step]).sum(dim=1)
+            if self.kind == "tanh":
+                positions = torch.tanh(positions)
             found.append(positions)
         return torch.stack(found, dim=1)
 
@@ -335,7 +341,7 @@ class PositionMemory(nn.Module):
         batch, length = actions.shape
         padded = nn.functional.pad(actions, (0, -length % STRETCH))
         stretches = padded.shape[1] // STRETCH
-        matrices = torch.matrix_exp(self.led - self.led.mT)
+        matrices = self._matrices()
         hot = nn.functional.one_hot(padded, self.num_actions).to(positions.dtype)
         steps = (hot @ matrices.flatten(1)).view(batch * stretches, STRETCH, self.size, self.size)
         products = [steps[:, 0]]

@@ -97,6 +97,8 @@ class PositionSetting:
     least_gap : int, default=8
         What is fewer steps before or after than a gap that is drawn for each of them, between this
         and 40 and evenly in its logarithm, is closed to it.
+    both_ways : bool, default=True
+        Whether in training what comes later is open, too.
     commuting : bool, default=False
         Whether matrices of all actions commute at first.
     """
@@ -111,6 +113,7 @@ class PositionSetting:
     length: int
     queries: int = 400
     least_gap: int = SHORTEST
+    both_ways: bool = True
     commuting: bool = False
 
     def make(self, width: int, seed: int) -> PositionMemory:
@@ -278,8 +281,8 @@ def _loss(
     if isinstance(setting, RecurrentSetting):
         assert isinstance(network, Recurrent)
         told = told_in_stretches(number, length, random)
-        before = smells[:, :-1] + setting.noise * torch.randn(smells[:, :-1].shape)
-        errors = (network(actions, before, told) - smells[:, 1:]).square().sum(dim=-1)
+        heard = smells[:, :-1] + setting.noise * torch.randn(smells[:, :-1].shape)
+        errors = (network(actions, heard, told) - smells[:, 1:]).square().sum(dim=-1)
         weights = torch.where(told > 0, WEIGHT_SHOWN, 1.0)
     else:
         assert isinstance(network, PositionMemory)
@@ -288,10 +291,11 @@ def _loss(
         low, high = math.log(setting.least_gap), math.log(LONGEST + 1)
         drawn = np.exp(random.uniform(low, high, (len(asked), 1)))
         gaps = torch.from_numpy(drawn.astype(np.int64))
-        open_to = (asked[:, None] - torch.arange(length)).abs() >= gaps
+        before = asked[:, None] - torch.arange(length)
+        open_to = (before.abs() if setting.both_ways else before) >= gaps
         predicted = network.read(positions[:, asked], positions, smells[:, 1:], open_to)
         errors = (predicted - smells[:, 1:][:, asked]).square().sum(dim=-1)
-        weights = torch.ones_like(errors)
+        weights = open_to.any(dim=-1).to(errors.dtype).expand(number, -1)
     loss: torch.Tensor = (errors * weights).sum() / weights.sum()
     return loss
 

@@ -100,8 +100,9 @@ def test_nothing_that_comes_later_or_is_not_told_is_known(name):
     assert (again[:, 20:] - predicted[:, 20:]).abs().amax(dim=-1).min() > 0
 
 
-def test_a_read_is_that_of_float64():
-    network, walk = of("TEM-t", kind="rotation", size=6), a_walk(95)
+@pytest.mark.parametrize("size", [6, 18])
+def test_a_read_is_that_of_float64(size):
+    network, walk = of("TEM-t", kind="rotation", size=size), a_walk(95)
     positions = network.remembered(walk).detach()
     skew = network.led.detach().double().numpy()
     place = network.first.detach().double().numpy()
