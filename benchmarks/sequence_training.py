@@ -30,7 +30,7 @@ from benchmarks.sequence_models import (
 
 WARM_UP = 50  # updates
 CLIPPED = 1.0
-HALVINGS = 3  # of the rate, after which nothing helps any more
+HALVINGS = 2  # of the rate, after which nothing helps any more
 SHOWN = (5, 60)  # steps for which smells are told between two stretches without
 WEIGHT_SHOWN = 0.3  # of an error one step ahead, while smells are told
 SHARPNESS_RATE = 0.01

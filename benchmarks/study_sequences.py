@@ -43,11 +43,9 @@ WORLDS = range(100, 200)  # of which the last are held out
 HELD_OUT_WORLDS = 5
 HELD_OUT = 0.2  # of a walk, its last steps
 SHORT = Budget(60.0)
-LONG = Budget(1500.0, patience=8, look_every=10.0)
+LONG = Budget(1500.0, patience=5, look_every=10.0)
 
-TEM_T = PositionSetting(
-    *("rotation", 8, 3e-4, 0.02, 50.0, "random", 1, 1600), least_gap=1, commuting=True
-)
+TEM_T = PositionSetting(*("rotation", 64, 1e-4, 0.02, 150.0, "learned", 2, 400), both_ways=False)
 SETTINGS: dict[str, Setting] = {
     "GRU": RecurrentSetting("GRU", 64, 3e-3),
     "LSTM": RecurrentSetting("LSTM", 64, 3e-3),
