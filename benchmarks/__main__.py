@@ -25,6 +25,7 @@ from benchmarks import (
     study_omniscient,
     study_rivals,
     study_scale,
+    study_sequences,
     study_where,
 )
 from benchmarks.machine import machine
@@ -42,6 +43,7 @@ STUDIES: list[Callable[[list[str]], int]] = [
     study_omniscient.main,
     study_living.main,
     study_where.main,
+    study_sequences.main,
 ]
 
 
