@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 from tree_world.simulation.hidden import ShiftBody
-from tree_world.simulation.shortcuts import Shortcuts, shortcuts
+from tree_world.simulation.untaken import Shortcuts, shortcuts
 
 Array: TypeAlias = npt.NDArray[np.float64]
 

@@ -34,7 +34,7 @@ from benchmarks.sequence_training import (
 )
 from benchmarks.studies import Part, Same, Study, run_studies
 from tree_world.simulation.hidden import ShiftBody
-from tree_world.simulation.shortcuts import shortcuts
+from tree_world.simulation.untaken import shortcuts
 
 RESULTS = results_file("sequences")
 

@@ -25,7 +25,7 @@ from benchmarks.sequence_training import Budget, told_in_stretches, train
 from benchmarks.studies import FleetingParts
 from benchmarks.study_sequences import SETTINGS
 from tree_world.simulation.hidden import ShiftBody
-from tree_world.simulation.shortcuts import shortcuts
+from tree_world.simulation.untaken import shortcuts
 
 SEED = 3  # on which nothing is judged
 WIDTH = 5

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tree_world.simulation.hidden import ShiftBody
-from tree_world.simulation.shortcuts import shortcuts
+from tree_world.simulation.untaken import shortcuts
 
 
 def test_ways_lead_from_the_walk_to_where_it_came_by_at_another_time():
