@@ -24,7 +24,7 @@ SLOW = (
     *("compiling", "particles", "study_where"),
     *("agreement", "embeddings", "nbval_tolerance", "numbers", "times", "theme", "drives", "moved"),
     *("hot_swap", "claims", "docstrings", "pruning", "memory", "worlds", "gymnasium", "storage"),
-    *("study_living", "narrow_figures", "forgetting"),
+    *("study_living", "narrow_figures", "forgetting", "sequences"),
 )
 
 
