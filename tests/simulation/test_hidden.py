@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tree_world.simulation.hidden import ShiftBody, checked_actions
+from tree_world.checks import checked_actions
+from tree_world.simulation.hidden import ShiftBody
 
 dims = st.integers(1, 3)
 seeds = st.integers(0, 2**31)

@@ -33,6 +33,7 @@ from tree_world.checks import (
     as_numbers,
     as_points,
     as_senses,
+    checked_actions,
     make_generator,
     positive_distance,
     whole_number,
@@ -46,7 +47,6 @@ from tree_world.models.places.fields import (
     with_one_less,
 )
 from tree_world.models.places.windows import by_dimension, sloping, windows_of, with_smells
-from tree_world.simulation.hidden import checked_actions
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Actions: TypeAlias = npt.NDArray[np.intp]
