@@ -339,9 +339,11 @@ def by_reading(seed: int) -> dict[str, Any]:
         return {"loss": loss, "affine": rms}
 
     started = time.process_time()
-    drawn = STEP_RMS * torch.randn(
-        STARTS, NUM_ACTIONS, 2, generator=generator, dtype=torch.float64
-    ) / math.sqrt(2)
+    drawn = (
+        STEP_RMS
+        * torch.randn(STARTS, NUM_ACTIONS, 2, generator=generator, dtype=torch.float64)
+        / math.sqrt(2)
+    )
     tried = [row(_improved(counts, senses, one, RATE, generator)) for one in drawn]
     seconds = (time.process_time() - started) / STARTS
     return {
