@@ -32,6 +32,7 @@ from tree_world.checks import (
     PointsLike,
     SeedLike,
     as_numbers,
+    as_points,
     as_senses,
     checked_number,
     make_generator,
@@ -41,6 +42,7 @@ from tree_world.checks import (
 from tree_world.models.memory.recall.kriging import NUGGET
 from tree_world.models.places.directions import directions_of
 from tree_world.models.places.turn_windows import Windows, places_of
+from tree_world.simulation.hidden import checked_actions
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.int64]
@@ -70,6 +72,7 @@ IN_THE_END = 100  # of them, where the walk is one piece
 OUT_OF_REACH = 1e6  # nats: worse than anything that can be told
 FAR = 0.95  # a change of smells that is greater tells only that a shift is great
 
+_ANGLE = Number("be a finite angle in radians", math.isfinite)
 _SHARE = Number("be positive and less than 1", lambda x: 0 < x < 1, "Give 0.02, or so.")
 
 
@@ -126,7 +129,7 @@ class StepTurnSpace:
     >>> body = StepTurnBody(seed=4)
     >>> actions, places, _ = body.walk(1000, seed=104)
     >>> smells = SimpleSensor.from_config(config).sense(world, places).embedding
-    >>> learned = StepTurnSpace(seed=0).fit(actions, smells)
+    >>> learned = StepTurnSpace(seed=0).fit(actions, smells[1:])
     >>> learned.found_
     True
     >>> sign = np.sign(learned.moves_[1, 2])  # a mirror image is as good
@@ -166,8 +169,8 @@ class StepTurnSpace:
         ----------
         actions : array_like of int, of shape (n,)
             Their numbers, from zero; at least 300, in the order in which they were done.
-        senses : array_like of shape (n + 1, sensory_dim)
-            What was smelled before the first action and after each.
+        senses : array_like of shape (n, sensory_dim)
+            What was smelled after each.
 
         Returns
         -------
@@ -193,18 +196,63 @@ class StepTurnSpace:
             )
             return self
         few = smelled @ directions_of(smelled, self.nugget).T
-        sizes = sizes_by_changes(done, few, self.num_actions)
+        sizes = sizes_by_changes(done[1:], few, self.num_actions)
         if sizes.max() < LEAST_SHIFT:
             self.reason_ = "no action changes what is smelled."
             return self
         self._search(done, few, sizes)
         return self
 
+    def transform(
+        self, actions: npt.ArrayLike, start: PointsLike | None = None, heading: float = 0.0
+    ) -> tuple[Array, Array]:
+        """Tell where actions lead, in this world or another.
+
+        Parameters
+        ----------
+        actions : array_like of int, of shape (n,)
+            Their numbers, from zero.
+        start : array_like of shape (2,), optional
+            A learned place; by default the origin.
+        heading : float, default=0.0
+            There, in radians.
+
+        Returns
+        -------
+        places : numpy.ndarray of float64, of shape (n + 1, 2)
+            The start first.
+        headings : numpy.ndarray of float64, of shape (n + 1,)
+            In radians, not wrapped.
+
+        Raises
+        ------
+        RuntimeError
+            If `fit` was not called, or found no moves.
+        ValueError
+            If an action is none of the body's, `start` no place, or `heading` not finite.
+        """
+        if not getattr(self, "found_", False):
+            reason = getattr(self, "reason_", "fit was not called yet.")
+            raise RuntimeError(f"there is no space to tell places of: {reason}")
+        done = checked_actions(actions, self.num_actions)
+        begin = np.zeros(2)
+        if start is not None:
+            begin = as_points(start, 2, "start", torch.float64).detach().numpy()
+        if begin.ndim != 1:
+            raise ValueError(
+                f"start must be one place, of shape (2,), but one of shape {begin.shape} was given."
+            )
+        ahead = checked_number("heading", heading, _ANGLE)
+        places, headings = self._followed(done)
+        turn = np.array([[math.cos(ahead), math.sin(ahead)], [-math.sin(ahead), math.cos(ahead)]])
+        return begin + places @ turn, ahead + headings
+
     def _search(self, actions: Numbers, senses: Array, sizes: Array) -> None:
         generator = make_generator(self.seed)
-        count = min(len(actions) // WINDOW, MOST)
-        used = count * WINDOW
-        part = actions[:used], senses[: used + 1]
+        # Before the first action nothing was smelled: it tells nothing of the others.
+        count = min(len(senses) // WINDOW, MOST)
+        used = min(count * WINDOW, len(senses) - 1)
+        part = actions[1 : used + 1], senses[: used + 1]
         windows = Windows(*part, count, EVERY, self.nugget)
         short = [Windows(*part, used // steps, every, self.nugget) for steps, every in SHORT]
         alone = best_by_time(windows, self.num_actions)
@@ -235,7 +283,7 @@ class StepTurnSpace:
     ) -> None:
         """Place the walk by the best fit, and say whether to trust it."""
         best, moves = fits[0]
-        joined, apart, moves = join(moves, actions, senses, self.nugget)
+        joined, apart, moves = join(moves, actions[1:], senses, self.nugget)
         self._place(moves, actions)
         if best < alone + LEAST_GAIN:
             self.reason_ = (
@@ -258,30 +306,24 @@ class StepTurnSpace:
     def _place(self, moves: Array, actions: Numbers) -> None:
         """Keep moves, and where they lead, in the unit of the length."""
         self.moves_ = oriented(moves) * [self.length, self.length, 1.0]
-        places, headings = places_of(torch.from_numpy(self.moves_), torch.from_numpy(actions)[None])
-        self.locations_, self.headings_ = places[0].numpy(), headings[0].numpy()
+        self.locations_, self.headings_ = self._followed(actions)
+
+    def _followed(self, actions: Numbers) -> tuple[Array, Array]:
+        moves, done = torch.from_numpy(self.moves_), torch.from_numpy(actions)[None]
+        places, headings = places_of(moves, done)
+        return places[0].numpy(), headings[0].numpy()
 
     def _checked(self, actions: npt.ArrayLike, senses: PointsLike) -> tuple[Numbers, Array]:
-        done = np.asarray(actions)
-        if done.ndim != 1 or done.dtype.kind not in "iu":
-            raise ValueError(
-                "actions must be whole numbers, of shape (n,), but an array of shape "
-                f"{done.shape} and kind {done.dtype} was given."
-            )
+        done = checked_actions(actions, self.num_actions)
         if len(done) < 3 * WINDOW:
             raise ValueError(
                 f"actions must be at least {3 * WINDOW}, but there are {len(done)}. Walk on."
             )
-        if not (done.min() >= 0 and done.max() < self.num_actions):
-            raise ValueError(
-                f"actions must lie between 0 and {self.num_actions - 1}, but they go from "
-                f"{done.min()} to {done.max()}. Give num_actions."
-            )
         smelled = as_numbers(senses, "senses", torch.float64).detach()
-        if smelled.ndim != 2 or len(smelled) != len(done) + 1 or smelled.shape[1] == 0:
+        if smelled.ndim != 2 or len(smelled) != len(done) or smelled.shape[1] == 0:
             raise ValueError(
-                f"senses must have shape ({len(done) + 1}, sensory_dim), one before the first "
-                f"action and one after each, but have shape {tuple(smelled.shape)}."
+                f"senses must have shape ({len(done)}, sensory_dim), one after each action, but "
+                f"have shape {tuple(smelled.shape)}."
             )
         as_senses(smelled, smelled.shape[1], "senses", torch.float64)
         return done.astype(np.int64), smelled.numpy()
@@ -405,7 +447,7 @@ def join(
     numpy.ndarray of float64, of shape (num_actions, 3)
         The former moves.
     """
-    count, last = len(actions) // WINDOW, -(-len(actions) // LONGEST)
+    count, last = len(senses) // WINDOW, -(-len(actions) // LONGEST)
     _, moves = improve(moves, Windows(actions, senses, count, EVERY // 2, nugget))
     apart = float(Windows(actions, senses, count, WIDEST, nugget).evidence(moves[None])[0])
     evidence = apart
