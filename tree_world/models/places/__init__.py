@@ -13,12 +13,15 @@ from tree_world.models.places.graph import Closures
 from tree_world.models.places.holding import calibrate_smoothing
 from tree_world.models.places.judging import Alignment, coverage, procrustes, within
 from tree_world.models.places.landmarks import Landmarks
+from tree_world.models.places.lattices import Periods, periods
 from tree_world.models.places.localiser import Localiser, Posterior
 from tree_world.models.places.odometry import Odometry
 from tree_world.models.places.particles import Particles
+from tree_world.models.places.shifts import ShiftSpace
 from tree_world.models.places.smoother import Path, smooth
 from tree_world.models.places.survey import Survey
 from tree_world.models.places.tracker import Belief, Track, Tracker, calibrate_width
+from tree_world.models.places.turns import StepTurnSpace
 
 __all__ = [
     "Alignment",
@@ -30,13 +33,17 @@ __all__ = [
     "Odometry",
     "Particles",
     "Path",
+    "Periods",
     "Posterior",
+    "ShiftSpace",
+    "StepTurnSpace",
     "Survey",
     "Track",
     "Tracker",
     "calibrate_smoothing",
     "calibrate_width",
     "coverage",
+    "periods",
     "procrustes",
     "smooth",
     "within",

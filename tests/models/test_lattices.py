@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tree_world.models.memory.recall.kriging import Kriging
 from tree_world.models.places.judging import procrustes
-from tree_world.models.places.periods import (
+from tree_world.models.places.lattices import (
     Periods,
     around,
     fitted,
