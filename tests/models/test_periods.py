@@ -54,8 +54,10 @@ def same_lattice(found, wanted, tolerance):
     """Whether vectors are, to within a tolerance, another basis of the wanted lattice."""
     numbers = np.rint(found @ np.linalg.pinv(wanted))
     near = np.linalg.norm(found - numbers @ wanted, axis=1) <= tolerance
-    return found.shape == wanted.shape and near.all() and abs(np.linalg.det(numbers)) > 0.5 > (
-        abs(abs(np.linalg.det(numbers)) - 1)
+    return (
+        found.shape == wanted.shape
+        and near.all()
+        and abs(np.linalg.det(numbers)) > 0.5 > (abs(abs(np.linalg.det(numbers)) - 1))
     )
 
 
