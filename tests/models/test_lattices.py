@@ -54,8 +54,10 @@ def same_lattice(found, wanted, tolerance):
     """Whether vectors are, to within a tolerance, another basis of the wanted lattice."""
     numbers = np.rint(found @ np.linalg.pinv(wanted))
     near = np.linalg.norm(found - numbers @ wanted, axis=1) <= tolerance
-    return found.shape == wanted.shape and near.all() and abs(np.linalg.det(numbers)) > 0.5 > (
-        abs(abs(np.linalg.det(numbers)) - 1)
+    return (
+        found.shape == wanted.shape
+        and near.all()
+        and abs(np.linalg.det(numbers)) > 0.5 > (abs(abs(np.linalg.det(numbers)) - 1))
     )
 
 
@@ -187,6 +189,12 @@ def test_periods_tell_smells_and_other_shifts_do_not():
     places = wandering(0)
     known = Kriging(places, made_up(5 * np.eye(2), 0, places), 1.0)
     number, r2, reason = told_across(known, np.array([[5.0, 0.0]]))
+    sizes = np.linalg.norm(known.senses, axis=1)
+    strong = places[sizes >= 0.5 * np.sqrt((sizes**2).mean())]
+    shift = np.array([5.0, 0.0])
+    apart = [np.linalg.norm(places - place, axis=1).min() for place in strong + shift]
+    back = [np.linalg.norm(places - place, axis=1).min() for place in strong - shift]
+    assert number == (np.array(apart) < 0.15).sum() + (np.array(back) < 0.15).sum()
     assert number > 300
     assert r2 > 0.98
     assert reason == ""
@@ -223,6 +231,9 @@ def test_a_field_that_changes_slowly_has_no_short_period():
     found = periods(places, places, apart=20)
     assert not found.found
     assert len(piles_of(found.differences, 1.0)) > 0
+    # All are off by as much as the shift is long.
+    assert 1 - 1.2**2 / places.var(axis=0).sum() > 0.9
+    assert told_across(Kriging(places, places, 1.0), np.array([[1.2, 0.0]]))[1] < 0.5
 
 
 # --- worlds ---

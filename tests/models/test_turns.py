@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from tree_world.models.memory.recall.kriging import evidence
 from tree_world.models.places.judging import procrustes
 from tree_world.models.places.turn_windows import Windows
-from tree_world.models.places.turns import StepTurnSpace, agree, oriented, sizes_by_changes
+from tree_world.models.places.turns import (
+    LEAST_JOINING,
+    SAME_EVIDENCE,
+    StepTurnSpace,
+    agree,
+    join,
+    oriented,
+    sizes_by_changes,
+)
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 from tree_world.simulation.turning import StepTurnBody, follow
 
@@ -128,13 +136,18 @@ def walked():
     body = StepTurnBody(seed=4)
     actions, places, headings = body.walk(1000, seed=104)
     world = TreeWorld.random_from_config(config, seed=4)
-    smells = SimpleSensor.from_config(config).sense(world, places).embedding.numpy()
+    smells = SimpleSensor.from_config(config).sense(world, places[1:]).embedding.numpy()
     return body, actions, places, headings, smells.astype(np.float64)
 
 
-def test_a_world_is_found_but_for_its_mirror_image_and_its_scale(walked):
+@pytest.fixture(scope="module")
+def learned(walked):
+    _, actions, _, _, smells = walked
+    return StepTurnSpace(seed=0).fit(actions, smells)
+
+
+def test_a_world_is_found_but_for_its_mirror_image_and_its_scale(walked, learned):
     body, actions, places, headings, smells = walked
-    learned = StepTurnSpace(seed=0).fit(actions, smells)
     assert learned.found_, learned.reason_
     assert learned.reason_ == ""
     sign = np.sign(learned.moves_[1, 2])
@@ -153,17 +166,68 @@ def test_a_world_is_found_but_for_its_mirror_image_and_its_scale(walked):
     assert np.linalg.norm(again.moves_[0, :2]) == pytest.approx(body.moves[0, 0], rel=0.25)
 
 
+def test_places_of_other_ways_are_told(walked, learned):
+    """The same as of one's own, from any place and heading on."""
+    _, actions, *_ = walked
+    places, headings = learned.transform(actions)
+    np.testing.assert_allclose(places, learned.locations_, atol=1e-12)
+    np.testing.assert_allclose(headings, learned.headings_, atol=1e-12)
+    place, heading = learned.transform(actions[:400])
+    rest, turned = learned.transform(actions[400:], place[-1], heading[-1])
+    np.testing.assert_allclose(rest, learned.locations_[400:], atol=1e-9)
+    np.testing.assert_allclose(turned, learned.headings_[400:], atol=1e-9)
+    assert learned.transform([], [1.0, 2.0], 3.0)[0].tolist() == [[1.0, 2.0]]
+    assert learned.transform([], [1.0, 2.0], 3.0)[1].tolist() == [3.0]
+    with pytest.raises(ValueError, match="from 0 to 2, but entry 1 is 3"):
+        learned.transform([0, 3])
+    with pytest.raises(ValueError, match=r"shape \(2,\)"):
+        learned.transform([0], [[1.0, 2.0]])
+    with pytest.raises(ValueError, match="heading must be a finite angle"):
+        learned.transform([0], heading=math.inf)
+
+
 def test_one_draw_too_few_is_not_found(walked):
     _, actions, *_, smells = walked
-    learned = StepTurnSpace(num_draws=3, seed=0).fit(actions, smells)
+    unsure = StepTurnSpace(num_draws=3, seed=0).fit(actions, smells)
+    assert not unsure.found_
+    assert unsure.reason_
+    with pytest.raises(RuntimeError, match=f"no space to tell places of: {unsure.reason_[:20]}"):
+        unsure.transform(actions)
+    with pytest.raises(RuntimeError, match="not called yet"):
+        StepTurnSpace().transform(actions)
+
+
+def test_pieces_that_do_not_fit_together_are_refused(walked):
+    """Of walks between which the body was carried off and turned: all agree on the moves."""
+    body, actions, places, _, smells = walked
+    config = TreeWorldConfig()
+    world = TreeWorld.random_from_config(config, seed=4)
+    random = np.random.default_rng(0)
+    carried = []
+    for first in range(0, 1000, 100):
+        piece = slice(first + 1, first + 101)
+        angle = random.uniform(-math.pi, math.pi)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        begin = places[random.integers(len(places))]
+        carried.append(begin + (places[piece] - places[first + 1]) @ turn.T)
+    sensor = SimpleSensor.from_config(config)
+    sensed = sensor.sense(world, np.concatenate(carried)).embedding.numpy().astype(np.float64)
+    moves = body.moves / [66.0, 66.0, 1.0]
+    joined, apart, _ = join(moves, actions[1:], smells, 0.02)
+    assert joined > apart + 1.5 * LEAST_JOINING
+    joined, apart, _ = join(moves, actions[1:], sensed, 0.02)
+    assert joined < apart + LEAST_JOINING
+    learned = StepTurnSpace(seed=0, num_draws=300).fit(actions, sensed)
     assert not learned.found_
-    assert learned.reason_
+    assert "the pieces of the walk do not fit together" in learned.reason_
+    # Nothing else speaks against them.
+    assert learned.evidences_[2] > learned.evidences_[0] - SAME_EVIDENCE
 
 
 def test_what_is_smelled_in_any_order_is_refused(walked):
     _, actions, *_, smells = walked
     shuffled = np.random.default_rng(0).permutation(smells)
-    learned = StepTurnSpace(num_draws=600, seed=0).fit(actions, shuffled)
+    learned = StepTurnSpace(num_draws=300, seed=0).fit(actions, shuffled)
     assert not learned.found_
     assert "tell little" in learned.reason_
 
@@ -171,7 +235,7 @@ def test_what_is_smelled_in_any_order_is_refused(walked):
 def test_actions_in_any_order_are_refused(walked):
     _, actions, *_, smells = walked
     shuffled = np.random.default_rng(0).permutation(actions)
-    learned = StepTurnSpace(num_draws=600, seed=0).fit(shuffled, smells)
+    learned = StepTurnSpace(num_draws=300, seed=0).fit(shuffled, smells)
     assert not learned.found_
 
 
@@ -187,7 +251,7 @@ def test_actions_that_do_nothing_are_refused(walked):
 def test_noise_is_not_taken_for_what_actions_do(walked):
     _, actions, *_, smells = walked
     generator = np.random.default_rng(0)
-    noisy = smells[:1, :5] + 0.02 * np.abs(smells).max() * generator.normal(size=(1001, 5))
+    noisy = smells[:1, :5] + 0.02 * np.abs(smells).max() * generator.normal(size=(1000, 5))
     learned = StepTurnSpace(num_draws=300).fit(actions, noisy)
     assert not learned.found_
     assert "actions tell little" in learned.reason_
@@ -210,12 +274,12 @@ def test_an_action_that_is_never_done_is_refused(walked):
 @pytest.mark.parametrize(
     ("actions", "senses", "says"),
     [
-        (np.zeros(400), np.ones((401, 2)), "whole numbers"),
-        (np.zeros(299, int), np.ones((300, 2)), "at least 300"),
-        (np.full(400, 3), np.ones((401, 2)), "Give num_actions"),
-        (np.full(400, -1), np.ones((401, 2)), "between 0 and 2"),
-        (np.zeros(400, int), np.ones((400, 2)), r"\(401, sensory_dim\)"),
-        (np.zeros(400, int), np.full((401, 2), np.nan), "finite"),
+        (np.zeros(400), np.ones((400, 2)), "whole numbers"),
+        (np.zeros(299, int), np.ones((299, 2)), "at least 300"),
+        (np.full(400, 3), np.ones((400, 2)), "from 0 to 2, but entry 0 is 3"),
+        (np.full(400, -1), np.ones((400, 2)), "from 0 to 2, but entry 0 is -1"),
+        (np.zeros(400, int), np.ones((401, 2)), r"\(400, sensory_dim\)"),
+        (np.zeros(400, int), np.full((400, 2), np.nan), "finite"),
     ],
 )
 def test_what_does_not_fit_is_refused(actions, senses, says):

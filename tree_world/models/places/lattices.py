@@ -404,8 +404,8 @@ def told_across(known: Kriging, vectors: Array) -> tuple[int, float, str]:
         return (
             number,
             math.nan,
-            f"only {number} strong smells are from where the body was a period away, and {_RETURNS} are "
-            "needed to tell whether the world repeats. Walk on.",
+            f"only {number} strong smells are from where the body was a period away, and "
+            f"{_RETURNS} are needed to tell whether the world repeats. Walk on.",
         )
     parts = _parts(known.places[here], known.length)
     some = evenly_spread(number, _ASKED)
