@@ -299,7 +299,7 @@ def test_refining_makes_smells_more_probable_and_finds_the_shifts():
     assert procrustes(windows.counts[0].numpy() @ found.numpy(), shown).rms < 1.0
 
 
-def test_faint_smells_and_all_steps_make_shifts_exact():
+def test_all_steps_of_a_walk_make_shifts_exact():
     """From shifts that a walk of hundreds of metres shows to be wrong."""
     body = ShiftBody(5, 2, seed=1, reach=100.0)
     actions, places = body.walk(600, seed=1)
