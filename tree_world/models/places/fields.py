@@ -90,7 +90,7 @@ def mean_evidence(places: torch.Tensor, senses: torch.Tensor, nugget: float) -> 
 def chain_of(places: Array, order: Numbers, nearest: int = NEAREST) -> Numbers:
     """Choose what tells of each observation: the nearest of those that come before it.
 
-    They are chosen among those of an earlier block, each block being as large as all before it.
+    They are chosen among those of earlier blocks, each block being an eighth of all before it.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def chain_of(places: Array, order: Numbers, nearest: int = NEAREST) -> Numbers:
     --------
     >>> import numpy as np
     >>> chain_of(np.array([[0.0], [10.0], [1.0], [9.0]]), np.arange(4), nearest=2).tolist()
-    [[0, 1, 2], [1, 0, 3]]
+    [[0, 1, 2], [1, 2, 3]]
     """
     there, rows, begin = places[order], [], nearest
     while begin < len(there):
