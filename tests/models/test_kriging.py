@@ -191,8 +191,24 @@ def test_the_evidence_is_a_density():
         return float(normal.log_prob(torch.from_numpy(senses.T)).sum())
 
     assert found.log_likelihood == pytest.approx(log_density(found.amplitude), rel=1e-9)
+    assert found.per_number == pytest.approx(found.log_likelihood / senses.size, rel=1e-12)
     for factor in (0.98, 1.02):
         assert log_density(factor * found.amplitude) < found.log_likelihood
+
+
+@given(seed=st.integers(0, 2**31), dim=st.integers(1, 3), mirrored=st.booleans())
+def test_the_evidence_does_not_see_how_places_and_senses_lie(seed, dim, mirrored):
+    """Turns, mirror images and shifts of places change nothing, nor do turns of senses."""
+    random = np.random.default_rng(seed)
+    places, senses = random.normal(size=(12, dim)), random.normal(size=(12, 4))
+    turn, spin = (np.linalg.qr(random.normal(size=(n, n)))[0] for n in (dim, 4))
+    turn[0] *= -1 if mirrored else 1
+    found = evidence(places, senses, 1.5, nugget=0.1)
+    moved = evidence(places @ turn + random.normal(size=dim), senses @ spin, 1.5, nugget=0.1)
+    assert moved.per_number == pytest.approx(found.per_number, rel=1e-9, abs=1e-9)
+    assert moved.amplitude == pytest.approx(found.amplitude, rel=1e-9)
+    stretched = evidence(1.2 * places, senses, 1.5, nugget=0.1)
+    assert stretched.per_number != pytest.approx(found.per_number, rel=1e-6)
 
 
 def test_the_length_is_found():

@@ -13,10 +13,10 @@ that all share, the mean log density of a number is
     - \frac{1}{2 W n} \sum_w \log \lvert K_w \rvert, \qquad
     S = \frac{1}{W n} \sum_w Z_w^\top K_w^{-1} Z_w
 
-at the best S. Any regular map of smells changes it by a constant alone. The determinants of K keep
-places from flying apart, where any smells could be told from none. A thousandth of S is spread
-evenly over all directions, so that those of which next to nothing is smelled do not rule. For one
-coordinate it is what `tree_world.models.memory.recall.kriging.evidence` tells.
+at the best S. Any regular map of smells changes it by a constant alone, but for this: a thousandth
+of S is spread evenly over all directions, so that those in which next to nothing is smelled do not
+rule. The determinants of K keep places from flying apart, where any smells could be told from none.
+For one coordinate it is what `tree_world.models.memory.recall.kriging.evidence` tells.
 
 *A whole walk* has thousands of smells, and time grows with the cube of their number. So they are
 put into a random order, and each is told by the m nearest, P(i), of those that come before it, in
@@ -90,7 +90,7 @@ def mean_evidence(places: torch.Tensor, senses: torch.Tensor, nugget: float) -> 
 def chain_of(places: Array, order: Numbers, nearest: int = NEAREST) -> Numbers:
     """Choose what tells of each observation: the nearest of those that come before it.
 
-    They are chosen among those of an earlier block, each block being as large as all before it.
+    They are chosen among those of earlier blocks, each block being an eighth of all before it.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def chain_of(places: Array, order: Numbers, nearest: int = NEAREST) -> Numbers:
     --------
     >>> import numpy as np
     >>> chain_of(np.array([[0.0], [10.0], [1.0], [9.0]]), np.arange(4), nearest=2).tolist()
-    [[0, 1, 2], [1, 0, 3]]
+    [[0, 1, 2], [1, 2, 3]]
     """
     there, rows, begin = places[order], [], nearest
     while begin < len(there):

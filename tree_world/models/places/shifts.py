@@ -66,7 +66,7 @@ _LARGEST_LOSS = 0.25  # half of what places explain that tell nothing
 _APART = 100  # steps between a smell and those that must tell it
 _NEAR = 0.15  # of the kernel's length: so near must be one of those
 _RETURNS = 50  # as many smells must there be that are told so
-_LEAST_R2 = 0.9  # of these
+_LEAST_R2 = 0.95  # of these
 
 
 class ShiftSpace:

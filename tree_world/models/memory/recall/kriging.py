@@ -105,10 +105,13 @@ class Evidence:
         Logarithm of the density of all senses, in nats, at the best amplitude.
     amplitude : float
         That amplitude, in units of senses.
+    per_number : float
+        The same logarithm for each number: over the n D numbers that were sensed, in nats.
     """
 
     log_likelihood: float
     amplitude: float
+    per_number: float
 
 
 class Kriging:
@@ -350,6 +353,11 @@ def evidence(
         \log p(Z) = -\frac{n D}{2} \left(1 + \log 2 \pi a^2\right) - \frac{D}{2} \log \lvert K
         \rvert, \qquad a^2 = \frac{\operatorname{tr} Z^\top K^{-1} Z}{n D}
 
+    The first term says how well senses are explained. The determinant is what places pay for what
+    they could explain, Occam's term: it is small where they are near each other, and tell of each
+    other. Places that fly apart explain any senses, and none of them well. Turns, mirror images
+    and shifts of the places change nothing, nor do turns of the senses.
+
     Parameters
     ----------
     places : array_like of shape (n_observations, dim)
@@ -377,6 +385,13 @@ def evidence(
     >>> best = evidence(places, senses, length=20.0)
     >>> best.log_likelihood > evidence(places, senses, length=2.0).log_likelihood
     True
+
+    Places that were learned are judged in nats for each number, as walks differ in length:
+
+    >>> shuffled = np.random.default_rng(0).permutation(places)
+    >>> wrong = evidence(shuffled, senses, length=20.0)
+    >>> print(f"{best.per_number:.2f} nats, and {wrong.per_number:.2f} where places are wrong")
+    2.07 nats, and -2.40 where places are wrong
     """
     there, sensed = _as_observations(places, senses)
     length = positive_distance("length", length)
@@ -481,7 +496,8 @@ def _evidence(squares: Array, senses: Array, length: float, nugget: float) -> Ev
         )
     log_determinant = 2 * float(np.log(np.diag(lower)).sum())
     constant = senses.size * (1 + math.log(2 * math.pi * amplitude**2))
-    return Evidence(-0.5 * (constant + senses.shape[1] * log_determinant), amplitude)
+    total = -0.5 * (constant + senses.shape[1] * log_determinant)
+    return Evidence(total, amplitude, total / senses.size)
 
 
 def _squares(places: Array) -> Array:
