@@ -47,7 +47,7 @@ NUM_ACTIONS = 6
 APART = 100  # steps between the start of a way and the smells that tell of its end
 REACHES = {1: 250.0, 3: 120.0}  # metres, in so many dimensions
 NOISE = 0.075  # of a step
-PERIOD, PERIODIC_REACH = 300.0, 900.0  # metres
+PERIOD, PERIODIC_REACH, PERIODIC_STEPS = 300.0, 900.0, 3000  # metres, and in steps
 STARTS, IMPROVEMENTS, RATE, RECENT = 4, 300, 0.1, 20  # through the read
 OBSERVATIONS, READ_SD = 500, 10.0  # a step, and in metres: through the read
 STEP_RMS = 5.5  # metres: of shifts that are drawn
@@ -276,7 +276,7 @@ def repeating(seed: int, period: float | None) -> dict[str, Any]:
     """
     reach = PERIODIC_REACH if period else 250.0
     body = ShiftBody(NUM_ACTIONS, seed=seed + BODY, reach=reach)
-    actions, places = body.walk(STEPS, seed + WALK)
+    actions, places = body.walk(PERIODIC_STEPS, seed + WALK)
     senses = _smelled(TreeWorldConfig.model_validate({"period": period}), seed, places[1:])
     space = ShiftSpace(NUM_ACTIONS)
     seconds = _fitted(space, actions, senses)

@@ -34,6 +34,7 @@ from tree_world.checks import (
     as_numbers,
     as_points,
     as_senses,
+    checked_actions,
     checked_number,
     make_generator,
     positive_number,
@@ -42,7 +43,6 @@ from tree_world.checks import (
 from tree_world.models.memory.recall.kriging import NUGGET
 from tree_world.models.places.directions import directions_of
 from tree_world.models.places.turn_windows import Windows, places_of
-from tree_world.simulation.hidden import checked_actions
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.int64]
