@@ -57,6 +57,9 @@ _ITERATIONS = 60
 _LENGTH = 66.0  # metres: the smoother's distances are meant for that, so all is scaled to it
 _KEYFRAME = 5  # steps
 _ROUNDS = 2  # of smoothing and learning again
+# Shifts that are not yet exact are errors, too, which the smoother must be told of: as a share of a
+# step, while shifts are learned, and in the end.
+_LEAST_SD, _LEAST_SD_IN_THE_END = 0.05, 0.02
 _STRETCH = 40  # keyframes that tell of one half of the walk
 _SETTLING = 12  # steps of Gauss and Newton for a half
 _RIDGE = 1e-9  # square metres: ways that lead nowhere are sure
@@ -66,7 +69,7 @@ _OF_THE_PLANE = 0.2  # nats, for each number: by as much must a plane tell more 
 _OF_SPACE = 0.03  # nats, for each number: by as much must space not tell more than a plane
 _LARGEST_CHANGE = 0.05  # of the shifts, when they are learned again the last time
 _RETURNS, _LEAST_R2 = 50, 0.95  # as many smells must be told by other visits, and so well
-_LARGEST_DIFFERENCE = 0.15  # of the length, between the walks of two halves of the smells
+_LARGEST_DIFFERENCE = 0.1  # of the length, between the walks of two halves of the smells
 
 
 class NoisyShiftSpace(ShiftSpace):
@@ -222,18 +225,18 @@ class NoisyShiftSpace(ShiftSpace):
             begun[dim] = scaled_with_noise(part, even, *told)
             fits[dim] = refined_with_noise(part, begun[dim], *told, _ITERATIONS)
         if 3 in fits:
-            lowered = refined_with_noise(
-                part, with_one_less(part, fits[3][0]), *told, _ITERATIONS
-            )
+            lowered = refined_with_noise(part, with_one_less(part, fits[3][0]), *told, _ITERATIONS)
             fits[2] = max(fits[2], lowered, key=lambda fit: fit[1])
         evidences = {dim: evidence for dim, (_, evidence) in fits.items()}
         shifts = _LENGTH * fits[2][0].numpy()
         stages = {"planes": _LENGTH * begun[2].numpy(), "fields": shifts}
-        change, path = np.inf, self._smoothed(done, sensed, shifts)
+        change = np.inf
         for _ in range(_ROUNDS):
+            path = self._smoothed(done, sensed, shifts, _LEAST_SD)
             better = learned_again(done, path.locations, shifts)
             change = float(np.linalg.norm(better - shifts) / np.linalg.norm(shifts))
-            shifts, path = better, self._smoothed(done, sensed, better)
+            shifts = better
+        path = self._smoothed(done, sensed, shifts, _LEAST_SD_IN_THE_END)
         stages["smoothed"] = shifts
         number, self.r2_ = returns(path.locations[1:] / _LENGTH, sensed, self.nugget)
         apart = self._difference_of_halves(done, sensed, shifts)
@@ -244,11 +247,12 @@ class NoisyShiftSpace(ShiftSpace):
         self.dim_, self.evidence_ = 2, evidences[2]
         self.stages_ = {name: unit * learned for name, learned in stages.items()}
         self._set(self.stages_["smoothed"], done)
-        self.locations_, self.covariances_ = unit * path.locations, unit**2 * path.covariances
+        self.locations_ = unit * (path.locations - path.locations[0])
+        self.covariances_ = unit**2 * path.covariances
         return ""
 
-    def _smoothed(self, done: Actions, senses: Array, shifts: Array) -> Path:
-        odometry = Odometry(self.relative_sd)
+    def _smoothed(self, done: Actions, senses: Array, shifts: Array, least_sd: float) -> Path:
+        odometry = Odometry(max(self.relative_sd, least_sd))
         return smooth(
             shifts[done],
             senses,
@@ -260,7 +264,7 @@ class NoisyShiftSpace(ShiftSpace):
 
     def _difference_of_halves(self, done: Actions, senses: Array, shifts: Array) -> float:
         """Tell how far apart walks are that stretches of smells lead to, every other of them."""
-        odometry = Odometry(self.relative_sd)
+        odometry = Odometry(max(self.relative_sd, _LEAST_SD_IN_THE_END))
         graph, matcher = prepared(
             shifts[done],
             senses,
@@ -275,7 +279,7 @@ class NoisyShiftSpace(ShiftSpace):
             matcher.told = told
             state, _ = grown(graph, matcher, odometry)
             walks.append(graph.places(settled(graph, matcher, state, _SETTLING)[0]))
-        return procrustes(*walks).rms
+        return procrustes(walks[0], walks[1]).rms
 
 
 def curve_of(
@@ -308,7 +312,7 @@ def curve_of(
         for dim, (loss, found) in by_dimension(windows, dims, generator).items():
             if loss < losses.get(dim, np.inf):
                 losses[dim], shifts[dim] = loss, found
-    return dict(sorted(losses.items())), shifts
+    return dict(sorted(losses.items())), dict(sorted(shifts.items()))
 
 
 def learned_again(actions: Actions, places: Array, shifts: Array) -> Array:
