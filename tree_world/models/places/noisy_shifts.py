@@ -181,7 +181,8 @@ class NoisyShiftSpace(ShiftSpace):
             If shapes do not fit, there are too few steps, an action is none of the body's, or an
             entry is not finite.
         """
-        self.halves_, self.stages_ = float("nan"), {}
+        self.halves_ = float("nan")
+        self.stages_: dict[str, Array] = {}
         super().fit(actions, senses)
         number, dim = self.locations_.shape
         if not self.found_:
@@ -325,7 +326,7 @@ def learned_again(actions: Actions, places: Array, shifts: Array) -> Array:
 
         \sum_{ij} \frac{\lVert x_j - x_i - c_{ij} A \rVert^2}{\sum_k c_{ijk} \lVert a_k \rVert^2},
 
-    for errors add up so, with the shifts a of before. A closure tells little of the metric: smoothed
+    for errors add up so, with the shifts a of before. Closures tell little of the metric: smoothed
     walks are drawn together a little, each time anew. So what is learned is mapped back onto the
     shifts of before, as well as a linear map can.
 
