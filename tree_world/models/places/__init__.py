@@ -6,6 +6,10 @@ with no idea where it was put, and `Finder` joins both. Where nothing was survey
 back upon a whole walk, and finds it by what it smelled twice (`calibrate_smoothing` says how much
 to believe each smell), and `Landmarks` find one's own place and those of a few things at once.
 `procrustes` and `coverage` judge what was found.
+
+Where not even space is given, it is learned from numbers of actions and smells: by `ShiftSpace`
+where each action shifts the body, by `NoisyShiftSpace` where it does so with errors, and by
+`StepTurnSpace` where actions step and turn. `periods` tells whether the world comes back to itself.
 """
 
 from tree_world.models.places.finder import Finder
@@ -15,6 +19,7 @@ from tree_world.models.places.judging import Alignment, coverage, procrustes, wi
 from tree_world.models.places.landmarks import Landmarks
 from tree_world.models.places.lattices import Periods, periods
 from tree_world.models.places.localiser import Localiser, Posterior
+from tree_world.models.places.noisy_shifts import NoisyShiftSpace
 from tree_world.models.places.odometry import Odometry
 from tree_world.models.places.particles import Particles
 from tree_world.models.places.shifts import ShiftSpace
@@ -30,6 +35,7 @@ __all__ = [
     "Finder",
     "Landmarks",
     "Localiser",
+    "NoisyShiftSpace",
     "Odometry",
     "Particles",
     "Path",
