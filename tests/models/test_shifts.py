@@ -377,9 +377,9 @@ def test_what_is_learned_holds_in_another_world():
 def test_trees_are_enough():
     config = TreeWorldConfig()
     world = TreeWorld.random_from_config(config, seed=3)
-    actions, places = ShiftBody(4, seed=3, reach=150.0).walk(700, seed=3)
+    actions, places = ShiftBody(3, seed=3, reach=100.0).walk(400, seed=3)
     senses = SimpleSensor.from_config(config).sense(world, places[1:]).embedding
-    space = ShiftSpace(4, length=66.0).fit(actions, senses)
+    space = ShiftSpace(3, 2, length=66.0).fit(actions, senses)
     assert space.found_
     assert space.dim_ == 2
     assert procrustes(space.locations_, places).rms < 0.3
