@@ -30,8 +30,8 @@ from tree_world.models.memory import ReadOptions, SpatialMemory
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging
 from tree_world.models.places import Odometry, procrustes, smooth
 from tree_world.models.places.directions import directions_of
-from tree_world.models.places.noisy_shifts import NoisyShiftSpace
 from tree_world.models.places.lattices import periods
+from tree_world.models.places.noisy_shifts import NoisyShiftSpace
 from tree_world.models.places.shifts import ShiftSpace
 from tree_world.models.places.turns import StepTurnSpace
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig

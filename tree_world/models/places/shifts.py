@@ -51,13 +51,13 @@ from tree_world.models.places.windows import by_dimension, sloping, windows_of, 
 Array: TypeAlias = npt.NDArray[np.float64]
 Actions: TypeAlias = npt.NDArray[np.intp]
 
-_PLANE_STEPS, _PLANES = 16, 300  # steps of a stretch through which a plane is laid, and how many
+PLANE_STEPS, PLANES = 16, 300  # steps of a stretch through which a plane is laid, and how many
 _ROOM = 4  # dimensions to begin in from random shifts
 _RANDOM_STARTS = 3
 _MOST_DIMS = 6
 _FEWEST_STEPS = 200
 # Of stretches that smell as a smooth field: steps, how many, and every how many steps one looks.
-_FIELDS, _LONGER = (100, 20, 1), (400, 9, 2)
+FIELDS, LONGER = (100, 20, 1), (400, 9, 2)
 _ITERATIONS, _LAST_ITERATIONS = 60, 20
 _NOTHING = 1e-10  # of the mean square of smells: their variance, if they do not change
 _NEARLY = 1.6  # times the least loss: dimensions that explain less are too few
@@ -66,7 +66,7 @@ _LARGEST_LOSS = 0.25  # half of what places explain that tell nothing
 _APART = 100  # steps between a smell and those that must tell it
 _NEAR = 0.15  # of the kernel's length: so near must be one of those
 _RETURNS = 50  # as many smells must there be that are told so
-_LEAST_R2 = 0.95  # of these
+LEAST_R2 = 0.95  # of these
 
 
 class ShiftSpace:
@@ -256,7 +256,7 @@ class ShiftSpace:
         if senses.var(axis=0).sum() <= _NOTHING * (senses**2).sum(axis=1).mean():
             return "smells never change: there are none, or actions do nothing."
         sensed = senses @ directions_of(senses, self.nugget).T
-        few = with_smells(windows_of(done, sensed, self.num_actions, _PLANE_STEPS, _PLANES))
+        few = with_smells(windows_of(done, sensed, self.num_actions, PLANE_STEPS, PLANES))
         shifts, generator = {}, make_generator(self.seed)
         everything = min(self.num_actions, _MOST_DIMS)
         for dims in (everything, *[min(_ROOM, everything)] * _RANDOM_STARTS):
@@ -264,7 +264,7 @@ class ShiftSpace:
                 if loss < self.loss_by_dim_.get(dim, np.inf):
                     self.loss_by_dim_[dim], shifts[dim] = loss, found
         self.loss_by_dim_ = dict(sorted(self.loss_by_dim_.items()))
-        part = windows_of(done, sensed, self.num_actions, *_FIELDS)
+        part = windows_of(done, sensed, self.num_actions, *FIELDS)
         begun: dict[int, torch.Tensor] = {}
 
         def in_a_field(dim: int) -> tuple[torch.Tensor, float]:
@@ -290,8 +290,8 @@ class ShiftSpace:
         if self.dim is None and dim == max(shifts):
             return no_elbow(self.loss_by_dim_)
         stages = {"planes": begun[dim], "fields": best}
-        if len(done) > _LONGER[0]:
-            part = windows_of(done, sensed, self.num_actions, *_LONGER)
+        if len(done) > LONGER[0]:
+            part = windows_of(done, sensed, self.num_actions, *LONGER)
             best, _ = refined(part, best, self.nugget, _ITERATIONS)
             stages["longer"] = best
         whole = windows_of(done, sensed, self.num_actions, len(done), 1)
@@ -307,10 +307,10 @@ class ShiftSpace:
                 f"and {_RETURNS} are needed to tell whether the space is right. Walk on."
             )
         self.r2_ = r2
-        if r2 < _LEAST_R2:
+        if r2 < LEAST_R2:
             return (
                 f"where the body would have come back, an R² of {r2:.2f} of the smells is as "
-                f"before, and {_LEAST_R2:g} is the least: loops do not close."
+                f"before, and {LEAST_R2:g} is the least: loops do not close."
             )
         self.dim_, self.evidence_ = dim, evidence
         unit = self.length or 1.0
