@@ -221,6 +221,8 @@ def test_guesses_begin_with_a_heading_that_is_told():
     particles.reset(0.5, 0.1)
     assert particles.heading_error == pytest.approx(0.5, abs=0.01)
     assert particles.heading_sd == pytest.approx(0.1, rel=0.1)
+    particles.reset(0.5)
+    np.testing.assert_array_equal(particles._heading, 0.5)
     particles.reset()
     assert particles.heading_error == particles.heading_sd == 0.0
 
