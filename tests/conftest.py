@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 SLOW = (
     *("browser", "interrupts", "access", "ways_of_reading", "hand", "reading", "build"),
     *("shifts", "localisation", "notebooks", "forager", "live", "consolidation", "failures"),
-    *("compiling", "particles", "study_where", "turns", "lattices", "noisy_shifts"),
+    *("compiling", "particles", "study_where", "turns", "lattices", "noisy_shifts", "finder"),
     *("agreement", "embeddings", "nbval_tolerance", "numbers", "times", "theme", "drives", "moved"),
     *("hot_swap", "claims", "docstrings", "pruning", "memory", "worlds", "gymnasium", "storage"),
     *("study_living", "narrow_figures", "forgetting", "sequences"),

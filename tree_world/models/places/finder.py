@@ -1,7 +1,7 @@
 r"""Where am I, wherever one is put? Guesses until the place is told, then a tracker; and back.
 
-While it is lost it asks `Particles`. As soon as they tell the place, a `Tracker` goes on from there,
-which costs a fraction.
+While it is lost it asks `Particles`. As soon as they tell the place, a `Tracker` goes on from
+there, which costs a fraction.
 
 *Surprise.* It may be wrong, or the body may be carried off. Then smells surprise the tracker, one
 after the other: the root of the mean square of their deviations, in standard deviations, is about
@@ -12,8 +12,10 @@ the place no longer counts as told, and when that of many is, the body is lost.
 *On trial.* Guesses that gather at a wrong place, or with a wrong heading, all descend from a few,
 and are alike without being right: nothing in them says so. So the tracker is on trial at first. It
 begins three times as unsure as the guesses claim, so that it can leave a place which is near the
-true one, and the place counts as told when a number of smells did not surprise it, in the median.
-If they did, the guesses begin anew.
+true one, and the place counts as told when a number of smells surprised it by no more than half of
+what makes it lost, in the median. If they did, the guesses begin anew. Then guesses and tracker are
+two opinions of the same smells, neither of which is surely the better: it goes on from the mean and
+the covariance of both together, so that where they lie apart it claims no more than that.
 
 *Without a compass* whoever is led astray learns a wrong heading from smells that it takes for those
 of another place, and would be misled by it wherever it looks. So it forgets what it learned since
@@ -40,6 +42,8 @@ import statistics
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from tree_world.checks import PointsLike, positive_number, whole_number
 from tree_world.models.places.particles import Particles
@@ -75,8 +79,8 @@ class Finder:
     window : int, default=25
         How many smells must surprise it, in the median, for it to be lost.
     trial : int, default=15
-        How many smells must not surprise it, in the median, before a place that was found counts as
-        told.
+        How many smells must surprise it by no more than half as much, in the median, before a place
+        that was found counts as told.
 
     Attributes
     ----------
@@ -207,7 +211,7 @@ class Finder:
             return self._search(displacement, sense)
         belief = self.tracker.step(displacement, sense)
         self._note()
-        if self.particles.kidnapped > 0 and self._is_surprised(self.window):
+        if self.particles.kidnapped > 0 and self._is_surprised(self.window, self.surprise):
             self.lost = True
             self._begin_anew()
             return _untold(self.particles.step([0.0, 0.0], sense))
@@ -245,11 +249,11 @@ class Finder:
         if self._on_trial:
             belief = self.tracker.step(displacement, sense)
             self._note()
-            if self._is_surprised(self.trial):
+            if self._is_surprised(self.trial, self.surprise / 2):
                 self._begin_anew()
             elif len(self._surprises) >= self.trial and belief.identifiable:
                 self._on_trial, self.lost = False, False
-                return belief
+                return self._agreed(guessed, belief)
         elif guessed.identifiable:
             heading, sd = self.particles.heading_error, self.particles.heading_sd
             spread = _WIDER**2 * guessed.covariance
@@ -257,6 +261,17 @@ class Finder:
             self._calm()
             self._on_trial = True
         return _untold(guessed)
+
+    def _agreed(self, guessed: Belief, believed: Belief) -> Belief:
+        """Let the tracker go on from what guesses and tracker believe, each with probability ½."""
+        headings = [self.particles.heading_error, self.tracker.heading_error]
+        sds = [self.particles.heading_sd, self.tracker.heading_sd]
+        apart = (guessed.mean - believed.mean) / 2
+        spread = (guessed.covariance + believed.covariance) / 2 + np.outer(apart, apart)
+        heading_sd = math.sqrt(np.square(sds).mean() + np.var(headings))
+        middle = (guessed.mean + believed.mean) / 2
+        self.tracker.reset(middle, spread, float(np.mean(headings)), heading_sd)
+        return Belief(middle, spread, believed.identifiable)
 
     def _begin_anew(self) -> None:
         """Let the particles start anywhere, with what was known of the heading before."""
@@ -288,12 +303,12 @@ class Finder:
         if self._excess == 0 and len(self._headings) == self.window:
             self._heading = self._headings[0]
 
-    def _is_surprised(self, number: int) -> bool:
-        """Whether the last smells were farther off than they should be, in the median."""
+    def _is_surprised(self, number: int, most: float) -> bool:
+        """Whether the last smells were farther off than so many deviations, in the median."""
         last = list(self._surprises)[-number:]
-        return len(last) == number and statistics.median(last) > self.surprise
+        return len(last) == number and statistics.median(last) > most
 
     def _doubted(self, belief: Belief) -> Belief:
         """Tell no place while it is doubted."""
-        doubts = self._is_surprised(min(_FEW, self.window))
+        doubts = self._is_surprised(min(_FEW, self.window), self.surprise)
         return dataclasses.replace(belief, identifiable=belief.identifiable and not doubts)

@@ -103,7 +103,7 @@ class Particles:
     largest_radius : float, default=20.0
         Of the longer half axis of the ellipse that holds nine tenths, up to which a place counts as
         told, in metres.
-    hold : int, default=60
+    hold : int, default=45
         For how many steps that smell of something, one after the other, it must be so small:
         enough to walk out of reach of the observations that misled at first.
     seed : int or torch.Generator, default=0
@@ -165,7 +165,7 @@ class Particles:
         kidnapped: float = 1e-3,
         resample_below: float = 0.5,
         largest_radius: float = 20.0,
-        hold: int = 60,
+        hold: int = 45,
         seed: SeedLike = 0,
     ) -> None:
         if not isinstance(odometry, Odometry):
@@ -208,6 +208,8 @@ class Particles:
         """
         turn = checked_number("heading_error", heading_error, ANGLE)
         spread = checked_number("heading_sd", heading_sd, DEVIATION)
+        if self.odometry.has_compass:
+            turn = spread = 0.0
         number = self.num_particles
         low, high = self.survey.region
         self._places: Array = low + (high - low) * self._uniform(number, 2)
@@ -362,6 +364,7 @@ class Particles:
         if fresh < number:
             which = np.concatenate([which, self._others(which, fresh)])
             self._heading, self._bias = self._heading[which], self._bias[which]
+        if not self._anywhere:
             self._set_free(number - fresh)
         self._log_weights = np.concatenate([np.zeros(number - fresh), better])
         self._log_weights -= _log_sum(self._log_weights)
