@@ -26,17 +26,25 @@ from sklearn.metrics import r2_score
 from benchmarks.lived import BODY, STEPS, WALK, Lived, lived
 from benchmarks.origins import results_file
 from benchmarks.studies import Part, Same, Study, run_studies
+from tree_world.evaluation import procrustes
 from tree_world.models.memory import ReadOptions, SpatialMemory
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging
-from tree_world.models.places import Odometry, procrustes, smooth
+from tree_world.models.places import (
+    NoisyShiftSpace,
+    Odometry,
+    ShiftSpace,
+    StepTurnSpace,
+    periods,
+    smooth,
+)
 from tree_world.models.places.directions import directions_of
-from tree_world.models.places.lattices import periods
-from tree_world.models.places.noisy_shifts import NoisyShiftSpace
-from tree_world.models.places.shifts import ShiftSpace
-from tree_world.models.places.turns import StepTurnSpace
-from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
-from tree_world.simulation.hidden import ShiftBody
-from tree_world.simulation.turning import StepTurnBody
+from tree_world.simulation import (
+    ShiftBody,
+    SimpleSensor,
+    StepTurnBody,
+    TreeWorld,
+    TreeWorldConfig,
+)
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
