@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tree_world.models.places.finder import Finder
 from tree_world.models.places.odometry import Odometry
-from tree_world.models.places.particles import Particles
+from tree_world.models.places.particles import Particles, half_freed
 from tree_world.models.places.tracker import Belief, Tracker
 from tree_world.simulation import HomeRange, SimpleSensor, TreeWorld, TreeWorldConfig
 
@@ -45,10 +45,9 @@ def scripted(found, surprises, headings=None):
 
     def step(displacement, sense):
         belief = Tracker.step(found.tracker, displacement, sense)
-        found.tracker.surprise = next(script)
         if headings is not None:
-            heading, sd = next(turns)
-            found.tracker._mean[2], found.tracker._covariance[2, 2] = heading, sd**2
+            found.tracker.reset(belief.mean, belief.covariance, *next(turns))
+        found.tracker.surprise = next(script)
         return belief
 
     return step
@@ -227,29 +226,15 @@ def test_guesses_begin_with_a_heading_that_is_told():
     assert particles.heading_error == particles.heading_sd == 0.0
 
 
-def test_half_of_the_fresh_guesses_have_a_heading_that_only_drifted():
-    odometry = Odometry(0.0, 0.1, 0.05)
-    particles = Particles(
-        PLACES, scents(PLACES), odometry, length=30.0, kidnapped=0.999999, spacing=10.0, seed=0
-    )
-    particles.reset(0.3)
-    particles._anywhere = False
-    for _ in range(5):
-        particles.step([0.0, 0.0])
-    # As if smells had led all of them to one place, and one heading.
-    particles._places, particles._heading = np.full((2000, 2), 1e4), np.full(2000, -9.0)
-    particles._bias = np.zeros(2000)
-    particles._weigh(scents(HERE), particles.survey.fit_of_cells(scents(HERE)))
-    free = particles._heading > -5.0
-    assert free.mean() == pytest.approx(0.5, abs=0.05)
-    assert particles._heading[free].mean() == pytest.approx(0.3, abs=0.05)
-    expected = math.sqrt(5 * 0.1**2 + (5 * 0.05) ** 2)
-    assert particles._heading[free].std() == pytest.approx(expected, rel=0.1)
-    assert particles._bias[free].std() == pytest.approx(0.05, rel=0.1)
-    assert len(np.unique(particles._heading[free])) > 300
-    # One may be put anywhere, whatever one's heading was: draws are sorted by place.
-    for axis in range(2):
-        assert abs(np.corrcoef(particles.places[:, axis], free)[0, 1]) < 0.1
+def test_half_of_the_last_guesses_are_set_free():
+    random = np.random.default_rng(0)
+    held, free = np.full((2000, 2), -9.0), random.normal(size=(50, 2))
+    found = half_freed(held, free, 400, random.uniform(size=(1600, 2)))
+    np.testing.assert_array_equal(found[:400], -9.0)
+    replaced = (found != -9.0).all(axis=1)
+    assert replaced[400:].mean() == pytest.approx(0.5, abs=0.05)
+    pairs = {tuple(row) for row in found[replaced]}  # heading and bias stay together
+    assert pairs == {tuple(row) for row in free}
 
 
 def test_a_tracker_goes_on_with_a_heading_that_is_told():

@@ -8,16 +8,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tree_world.models.memory.recall.kriging import Kriging
+from tree_world.models.places.bases import around, fitted, lattice_of, reduced
 from tree_world.models.places.judging import procrustes
 from tree_world.models.places.lattices import (
     Periods,
-    around,
-    fitted,
-    lattice_of,
     pairs_alike,
     periods,
     piles_of,
-    reduced,
     told_across,
     with_parts,
 )

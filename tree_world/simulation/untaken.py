@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import scipy.spatial
 import torch
 
 from tree_world.checks import (
@@ -114,7 +113,6 @@ def shortcuts(
     within = positive_distance("near", near)
     between = whole_number("apart", apart, least=0)
     walked: Array = as_points(places, body.dim, "places", torch.float64).detach().numpy()
-    tree = scipy.spatial.cKDTree(walked)
     random = np.random.default_rng(int(torch.randint(2**62, (1,), generator=make_generator(seed))))
     starts: list[int] = []
     ways: list[Actions] = []
@@ -125,7 +123,7 @@ def shortcuts(
         off = body.shifts[way].sum(axis=0)
         if np.linalg.norm(off) <= beyond:
             continue
-        visits = np.array(tree.query_ball_point(walked[start] + off, within), dtype=np.intp)
+        visits = np.flatnonzero(np.linalg.norm(walked - walked[start] - off, axis=1) <= within)
         if (np.abs(visits - start) <= between).all():
             continue
         starts.append(start)

@@ -50,7 +50,7 @@ from tree_world.models.places.particles import Particles
 from tree_world.models.places.tracker import Belief, Track, Tracker, followed
 
 _FEW = 7  # of the last smells, whose surprise makes it doubt
-_WIDER = 3.0  # times as unsure as the particles claim is the tracker at first
+WIDER = 3.0  # times as unsure as the particles claim is the tracker at first
 
 
 class _Heading(NamedTuple):
@@ -256,8 +256,8 @@ class Finder:
                 return self._agreed(guessed, belief)
         elif guessed.identifiable:
             heading, sd = self.particles.heading_error, self.particles.heading_sd
-            spread = _WIDER**2 * guessed.covariance
-            self.tracker.reset(guessed.mean, spread, heading, _WIDER * sd)
+            spread = WIDER**2 * guessed.covariance
+            self.tracker.reset(guessed.mean, spread, heading, WIDER * sd)
             self._calm()
             self._on_trial = True
         return _untold(guessed)

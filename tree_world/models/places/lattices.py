@@ -49,6 +49,7 @@ from tree_world.checks import (
     whole_number,
 )
 from tree_world.models.memory.recall.kriging import NUGGET, Kriging, evenly_spread
+from tree_world.models.places.bases import OFF, SHORTEST, around, fitted, lattice_of
 from tree_world.models.places.directions import directions_of
 
 Array: TypeAlias = npt.NDArray[np.float64]
@@ -57,8 +58,6 @@ Bools: TypeAlias = npt.NDArray[np.bool_]
 
 _STRONG = 0.5  # of the root mean square of smells: less than that smells of little
 _SAME = 0.1  # of it: the distance of smells that are the same
-_OFF = 0.3  # of the length: so far may a pair be from its point of the lattice
-_SHORTEST = 1.0  # of the length: what is nearer than that is the same place
 _PILE = 10  # pairs, of which a pile has at least as many
 _PILES = 30  # of which one asks whether they are periods, the highest first
 _NEAR = 0.15  # of the length: so near to a place a period away must the body have been
@@ -66,7 +65,6 @@ _ASKED = 300  # such places, at most, of which smells are told
 _RETURNS = 50  # so many there must be
 _PARTS = 5  # of space, a length from each other, in which they must lie
 _LEAST_R2 = 0.9  # of these
-_FITS = 3  # by least squares
 _AT_ONCE = 4_000_000  # distances of smells that are held at a time
 
 
@@ -266,7 +264,7 @@ def periods(
             vectors = with_parts(known, lattice_of(piles[right], unit))
             vectors = fitted(vectors, differences, unit)
             _, r2, reason = told_across(known, around(vectors))
-            if np.linalg.norm(vectors, axis=1).min() <= _SHORTEST * unit:
+            if np.linalg.norm(vectors, axis=1).min() <= SHORTEST * unit:
                 reason = "periods that were found are not of one lattice."
         else:
             reason = told_across(known, piles[:1])[2]
@@ -274,7 +272,7 @@ def periods(
         vectors, r2 = np.empty((0, dim)), math.nan
     numbers = np.rint(differences @ np.linalg.pinv(vectors))
     off = np.linalg.norm(differences - numbers @ vectors, axis=1)
-    kept = off <= _OFF * unit
+    kept = off <= OFF * unit
     return Periods(
         vectors, not reason, reason, pairs[kept], numbers[kept].astype(np.intp), differences, r2
     )
@@ -354,21 +352,21 @@ def piles_of(differences: Array, length: float) -> Array:
     array([[5., 0.],
            [0., 7.]])
     """
-    far = differences[np.linalg.norm(differences, axis=1) > _SHORTEST * length]
+    far = differences[np.linalg.norm(differences, axis=1) > SHORTEST * length]
     # Of the two, that of which the first coordinate that is not near zero is positive.
     for axis in range(far.shape[1] - 1, -1, -1):
-        told = np.abs(far[:, axis]) > _OFF * length
+        told = np.abs(far[:, axis]) > OFF * length
         far = np.where((told & (far[:, axis] < 0))[:, None], -far, far)
     found: list[Array] = []
     while len(far) >= _PILE and len(found) < _PILES:
         tree = scipy.spatial.cKDTree(far)
-        heights = tree.query_ball_point(far, _OFF * length, return_length=True)
+        heights = tree.query_ball_point(far, OFF * length, return_length=True)
         if heights.max() < _PILE:
             break
         highest = far[heights.argmax()]
-        members = np.linalg.norm(far - highest, axis=1) <= _OFF * length
+        members = np.linalg.norm(far - highest, axis=1) <= OFF * length
         found.append(np.median(far[members], axis=0))
-        far = far[np.linalg.norm(far - highest, axis=1) > 2 * _OFF * length]
+        far = far[np.linalg.norm(far - highest, axis=1) > 2 * OFF * length]
     return np.array(found).reshape(-1, differences.shape[1])
 
 
@@ -454,42 +452,6 @@ def _parts(places: Array, length: float) -> int:
     return number
 
 
-def lattice_of(vectors: Array, length: float) -> Array:
-    """Make the coarsest lattice that has all vectors, each of them but for some error.
-
-    Parameters
-    ----------
-    vectors : numpy.ndarray of float64, of shape (n_vectors, dim)
-    length : float
-        Of the kernel: vectors that are shorter are not of a lattice.
-
-    Returns
-    -------
-    numpy.ndarray of float64, of shape (k, dim)
-        A basis: see `reduced`.
-
-    Examples
-    --------
-    >>> lattice_of(np.array([[4.0, 0.0], [6.1, 0.0], [10.0, 5.0]]), 1.0).round(1) + 0.0
-    array([[1.9, 0. ],
-           [0.5, 5. ]])
-    """
-    waiting = sorted(vectors, key=lambda vector: -float(np.linalg.norm(vector)))
-    basis = np.empty((0, vectors.shape[1]))
-    while waiting:
-        vector = waiting.pop()
-        shares = vector @ np.linalg.pinv(basis)
-        left = vector - np.rint(shares) @ basis
-        if np.linalg.norm(vector - shares @ basis) > _OFF * length:
-            basis = reduced(np.concatenate([basis, vector[None]]))
-        elif np.linalg.norm(left) > _SHORTEST * length:  # of a lattice half as wide, or less
-            place = np.abs(shares - np.rint(shares)).argmax()
-            waiting.append(basis[place].copy())
-            basis[place] = left
-            basis = reduced(basis)
-    return basis
-
-
 def with_parts(known: Kriging, basis: Array) -> Array:
     """Make a lattice finer where halves or thirds of its points are periods as well.
 
@@ -510,90 +472,13 @@ def with_parts(known: Kriging, basis: Array) -> Array:
             for numbers in itertools.product(range(parts), repeat=len(basis)):
                 shares = np.array(numbers) / parts
                 part = (shares - np.rint(shares)) @ basis
-                if np.linalg.norm(part) <= _SHORTEST * known.length:
+                if np.linalg.norm(part) <= SHORTEST * known.length:
                     continue
                 if not told_across(known, part[None])[2]:
                     basis = lattice_of(np.concatenate([part[None], basis]), known.length)
                     finer = True
                     break
     return basis
-
-
-def reduced(basis: Array) -> Array:
-    """Make vectors of a basis of a lattice as short as can be by adding others.
-
-    Parameters
-    ----------
-    basis : numpy.ndarray of float64, of shape (k, dim)
-        Of full rank.
-
-    Returns
-    -------
-    numpy.ndarray of float64, of shape (k, dim)
-        A basis of the same lattice, the shortest first, of which none becomes shorter by adding
-        each of the others once, or subtracting it, or neither. The greatest coordinate of each is
-        positive.
-
-    Examples
-    --------
-    >>> reduced(np.array([[2.0, 0.0], [5.0, 1.0]]))
-    array([[ 1.,  1.],
-           [ 1., -1.]])
-    """
-    rows = list(np.asarray(basis, np.float64))
-    shorter = True
-    while shorter:
-        rows.sort(key=lambda row: float(np.linalg.norm(row)))
-        shorter = False
-        for place in range(len(rows) - 1, 0, -1):
-            others = np.array(rows[:place] + rows[place + 1 :])
-            signs = np.array(list(itertools.product((-1, 0, 1), repeat=len(others))))
-            sums = rows[place] + signs @ others
-            best = sums[np.linalg.norm(sums, axis=1).argmin()]
-            if np.linalg.norm(best) < (1 - 1e-9) * np.linalg.norm(rows[place]):
-                rows[place], shorter = best, True
-                break
-    turned = [row if row[np.abs(row).argmax()] > 0 else -row for row in rows]
-    return np.array(turned).reshape(basis.shape)
-
-
-def fitted(basis: Array, differences: Array, length: float) -> Array:
-    """Fit a lattice to those differences that are near to its points, by least squares.
-
-    Parameters
-    ----------
-    basis : numpy.ndarray of float64, of shape (k, dim)
-    differences : numpy.ndarray of float64, of shape (n_pairs, dim)
-    length : float
-        Of the kernel.
-
-    Returns
-    -------
-    numpy.ndarray of float64, of shape (k, dim)
-        Reduced.
-    """
-    for _ in range(_FITS):
-        numbers = np.rint(differences @ np.linalg.pinv(basis))
-        near = np.linalg.norm(differences - numbers @ basis, axis=1) <= _OFF * length
-        if np.linalg.matrix_rank(numbers[near]) < len(basis):
-            break
-        basis = np.linalg.lstsq(numbers[near], differences[near], rcond=None)[0]
-    return reduced(basis)
-
-
-def around(basis: Array) -> Array:
-    """Give the points of a lattice about its origin, without this and without opposites.
-
-    Parameters
-    ----------
-    basis : numpy.ndarray of float64, of shape (k, dim)
-
-    Returns
-    -------
-    numpy.ndarray of float64, of shape ((3ᵏ − 1) / 2, dim)
-    """
-    numbers = np.array(list(itertools.product((-1, 0, 1), repeat=len(basis))))
-    return np.asarray(numbers[: len(numbers) // 2] @ basis)
 
 
 def _checked(places: PointsLike, senses: PointsLike) -> tuple[Array, Array]:

@@ -167,7 +167,8 @@ def refined_with_noise(
     )
 
     def back(coordinates: torch.Tensor) -> torch.Tensor:
-        return torch.linalg.solve_triangular(upper, coordinates, upper=True)
+        found: torch.Tensor = torch.linalg.solve_triangular(upper, coordinates, upper=True)
+        return found
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()

@@ -378,11 +378,10 @@ class Particles:
         """Give every other guess, from some number on, a heading of which no smell has told."""
         if self.odometry.has_compass:
             return
-        number = self.num_particles
-        which = first + np.flatnonzero(self._uniform(number - first) < 0.5)
-        drawn = (self._uniform(len(which)) * number).astype(np.intp)
-        self._heading[which] = self._free_heading[drawn]
-        self._bias[which] = self._free_bias[drawn]
+        held = np.stack([self._heading, self._bias], axis=-1)
+        free = np.stack([self._free_heading, self._free_bias], axis=-1)
+        freed = half_freed(held, free, first, self._uniform(self.num_particles - first, 2))
+        self._heading, self._bias = freed.T.copy()
 
     def _number_of_fresh(self, ours: float, theirs: float) -> int:
         """How many guesses are to be fresh, F N, rounded up or down by chance."""
@@ -440,3 +439,32 @@ def as_step(displacement: PointsLike) -> Array:
 def _log_sum(logs: Array) -> float:
     most = float(logs.max())
     return most + math.log(float(np.exp(logs - most).sum()))
+
+
+def half_freed(held: Array, free: Array, first: int, uniform: Array) -> Array:
+    """Replace half of the last rows, chosen evenly, by others that are drawn evenly.
+
+    Parameters
+    ----------
+    held : numpy.ndarray of float64, of shape (n, k)
+    free : numpy.ndarray of float64, of shape (m, k)
+        From which is drawn.
+    first : int
+        From which row on they may be replaced.
+    uniform : numpy.ndarray of float64, of shape (n − first, 2)
+        From 0 to 1: whether each is replaced, and by which.
+
+    Returns
+    -------
+    numpy.ndarray of float64, of shape (n, k)
+
+    Examples
+    --------
+    >>> held, free = np.zeros((3, 1)), np.array([[1.0], [2.0]])
+    >>> half_freed(held, free, 1, np.array([[0.2, 0.9], [0.7, 0.1]])).ravel().tolist()
+    [0.0, 2.0, 0.0]
+    """
+    replaced = np.flatnonzero(uniform[:, 0] < 0.5)
+    found = held.copy()
+    found[first + replaced] = free[(uniform[replaced, 1] * len(free)).astype(np.intp)]
+    return found
