@@ -61,11 +61,13 @@ def searched(surprises, monkeypatch, held=None, **options):
     found = finder(**options)
     covariance = np.array([[4.0, 1.0], [1.0, 9.0]])
     anew = []
-    keeps = iter(held or [9] * 99)
+    keeps, now = iter(held or [9] * 99), {}
 
     def guess(*_):
-        found.particles._held = next(keeps)
+        now["held"] = next(keeps)
         return Belief(HERE, covariance, True)
+
+    monkeypatch.setattr(Particles, "held", property(lambda _: now["held"]))
 
     monkeypatch.setattr(found.particles, "step", guess)
     monkeypatch.setattr(found.particles, "reset", lambda *heading: anew.append(heading))
