@@ -1,7 +1,7 @@
 """Run benchmarks, and all studies if asked to, and write the tables that the book draws.
 
-Usage: ``python -m benchmarks [--full] [options of pytest]``; some ten minutes, or six and a
-half hours.
+Usage: ``python -m benchmarks [--full] [options of pytest]``; some ten minutes, or eight
+hours.
 ``python -m benchmarks --short`` stores nothing, but runs the short form of every study and says
 whether it agrees with what is stored; some ten minutes.
 """
@@ -26,6 +26,7 @@ from benchmarks import (
     study_rivals,
     study_scale,
     study_sequences,
+    study_space,
     study_where,
 )
 from benchmarks.machine import machine
@@ -43,6 +44,7 @@ STUDIES: list[Callable[[list[str]], int]] = [
     study_omniscient.main,
     study_living.main,
     study_where.main,
+    study_space.main,
     study_sequences.main,
 ]
 

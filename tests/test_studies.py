@@ -21,6 +21,7 @@ from benchmarks import (
     study_rivals,
     study_scale,
     study_sequences,
+    study_space,
     study_where,
 )
 from benchmarks.studies import FleetingParts, Missing, Same, Study, Within, run_studies
@@ -228,7 +229,8 @@ STORED_STUDIES = [
     (module, name)
     for module in (
         *(study_day, study_forgetting, study_learning, study_living),
-        *(study_omniscient, study_rivals, study_scale, study_sequences, study_where),
+        *(study_omniscient, study_rivals, study_scale, study_sequences, study_space),
+        study_where,
     )
     for name in module.STUDIES
 ]
