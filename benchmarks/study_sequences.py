@@ -1,14 +1,14 @@
 """What networks that learn sequences know of ways that were never gone.
 
-Usage: ``python -m benchmarks.study_sequences [OPTION ...] [NAME ...]``, all by default; an hour, in a
-part for each network and world. A GRU, an LSTM and a transformer with recurrent positions (TEM-t)
+Usage: ``python -m benchmarks.study_sequences [OPTION ...] [NAME ...]``, all by default; an hour, in
+parts for each network and world. A GRU, an LSTM and a transformer with recurrent positions (TEM-t)
 are trained on a walk of 2,000 steps to predict smells 8 to 40 actions ahead. They are asked what it
 smells of at the ends of ways off that walk, and off a walk of the same body in a new world, which
 they read and are not trained on. Settings were chosen in other worlds, of seeds below 1,000.
 
-``short`` gives each a minute of a processor and the whole walk. ``many`` trains on walks of one body
-in a hundred worlds, as long as worlds that are held out are told better, and asks in worlds that
-were not among them.
+``short`` gives each a minute of a processor and the whole walk. ``many`` trains on walks of one
+body in a hundred worlds, as long as worlds that are held out are told better, and asks in worlds
+that were not among them.
 """
 
 from __future__ import annotations
