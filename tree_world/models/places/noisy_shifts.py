@@ -86,7 +86,7 @@ class NoisyShiftSpace(ShiftSpace):
         0 all is as in `ShiftSpace`.
     length : float, optional
         Length of the kernel, in metres, if it is known: for scents √2 times the standard deviation
-        of a bump. Learned places are then in metres, or else in units of this length.
+        of a bump. By default learned places are in units of this length. Smells tell it roughly.
     nugget : float, default=0.02
         Standard deviation of what a smooth field does not explain of smells, as a share of its own.
         Where smells are noisy, give no less than their noise.

@@ -80,7 +80,8 @@ class ShiftSpace:
         Dimension of space, less than K. By default found.
     length : float, optional
         Length of the kernel, in metres, if it is known: for scents √2 times the standard deviation
-        of a bump. Learned places are then in metres, or else in units of this length.
+        of a bump. By default learned places are in units of this length. Smells tell it roughly:
+        among trees, learned places come out about one and a half times too large.
     nugget : float, default=0.02
         Standard deviation of what a smooth field does not explain of smells, as a share of its own.
         Where smells are noisy, give no less than their noise.
