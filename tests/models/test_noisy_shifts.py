@@ -115,10 +115,12 @@ def test_evidence_stays_under_turns_and_mirror_images(seed, angle, relative_sd):
 
 
 def test_without_errors_evidence_is_that_of_a_field():
+    # Of one number: of several, each has an amplitude of its own there, and here all have one.
     _, windows = made_up(0)
+    single = Windows(windows.counts, windows.senses[..., :1])
     shifts = torch.from_numpy(np.random.default_rng(1).normal(size=(5, 2)))
-    wanted = mean_evidence(windows.counts @ shifts, windows.senses, 0.02)
-    assert torch.allclose(noisy_evidence(windows, shifts, 0.02, 0.0), wanted)
+    wanted = mean_evidence(single.counts @ shifts, single.senses, 0.02)
+    assert torch.allclose(noisy_evidence(single, shifts, 0.02, 0.0), wanted)
 
 
 def test_to_know_of_errors_brings_shifts_nearer_to_the_truth():
