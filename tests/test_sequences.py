@@ -215,7 +215,9 @@ def test_short_forms_have_what_is_compared(tmp_path, monkeypatch):
     glimpse = Budget(60.0, updates=1)
     found = study_sequences.short(part, [SEED], glimpse, 400)
     assert list(found["networks"]) == ["GRU", "LSTM", "TEM-t"]
-    assert found["guesses"]["new"]["mean"][0] <= 0
+    guessed = found["guesses"]["new"]
+    assert guessed["mean"][0] <= 0
+    assert max(0.0, guessed["last"][0]) < guessed["recent"][0] < 1
     for columns in found["networks"].values():
         for column in (
             columns["shortcuts"],
@@ -225,3 +227,20 @@ def test_short_forms_have_what_is_compared(tmp_path, monkeypatch):
         ):
             assert len(column) == 1
             assert column[0] < 1
+
+
+@pytest.mark.parametrize("patience", [None, 5])
+def test_with_patience_the_end_of_a_walk_is_held_out(patience, monkeypatch):
+    weights = []
+
+    def trained(setting, walks, until, held_out, budget, seed):
+        for end in (0.0, 1.0):  # what is smelled at the end changes the weights, or does not
+            changed = replace(walks[0], smells=walks[0].smells.clone())
+            changed.smells[321:] += end
+            network = train(setting, [changed], until, [(changed, 320)], budget, seed).last
+            weights.append(torch.cat([one.detach().ravel() for one in network.parameters()]))
+        return train(setting, walks, until, held_out, budget, seed)
+
+    monkeypatch.setattr(study_sequences, "train", trained)
+    study_sequences.trained_on_one("GRU", SEED, Budget(60.0, patience=patience, updates=3), 400)
+    assert torch.equal(*weights) == (patience is not None)
