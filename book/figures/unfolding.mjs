@@ -146,7 +146,7 @@ export function draw(canvas, data, { step, times, action, turn }, answer) {
   const least = low - 0.5 * (high - low);
   const [map, arrows, chart] = canvas.panels([
     { kind: "map", half_width: 0.55 * Math.max(highX - lowX, highY - lowY), centre: [(lowX + highX) / 2, (lowY + highY) / 2], title: times > 1 ? `The walk, errors ${times} ×` : "The walk" },
-    { kind: "map", half_width: 1.25 * Math.max(...data.true_shifts.map(norm)), title: "Where actions lead" },
+    { kind: "map", half_width: 1.35 * Math.max(...data.true_shifts.map(norm)), title: "Where actions lead" },
     { kind: "chart", x: { low: -0.15, high: data.names.length - 0.85, label: "stage" }, y: { low: least, high: high + 0.15 * (high - low), label: "evidence" }, title: "How probable" },
   ]);
   const magnified = (found, true_) => found.map((along, axis) => true_[axis] + times * (along - true_[axis]));
@@ -157,7 +157,8 @@ export function draw(canvas, data, { step, times, action, turn }, answer) {
     arrows.line([[0, 0], shift], { colour: "soft", width: 4, alpha: 0.4 });
     arrows.line([[0, 0], end], { colour: "series0", width: 1.5 });
     arrows.disc(end, number === action && turn !== 0 ? 5 : 3, { fill: "series0" });
-    arrows.text(shift.map((along) => along * (1 + 0.8 / norm(shift))), String(number), { align: "center", colour: "ink" });
+    const beyond = [shift[0], -shift[1]].map((along) => (13 * along) / norm(shift)); // pixels, downwards
+    arrows.text(shift, String(number), { align: "center", colour: "ink", shift: beyond });
   });
   chart.line(data.evidence.map((value, at) => [at / data.between, value]), { colour: "soft", width: 1.2 });
   chart.disc([step / data.between, Math.max(answer.evidence, least)], 5, { fill: "series0", stroke: "paper" });
