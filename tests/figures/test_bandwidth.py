@@ -84,6 +84,8 @@ def test_every_answer_is_that_of_the_library(figure):
         assert found["effective_number"] == pytest.approx(
             1 / float(squared_weights.mean()), rel=1e-3
         )
+        by_formula = len(memory) * 4 * math.pi * values["bandwidth"] ** 2 / (2 * HALF_WIDTH) ** 2
+        assert found["effective_by_formula"] == pytest.approx(by_formula)
 
 
 def test_the_points_lie_on_the_curves(figure):
