@@ -18,8 +18,19 @@ others         one module a figure, named like its script
 =============  ===========================================================
 """
 
+from tree_world.plotting.data.bandwidth import bandwidth
 from tree_world.plotting.data.figure import TouchableFigure, rounded
 from tree_world.plotting.data.read import read
 from tree_world.plotting.data.scents import ScentBasis, scent_palette, trees_of
+from tree_world.plotting.data.unfolding import unfolding
 
-__all__ = ["ScentBasis", "TouchableFigure", "read", "rounded", "scent_palette", "trees_of"]
+__all__ = [
+    "ScentBasis",
+    "TouchableFigure",
+    "bandwidth",
+    "read",
+    "rounded",
+    "scent_palette",
+    "trees_of",
+    "unfolding",
+]
