@@ -22,5 +22,16 @@ from tree_world.plotting.data.figure import TouchableFigure, rounded
 from tree_world.plotting.data.life import life
 from tree_world.plotting.data.read import read
 from tree_world.plotting.data.scents import ScentBasis, scent_palette, trees_of
+from tree_world.plotting.data.walk import Walked, walk
 
-__all__ = ["ScentBasis", "TouchableFigure", "life", "read", "rounded", "scent_palette", "trees_of"]
+__all__ = [
+    "ScentBasis",
+    "TouchableFigure",
+    "Walked",
+    "life",
+    "read",
+    "rounded",
+    "scent_palette",
+    "trees_of",
+    "walk",
+]
