@@ -84,7 +84,7 @@ function drawTrees(map, data, { fruit }) {
 export function draw(canvas, data, values, answer) {
   const [map, chart] = stacked(
     canvas,
-    { kind: "map", half_width: data.half_width, title: `After ${signed(answer.step)} steps` },
+    { kind: "map", half_width: data.half_width, title: `After ${answer.step.toLocaleString("en")} steps` },
     {
       kind: "chart",
       x: { low: 0, high: data.num_steps, label: "time (steps)" },

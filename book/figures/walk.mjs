@@ -1,7 +1,7 @@
 // A walk whose steps drift: where the body is and believes to be, how sure it is, and what a smell tells it.
 import { Panel, ellipseOf } from "./toolkit/canvas.mjs";
 import { figure } from "./toolkit/figure.mjs";
-import { metres, norm, signed } from "./toolkit/numbers.mjs";
+import { norm, signed } from "./toolkit/numbers.mjs";
 
 const ONE_DEVIATION = 1 - Math.exp(-0.5); // the share that an ellipse of one deviation holds
 const VIEWS = [12, 25, 50, 100, 200, 400, 800]; // metres: half the width of the map of what is near
@@ -114,11 +114,11 @@ export function draw(canvas, data, values, answer) {
 }
 
 export function say(data, values, answer) {
-  const digits = answer.off < 100 ? 1 : 0;
+  const written = (length) => signed(length, length < 100 ? 1 : 0);
   return [
-    ["after step", `${answer.step.toLocaleString("en")}${values.forget ? "" : answer.told ? ", sure of its place" : ", not sure of its place"}`],
-    ["off by", metres(answer.off, digits)],
-    [`${signed(100 * data.share)} % within`, `${answer.axes.map((axis) => signed(axis, axis < 100 ? 1 : 0)).join(" × ")} m, ${answer.held ? "rightly" : "wrongly"}`],
+    ["after step", `${answer.step.toLocaleString("en")}; its place is ${answer.told ? "" : "not "}told`],
+    ["off by", `${written(answer.off)} m`],
+    [`half axes, ${signed(100 * data.share)} %`, `${answer.axes.map(written).join(" and ")} m; the body is ${answer.held ? "inside" : "outside"}`],
     ["smell changes by", answer.slopes ? `${answer.slopes.map((slope) => signed(slope, 4)).join(" and ")} per m` : "is forgotten"],
   ];
 }
