@@ -26,7 +26,7 @@ export function prepare(data) {
 
 export const controls = (data) => [
   { kind: "choice", name: "walk", label: "the body", options: data.walks.map(({ name }, i) => [String(i), name]), start: "0" },
-  { kind: "time", name: "moment", label: "time", low: 1, high: data.moments, start: data.moments, per_second: 12 },
+  { kind: "time", name: "moment", label: "moment", low: 1, high: data.moments, start: data.moments, per_second: 12 },
   { kind: "switch", name: "forget", label: "forget the correction", start: false },
 ];
 
