@@ -20,17 +20,24 @@ others         one module a figure, named like its script
 
 from tree_world.plotting.data.bandwidth import bandwidth
 from tree_world.plotting.data.figure import TouchableFigure, rounded
+from tree_world.plotting.data.life import life
 from tree_world.plotting.data.read import read
 from tree_world.plotting.data.scents import ScentBasis, scent_palette, trees_of
 from tree_world.plotting.data.unfolding import unfolding
+from tree_world.plotting.data.walk import Walked, walk
+from tree_world.plotting.data.walking import walking
 
 __all__ = [
     "ScentBasis",
     "TouchableFigure",
+    "Walked",
     "bandwidth",
+    "life",
     "read",
     "rounded",
     "scent_palette",
     "trees_of",
     "unfolding",
+    "walk",
+    "walking",
 ]
