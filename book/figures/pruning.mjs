@@ -174,6 +174,15 @@ export function compute(prepared, values) {
   };
 }
 
+function mark(panel, place, look) {
+  if (look === "above") panel.cross(place, 4.5, { fill: "clay" });
+  else if (look === "gone") panel.disc(place, 3, { stroke: "soft" });
+  else if (look === "alone") panel.square(place, 4, { fill: "clay" });
+  else panel.disc(place, 3.4, { fill: look === "may go" ? "leaf" : "ink" });
+}
+
+const KINDS = [["stays", "needed"], ["stands alone", "alone"], ["may go", "may go"], ["gone", "gone"], ["gone, error above ε", "above"]];
+
 export function draw(canvas, data, values, answer) {
   const { places } = data;
   const { errors, reasons, witnesses, worst, asked } = answer;
@@ -193,19 +202,21 @@ export function draw(canvas, data, values, answer) {
     if (r >= 0) map.line([places[t], places[r]], { colour: "series1", width: 1.2, alpha: 0.8 });
   });
   places.forEach((place, r) => {
-    if (reasons[r] === "gone" && isBad(r)) map.cross(place, 4.5, { stroke: "clay" });
-    else if (reasons[r] === "gone") map.disc(place, 3, { stroke: "soft" });
-    else if (reasons[r] === "alone") map.square(place, 4, { fill: "clay" });
-    else map.disc(place, reasons[r] === "may go" ? 3.6 : 3.2, { fill: reasons[r] === "may go" ? "leaf" : "ink" });
+    mark(map, place, reasons[r] === "gone" && isBad(r) ? "above" : reasons[r]);
   });
   if (worst >= 0) map.circle(places[worst], 0.035 * data.half_width, { stroke: "clay" });
   map.circle(places[asked], 0.05 * data.half_width, { stroke: "ink" });
   const sorted = [...gone].sort((a, b) => (errors[a] ?? Infinity) - (errors[b] ?? Infinity));
   chart.line([[0, values.tolerance], [places.length, values.tolerance]], { colour: "ink", dash: [4, 3] });
-  chart.text([places.length, values.tolerance], "ε", { align: "right", colour: "ink" });
+  chart.text([places.length, values.tolerance], "ε", { align: "right", colour: "ink", shift: [-2, -10] });
+  KINDS.forEach(([words, look], i) => {
+    const [x, y] = [chart.area.x + 16, chart.area.y + 12 + 18 * i];
+    mark(chart, chart.from([x, y]), look);
+    chart.words(x + 12, y, words);
+  });
   sorted.forEach((r, i) => {
     const height = Math.min(errors[r] ?? top, top);
-    if (isBad(r)) chart.cross([i + 1, height], 3.5, { stroke: "clay" });
+    if (isBad(r)) chart.cross([i + 1, height], 3.5, { fill: "clay" });
     else chart.disc([i + 1, height], 2, { fill: "soft" });
   });
 }
