@@ -210,7 +210,7 @@ export function draw(canvas, data, values, answer) {
   chart.line([[0, values.tolerance], [places.length, values.tolerance]], { colour: "ink", dash: [4, 3] });
   chart.text([places.length, values.tolerance], "ε", { align: "right", colour: "ink", shift: [-2, -10] });
   KINDS.forEach(([words, look], i) => {
-    const [x, y] = [chart.area.x + 16, chart.area.y + 12 + 18 * i];
+    const [x, y] = [chart.area.right - 130, chart.area.bottom - 86 + 18 * i];
     mark(chart, chart.from([x, y]), look);
     chart.words(x + 12, y, words);
   });

@@ -18,6 +18,7 @@ others         one module a figure, named like its script
 =============  ===========================================================
 """
 
+from tree_world.plotting.data.drives import drives
 from tree_world.plotting.data.figure import TouchableFigure, rounded
 from tree_world.plotting.data.pruning import pruning
 from tree_world.plotting.data.read import read
@@ -26,6 +27,7 @@ from tree_world.plotting.data.scents import ScentBasis, scent_palette, trees_of
 __all__ = [
     "ScentBasis",
     "TouchableFigure",
+    "drives",
     "pruning",
     "read",
     "rounded",
