@@ -29,7 +29,8 @@ export function prepare(data) {
     });
     const steps = rows.map((t) => minus(data.scents[t], data.scents[r]));
     const products = steps.map((one) => Float64Array.from(steps, (other) => dot(one, other)));
-    return { rows, weights, products };
+    const squares = Float64Array.from(products, (row, j) => row[j]);
+    return { rows: Int32Array.from(rows), weights: Float64Array.from(weights), products, squares };
   });
   near.forEach((one, r) => { one.back = one.rows.map((t) => near[t].rows.indexOf(r)); });
   // The order stays as it is while all but the tolerance is moved: the last one is kept.
@@ -49,43 +50,49 @@ function audit({ near, margin }, kept, tolerance) {
   const size = near.length;
   const [now, byOthers, cost] = [0, 0, 0].map(() => new Float64Array(size));
   const vetoes = new Int32Array(size);
-  const along = near.map(({ rows, weights, products }) => Float64Array.from(rows, (_, j) => {
-    let sum = 0; // of the steps to what is left, by weight, along that to j
-    for (let l = 0; l < rows.length; l += 1) if (kept[rows[l]]) sum += weights[l] * products[j][l];
-    return sum;
-  }));
+  const along = near.map(({ rows, weights, products }) => {
+    const sums = new Float64Array(rows.length); // of the steps to what is left, by weight, along each
+    for (let l = 0; l < rows.length; l += 1) {
+      if (kept[rows[l]] === 0) continue;
+      for (let j = 0; j < rows.length; j += 1) sums[j] += weights[l] * products[l][j];
+    }
+    return sums;
+  });
   const without = near.map(({ rows }) => new Float64Array(rows.length));
   const growth = near.map(({ rows }) => new Float64Array(rows.length)); // of the square, without j
   const vetoed = near.map(({ rows }) => new Uint8Array(rows.length));
 
   function read(r) {
-    const { rows, weights, products } = near[r];
+    const { rows, weights, squares } = near[r];
+    const [its, then, grows, forbids] = [along[r], without[r], growth[r], vetoed[r]];
+    const gone = !kept[r];
     let [count, weight, square] = [0, 0, 0];
     for (let j = 0; j < rows.length; j += 1) {
-      if (!kept[rows[j]]) continue;
+      if (kept[rows[j]] === 0) continue;
       count += 1;
       weight += weights[j];
-      square += weights[j] * along[r][j];
+      square += weights[j] * its[j];
     }
     square = Math.max(square, 0);
-    const whole = weight + (kept[r] ? 1 : 0); // at its own place an observation counts in full
-    byOthers[r] = count ? square / weight ** 2 : Infinity;
-    now[r] = whole > 0 && (count || kept[r]) ? square / whole ** 2 : Infinity;
+    const whole = weight + (gone ? 0 : 1); // at its own place an observation counts in full
+    byOthers[r] = count ? square / (weight * weight) : Infinity;
+    now[r] = whole > 0 ? square / (whole * whole) : Infinity;
     for (let j = 0; j < rows.length; j += 1) {
       const [t, w] = [rows[j], weights[j]];
-      cost[t] -= growth[r][j];
-      vetoes[t] -= vetoed[r][j];
-      growth[r][j] = vetoed[r][j] = 0;
-      if (!kept[t]) continue;
-      if (!kept[r] && count === 1) without[r][j] = Infinity;
+      cost[t] -= grows[j];
+      vetoes[t] -= forbids[j];
+      grows[j] = 0;
+      forbids[j] = 0;
+      if (kept[t] === 0) continue;
+      if (gone && count === 1) then[j] = Infinity;
       else {
-        const then = Math.max(square - 2 * w * along[r][j] + w * w * products[j][j], 0);
-        without[r][j] = then / (whole - w) ** 2;
-        growth[r][j] = without[r][j] - now[r];
+        const rest = whole - w;
+        then[j] = Math.max(square - 2 * w * its[j] + w * w * squares[j], 0) / (rest * rest);
+        grows[j] = then[j] - now[r];
       }
-      vetoed[r][j] = !kept[r] && without[r][j] > limit ? 1 : 0;
-      cost[t] += growth[r][j];
-      vetoes[t] += vetoed[r][j];
+      forbids[j] = gone && then[j] > limit ? 1 : 0;
+      cost[t] += grows[j];
+      vetoes[t] += forbids[j];
     }
   }
 
@@ -101,11 +108,12 @@ function audit({ near, margin }, kept, tolerance) {
       return vetoes[t] > 0 ? "needed" : "may go";
     },
     take(t) {
-      kept[t] = false;
+      kept[t] = 0;
       read(t);
       near[t].rows.forEach((r, j) => {
-        const [at, { weights, products }] = [near[t].back[j], near[r]];
-        for (let l = 0; l < weights.length; l += 1) along[r][l] -= weights[at] * products[at][l];
+        const at = near[t].back[j];
+        const [its, weight, steps] = [along[r], near[r].weights[at], near[r].products[at]];
+        for (let l = 0; l < its.length; l += 1) its[l] -= weight * steps[l];
         read(r);
       });
     },
@@ -123,7 +131,7 @@ function audit({ near, margin }, kept, tolerance) {
 
 // In which order they go: always that which may go and costs least.
 function orderOf(prepared, tolerance) {
-  const kept = prepared.places.map(() => true);
+  const kept = new Uint8Array(prepared.places.length).fill(1);
   const state = audit(prepared, kept, tolerance);
   const order = [];
   for (;;) {
@@ -146,8 +154,8 @@ export function compute(prepared, values) {
   const { places } = prepared;
   const order = prepared.orderFor(values.tolerance);
   const byRule = order.slice(0, values.steps);
-  const kept = places.map(() => true);
-  for (const t of [...byRule, ...values.gone]) kept[t] = false;
+  const kept = new Uint8Array(places.length).fill(1);
+  for (const t of [...byRule, ...values.gone]) kept[t] = 0;
   const state = audit(prepared, kept, values.tolerance);
   const reasons = places.map((_, t) => state.reason(t));
   const witnesses = places.map((_, t) => (
@@ -163,7 +171,7 @@ export function compute(prepared, values) {
   return {
     byRule,
     canGo: order.length,
-    kept: kept.map(Number),
+    kept: Array.from(kept),
     errors: Array.from(state.now, finite),
     errorsByOthers: Array.from(state.byOthers, finite),
     reasons,
