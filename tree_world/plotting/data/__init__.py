@@ -19,8 +19,10 @@ others         one module a figure, named like its script
 """
 
 from tree_world.plotting.data.bandwidth import bandwidth
+from tree_world.plotting.data.drives import drives
 from tree_world.plotting.data.figure import TouchableFigure, rounded
 from tree_world.plotting.data.life import life
+from tree_world.plotting.data.pruning import pruning
 from tree_world.plotting.data.read import read
 from tree_world.plotting.data.scents import ScentBasis, scent_palette, trees_of
 from tree_world.plotting.data.unfolding import unfolding
@@ -32,7 +34,9 @@ __all__ = [
     "TouchableFigure",
     "Walked",
     "bandwidth",
+    "drives",
     "life",
+    "pruning",
     "read",
     "rounded",
     "scent_palette",
