@@ -43,6 +43,17 @@ class ScentPalette:
     scents : array_like of shape (n_scents, embed_dim)
         What to tell apart, at full strength.
 
+    Attributes
+    ----------
+    plane : numpy.ndarray of float64, of shape (2, embed_dim)
+        The two principal directions, by which a unit vector comes to the plane.
+    offset : numpy.ndarray of float64, of shape (2,)
+        Is added there, so that the mean direction of the given scents comes to the middle.
+    radius : float
+        Median distance from the middle; at it, chroma is 0.76 of the most.
+    full_strength : float
+        :math:`z_0`.
+
     Raises
     ------
     ValueError
@@ -53,8 +64,9 @@ class ScentPalette:
     .. [1] B. Ottosson, "A perceptual color space for image processing", 2020.
     """
 
-    _LIGHTNESS = 0.68
-    _CHROMA = 0.17
+    LIGHTNESS = 0.68
+    CHROMA = 0.17
+    SATURATION = 1.5
 
     def __init__(self, scents: ArrayLike | torch.Tensor) -> None:
         array = as_array(scents, dtype=np.float64)
@@ -68,11 +80,13 @@ class ScentPalette:
             raise ValueError("scents must be finite and not zero: nothing has no direction.")
         self.full_strength = float(norms.mean())
         with np.errstate(invalid="ignore"):  # shares of a variance that may be zero; not used
-            self._pca = PCA(n_components=2, svd_solver="full").fit(array / norms[:, None])
-        plane = self._pca.transform(array / norms[:, None])
-        radius = float(np.median(np.linalg.norm(plane, axis=-1)))
+            pca = PCA(n_components=2, svd_solver="full").fit(array / norms[:, None])
+        self.plane = np.asarray(pca.components_)
+        self.offset = -self.plane @ np.asarray(pca.mean_)
+        on_plane = array / norms[:, None] @ self.plane.T + self.offset
+        radius = float(np.median(np.linalg.norm(on_plane, axis=-1)))
         # Scents that are all alike have no plane: they are all as grey as a mixture of everything.
-        self._radius = radius if radius > 1e-9 else 1.0
+        self.radius = radius if radius > 1e-9 else 1.0
 
     @classmethod
     def from_world(cls, world: TreeWorld) -> Self:
@@ -93,7 +107,7 @@ class ScentPalette:
         """
         norms = np.linalg.norm(as_array(values, dtype=np.float64), axis=-1)
         # Saturates gently, so that the sum of many scents shows no edge where a clip would set in.
-        return np.asarray(1.0 - np.exp(-1.5 * norms / self.full_strength))
+        return np.asarray(1.0 - np.exp(-self.SATURATION * norms / self.full_strength))
 
     def colors(self, values: ArrayLike | torch.Tensor, paper: str = PAPER) -> np.ndarray:
         """Colour of each scent, blended into the paper by its strength.
@@ -111,11 +125,11 @@ class ScentPalette:
         """
         array = as_array(values, dtype=np.float64)
         norms = np.linalg.norm(array, axis=-1, keepdims=True)
-        plane = self._pca.transform(array / np.where(norms > 0, norms, 1.0))
+        plane = array / np.where(norms > 0, norms, 1.0) @ self.plane.T + self.offset
         radius = np.linalg.norm(plane, axis=-1, keepdims=True)
-        chroma = self._CHROMA * np.tanh(radius / self._radius)
+        chroma = self.CHROMA * np.tanh(radius / self.radius)
         hue_plane = chroma * plane / np.where(radius > 0, radius, 1.0)
-        full = np.concatenate([np.full_like(radius, self._LIGHTNESS), hue_plane], axis=-1)
+        full = np.concatenate([np.full_like(radius, self.LIGHTNESS), hue_plane], axis=-1)
         nothing = srgb_to_oklab(np.array(to_rgb(paper)))
         strength = self.strength(array)[:, None]
         return oklab_to_srgb(nothing + strength * (full - nothing))
@@ -123,14 +137,14 @@ class ScentPalette:
 
 # Matrices of the OKLab colour space: from linear sRGB to cone responses, and from their cube roots
 # to lightness, green-red and blue-yellow.
-_RGB_TO_CONES = np.array(
+RGB_TO_CONES = np.array(
     [
         [0.4122214708, 0.5363325363, 0.0514459929],
         [0.2119034982, 0.6806995451, 0.1073969566],
         [0.0883024619, 0.2817188376, 0.6299787005],
     ]
 )
-_CONES_TO_LAB = np.array(
+CONES_TO_LAB = np.array(
     [
         [0.2104542553, 0.7936177850, -0.0040720468],
         [1.9779984951, -2.4285922050, 0.4505937099],
@@ -142,13 +156,13 @@ _CONES_TO_LAB = np.array(
 def srgb_to_oklab(srgb: np.ndarray) -> np.ndarray:
     """Turn colours of a screen into coordinates in which distances look alike (OKLab)."""
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-    return np.asarray(np.cbrt(linear @ _RGB_TO_CONES.T) @ _CONES_TO_LAB.T)
+    return np.asarray(np.cbrt(linear @ RGB_TO_CONES.T) @ CONES_TO_LAB.T)
 
 
 def oklab_to_srgb(lab: np.ndarray) -> np.ndarray:
     """Turn coordinates of OKLab into the nearest colours that a screen has."""
-    cones = (lab @ np.linalg.inv(_CONES_TO_LAB).T) ** 3
-    linear = np.clip(cones @ np.linalg.inv(_RGB_TO_CONES).T, 0.0, 1.0)
+    cones = (lab @ np.linalg.inv(CONES_TO_LAB).T) ** 3
+    linear = np.clip(cones @ np.linalg.inv(RGB_TO_CONES).T, 0.0, 1.0)
     gamma = 1.055 * linear ** (1 / 2.4) - 0.055
     return np.asarray(np.where(linear <= 0.0031308, 12.92 * linear, gamma))
 

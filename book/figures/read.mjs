@@ -1,0 +1,71 @@
+// What is remembered at a place, and on which observations it rests.
+import { scentColours } from "./toolkit/colours.mjs";
+import { figure } from "./toolkit/figure.mjs";
+import { distance, gridPoints, metres, minus, norm } from "./toolkit/numbers.mjs";
+import { effectiveNumber, readAt, smellAt } from "./toolkit/reading.mjs";
+
+const CELLS = 50;
+const LARGEST = 12; // pixels, of the disc of the greatest weight
+
+export const controls = (data) => [
+  { kind: "place", name: "query", label: "The place that is asked for", start: data.query },
+  { kind: "slider", name: "sd", label: "σ, the deviation", unit: "m", low: 2, high: 60, scale: "log", start: data.sd, digits: 1 },
+  { kind: "slider", name: "threshold", label: "θ, the threshold", unit: "m", low: 10, high: 400, scale: "log", start: data.match_threshold },
+  { kind: "switch", name: "unbounded", label: "no threshold", start: false },
+  { kind: "spots", name: "gone", label: "Take away, or put back, the observation nearest to the square", places: data.places },
+];
+
+/** The map of what is read, its colours, and all that is told of the place that is asked for. */
+export function compute(data, { query, sd, threshold, unbounded, gone, paper }) {
+  const kept = data.places.map((_, i) => i).filter((i) => !gone.includes(i));
+  const [places, senses] = [kept.map((i) => data.places[i]), kept.map((i) => data.senses[i])];
+  const reach = unbounded ? Infinity : threshold;
+  const colour = scentColours(data.palette, paper ?? data.colours.light.paper);
+  const read = (place) => (kept.length ? readAt(place, sd, places, sd, senses, reach) : null);
+  const cells = gridPoints(data.half_width, CELLS).map((place) => { const found = read(place); return found && colour(found.mean); });
+  const [here, truth] = [read(query), smellAt(query, data.trees)];
+  const weights = new Array(data.places.length).fill(0);
+  here?.weights.forEach((weight, i) => { weights[kept[i]] = weight; });
+  return {
+    cells, weights, truth,
+    mean: here?.mean ?? null,
+    effective_sample_size: here ? effectiveNumber(here.weights) : 0,
+    nearest_distance: kept.length ? Math.min(...places.map((place) => distance(place, query))) : null,
+    error: here ? norm(minus(here.mean, truth)) : null,
+    colours: [here && colour(here.mean), colour(truth)],
+  };
+}
+
+export function draw(canvas, data, { query, threshold, unbounded, gone }, answer) {
+  const [map, beside] = canvas.panels([
+    { kind: "map", half_width: data.half_width, title: "Remembered" },
+    { kind: "map", half_width: data.half_width * 0.3, centre: query, title: "Which observations count" },
+  ]);
+  map.cells(answer.cells, CELLS);
+  data.places.forEach((place, i) => map.disc(place, 2, gone.includes(i) ? { stroke: "soft", alpha: 0.6 } : { fill: "ink", alpha: 0.7 }));
+  const largest = Math.max(...answer.weights);
+  if (!unbounded) beside.circle(query, threshold, { stroke: "soft" });
+  beside.trees(data.trees);
+  data.places.forEach((place, i) => {
+    if (gone.includes(i)) beside.disc(place, 4, { stroke: "soft", alpha: 0.7 });
+    else beside.disc(place, answer.weights[i] > 0.002 * largest ? Math.max(2, LARGEST * Math.sqrt(answer.weights[i] / largest)) : 2, answer.weights[i] > 0.002 * largest ? { fill: "series0", alpha: 0.75 } : { fill: "soft" });
+  });
+  beside.square(query, 4.5, { fill: "clay", stroke: "paper" });
+  const [x, y] = [beside.area.x + 8, beside.area.y + 14];
+  ["read", "truth"].forEach((name, i) => {
+    beside.swatch(x, y + 20 * i, answer.colours[i]);
+    beside.words(x + 26, y + 20 * i, name, { colour: "ink" });
+  });
+}
+
+export function say(data, values, answer) {
+  if (!answer.mean) return [["here", "nothing is known"], ["nearest observation", answer.nearest_distance === null ? "none" : metres(answer.nearest_distance)]];
+  return [
+    ["effective number", answer.effective_sample_size.toFixed(1)],
+    ["nearest observation", metres(answer.nearest_distance)],
+    ["error of the read", answer.error.toFixed(2)],
+    ["strength of the truth", norm(answer.truth).toFixed(2)],
+  ];
+}
+
+export default figure({ controls, compute, draw, say });
