@@ -19,7 +19,18 @@ others         one module a figure, named like its script
 """
 
 from tree_world.plotting.data.figure import TouchableFigure, rounded
+from tree_world.plotting.data.proposals import proposals
 from tree_world.plotting.data.read import read
 from tree_world.plotting.data.scents import ScentBasis, scent_palette, trees_of
+from tree_world.plotting.data.whereabouts import whereabouts
 
-__all__ = ["ScentBasis", "TouchableFigure", "read", "rounded", "scent_palette", "trees_of"]
+__all__ = [
+    "ScentBasis",
+    "TouchableFigure",
+    "proposals",
+    "read",
+    "rounded",
+    "scent_palette",
+    "trees_of",
+    "whereabouts",
+]
