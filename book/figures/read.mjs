@@ -2,7 +2,7 @@
 import { scentColours } from "./toolkit/colours.mjs";
 import { figure } from "./toolkit/figure.mjs";
 import { distance, gridPoints, metres, minus, norm } from "./toolkit/numbers.mjs";
-import { effectiveNumber, readAt, smellAt } from "./toolkit/reading.mjs";
+import { effectiveNumber, readAt, readMap, smellAt } from "./toolkit/reading.mjs";
 
 const CELLS = 50;
 const LARGEST = 12; // pixels, of the disc of the greatest weight
@@ -15,15 +15,30 @@ export const controls = (data) => [
   { kind: "spots", name: "gone", label: "Take away, or put back, the observation nearest to the square", places: data.places },
 ];
 
+/** A map does not change while the place alone is moved: the last one is kept. */
+export function prepare(data) {
+  const points = gridPoints(data.half_width, CELLS);
+  let [key, cells] = [null, null];
+  const map = (kept, values, colour) => {
+    const now = JSON.stringify([kept, values]);
+    if (now !== key) {
+      const read = readMap(points, values.sd, kept.map((i) => data.places[i]), values.sd, kept.map((i) => data.senses[i]), values.reach);
+      [key, cells] = [now, read.map((mean) => mean && colour(mean))];
+    }
+    return cells;
+  };
+  return { ...data, map };
+}
+
 /** The map of what is read, its colours, and all that is told of the place that is asked for. */
 export function compute(data, { query, sd, threshold, unbounded, gone, paper }) {
   const kept = data.places.map((_, i) => i).filter((i) => !gone.includes(i));
   const [places, senses] = [kept.map((i) => data.places[i]), kept.map((i) => data.senses[i])];
   const reach = unbounded ? Infinity : threshold;
   const colour = scentColours(data.palette, paper ?? data.colours.light.paper);
-  const read = (place) => (kept.length ? readAt(place, sd, places, sd, senses, reach) : null);
-  const cells = gridPoints(data.half_width, CELLS).map((place) => { const found = read(place); return found && colour(found.mean); });
-  const [here, truth] = [read(query), smellAt(query, data.trees)];
+  const cells = data.map(kept, { sd, reach, paper }, colour);
+  const here = kept.length ? readAt(query, sd, places, sd, senses, reach) : null;
+  const truth = smellAt(query, data.trees);
   const weights = new Array(data.places.length).fill(0);
   here?.weights.forEach((weight, i) => { weights[kept[i]] = weight; });
   return {
@@ -68,4 +83,4 @@ export function say(data, values, answer) {
   ];
 }
 
-export default figure({ controls, compute, draw, say });
+export default figure({ prepare, controls, compute, draw, say });

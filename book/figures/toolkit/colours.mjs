@@ -20,14 +20,18 @@ const gamma = (part) => (part <= 0.0031308 ? 12.92 * part : 1.055 * part ** (1 /
 export function scentColours(palette, paper) {
   const [toRgb, toCones] = [inverse(palette.rgb_to_cones), inverse(palette.cones_to_lab)];
   const nothing = times(palette.cones_to_lab, times(palette.rgb_to_cones, fromHex(paper).map(linear)).map(Math.cbrt));
+  const { plane: [along, across], offset, radius: middle, chroma: most, lightness, saturation, full_strength: full } = palette;
   return (scent) => {
     const size = norm(scent);
-    const plane = palette.plane.map((row, i) => dot(row, scent) / (size || 1) + palette.offset[i]);
-    const radius = norm(plane);
-    const chroma = palette.chroma * Math.tanh(radius / palette.radius) / (radius || 1);
-    const full = [palette.lightness, chroma * plane[0], chroma * plane[1]];
-    const strength = 1 - Math.exp(-palette.saturation * size / palette.full_strength);
-    const lab = nothing.map((part, i) => part + strength * (full[i] - part));
-    return times(toRgb, times(toCones, lab).map((part) => part ** 3)).map((part) => gamma(Math.min(1, Math.max(0, part))));
+    const [a, b] = [dot(along, scent) / (size || 1) + offset[0], dot(across, scent) / (size || 1) + offset[1]];
+    const radius = Math.sqrt(a * a + b * b);
+    const chroma = most * Math.tanh(radius / middle) / (radius || 1);
+    const strength = 1 - Math.exp(-saturation * size / full);
+    const mixed = (from, to) => from + strength * (to - from);
+    const [L, A, B] = [mixed(nothing[0], lightness), mixed(nothing[1], chroma * a), mixed(nothing[2], chroma * b)];
+    const cone = ([p, q, r]) => (p * L + q * A + r * B) ** 3;
+    const [l, m, s] = [cone(toCones[0]), cone(toCones[1]), cone(toCones[2])];
+    const part = ([p, q, r]) => gamma(Math.min(1, Math.max(0, p * l + q * m + r * s)));
+    return [part(toRgb[0]), part(toRgb[1]), part(toRgb[2])];
   };
 }

@@ -41,6 +41,36 @@ export function readAt(query, querySd, places, sds, senses, threshold = Infinity
   return weights && { weights, mean: meanOf(weights, senses) };
 }
 
+/** The same at many places, with one deviation for all: a mean for each, or null. Loops are plain, as a map has many. */
+export function readMap(queries, querySd, places, sd, senses, threshold = Infinity) {
+  const [number, size] = [places.length, senses[0]?.length ?? 0];
+  const [flatPlaces, flatSenses] = [Float64Array.from(places.flat()), Float64Array.from(senses.flat())];
+  const [scale, limit] = [-0.5 / (querySd * querySd + sd * sd), threshold * threshold];
+  const squares = new Float64Array(number);
+  return queries.map((query) => {
+    const x = query[0], y = query[1];
+    let least = Infinity;
+    for (let i = 0; i < number; i += 1) {
+      const dx = x - flatPlaces[2 * i], dy = y - flatPlaces[2 * i + 1];
+      squares[i] = dx * dx + dy * dy;
+      if (squares[i] < least) least = squares[i];
+    }
+    if (!(least <= limit)) return null;
+    const mean = new Float64Array(size);
+    let total = 0;
+    for (let i = 0; i < number; i += 1) {
+      const log = (squares[i] - least) * scale;
+      if (squares[i] > limit || log < NEGLIGIBLE) continue;
+      const weight = Math.exp(log), row = i * size;
+      total += weight;
+      for (let j = 0; j < size; j += 1) mean[j] += weight * flatSenses[row + j];
+    }
+    for (let j = 0; j < size; j += 1) mean[j] /= total;
+    return mean;
+  });
+}
+const NEGLIGIBLE = -14; // a weight of less than a millionth of the greatest is not seen
+
 /** Of how many observations of equal weight a mean would be as broad. */
 export const effectiveNumber = (weights) => sum(weights) ** 2 / sum(weights.map((weight) => weight * weight));
 
