@@ -48,7 +48,9 @@ class Case:
         self.settings = settings()
         self.answers = answers("proposals", self.figure.data, self.settings)
         told = torch.tensor(self.figure.data["places"])
-        self.rows = torch.cdist(told, self.memory.memory_locations[0]).argmin(dim=1).numpy()  # in the figure's order
+        self.rows = (
+            torch.cdist(told, self.memory.memory_locations[0]).argmin(dim=1).numpy()
+        )  # in the figure's order
         self.weights = [self.drawn_by(setting) for setting in self.settings]
 
     def make(self, **changed: Any) -> TouchableFigure:

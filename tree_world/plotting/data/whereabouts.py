@@ -14,7 +14,7 @@ from tree_world.plotting.data.scents import ScentBasis, trees_of
 
 if TYPE_CHECKING:
     from tree_world.models.memory import SpatialMemory
-    from tree_world.models.memory.types import Observations
+    from tree_world.models.memory.types import Observations, Read
     from tree_world.models.places.localiser import Localiser
     from tree_world.simulation import SimpleSensor, TreeWorld
 
@@ -96,9 +96,13 @@ def whereabouts(
     senses = held.senses.double()
     around = senses - senses.mean(dim=0)
     least_tau = LEAST_TAU * float(around.square().sum(dim=-1).mean().sqrt())
-    _check_answer(localiser, memory, held.senses[0], (location_sd, match_threshold, least_tau))
     corner, last = localiser.places.amin(dim=0), localiser.places.amax(dim=0)
-    columns, rows = ((last - corner) / localiser.spacing).round().int().tolist()
+    columns, rows = (((last - corner) / localiser.spacing).round().int() + 1).tolist()
+    cells = torch.cartesian_prod(torch.arange(columns), torch.arange(rows)).to(corner)
+    read = memory.read_with_support(
+        corner + localiser.spacing * cells, location_sd, match_threshold, order="linear"
+    )
+    _check_answer(localiser, read, least_tau, held.senses[0])
     generator = make_generator(seed)
     where = as_points(place, 2, "place").reshape(2).tolist()
     return TouchableFigure(
@@ -113,8 +117,8 @@ def whereabouts(
             "location_sd": location_sd,
             "match_threshold": match_threshold,
             "corner": rounded(corner, 6),
-            "columns": columns + 1,
-            "rows": rows + 1,
+            "columns": columns,
+            "rows": rows,
             "spacing": localiser.spacing,
             "width": localiser.width,
             "credibility": localiser.credibility,
@@ -146,23 +150,16 @@ def _check_observations(held: Observations, world: TreeWorld, sensor: SimpleSens
         )
 
 
-def _check_answer(
-    localiser: Localiser,
-    memory: SpatialMemory,
-    sense: torch.Tensor,
-    reads: tuple[float, float, float],
-) -> None:
-    """Refuse a localiser that does not answer as the figure will."""
-    location_sd, match_threshold, least_tau = reads
-    found = memory.read_with_support(localiser.places, location_sd, match_threshold, order="linear")
-    spread, number = found.spread.double(), found.effective_sample_size.double()
+def _check_answer(localiser: Localiser, read: Read, least_tau: float, sense: torch.Tensor) -> None:
+    """Refuse a localiser that does not answer by this read of its grid, as the figure will."""
+    known = read.known
+    spread, number = read.spread[known].double(), read.effective_sample_size[known].double()
     tau = (spread.square() + spread.median().square() / number).sqrt().clamp_min(least_tau)
-    squares = ((found.mean.double() - sense.double()).norm(dim=-1) / tau).square()
-    log_p = -squares / (2 * localiser.width**2) - 2 * tau.log()
+    squares = ((read.mean[known].double() - sense.double()).norm(dim=-1) / tau).square()
+    p = (-squares / (2 * localiser.width**2) - 2 * tau.log()).softmax(dim=-1)
     wanted = localiser.locate(sense).probabilities.double()
-    if not torch.allclose(log_p.softmax(dim=-1), wanted, rtol=0, atol=0.01 * float(wanted.max())):
+    if p.shape != wanted.shape or float((p - wanted).abs().max()) > 0.01 * float(wanted.max()):
         raise ValueError(
-            "the localiser answers otherwise than this memory, read at its places with location_sd "
-            f"{location_sd:g} m, match_threshold {match_threshold:g} m and order 'linear': give "
-            "what it was made of."
+            "the localiser answers otherwise than this memory with this location_sd and "
+            "match_threshold, read by order 'linear': give what it was made of."
         )
