@@ -23,6 +23,7 @@ import nbformat
 from tools import computed, settings
 from tools.checks import nbval_tolerance
 from tree_world.files import write_atomically
+from tree_world.plotting.data.figure import MIME
 
 PICTURE = "image/png"
 
@@ -111,6 +112,8 @@ def _output_changed(
         return False
     if kind == PICTURE:
         return nbval_tolerance.compare_pictures(old, new) is not None
+    if kind == MIME:
+        return nbval_tolerance.compare_states(old, new) is not None
     return nbval_tolerance.compare_text(old, new, absolute) is not None
 
 
@@ -138,6 +141,12 @@ def as_text(change: Change) -> str:
     if change.kind == PICTURE:
         how = {True: "new", False: "gone"}.get(change.old is None, "")
         return f"  {change.name}: picture {how if None in (change.old, change.new) else 'changed'}"
+    if change.kind == MIME:  # too long to be read
+        if change.old is None or change.new is None:
+            how = "new" if change.old is None else "gone"
+        else:
+            how = f"changed: {nbval_tolerance.compare_states(change.old, change.new)}"
+        return f"  {change.name}: what can be touched {how}"
     old, new = (_lines(text) for text in (change.old, change.new))
     if len(old) <= 1 and len(new) <= 1:
         before = old[0] if old else "(nothing)"

@@ -3,6 +3,7 @@ import { cp, mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { build } from "esbuild";
 import { FONTS } from "./fonts.mjs";
+import { bundleFigures } from "./touch.mjs";
 
 const here = import.meta.dirname;
 const modules = path.join(here, "node_modules");
@@ -17,6 +18,7 @@ await build({
   outdir: target, bundle: true, minify: true, format: "iife", target: ["es2022"], external: ["fonts/*"],
   legalComments: "none", logLevel: "warning",
 });
+await bundleFigures(path.join(target, "figures"));
 for (const { family, file } of FONTS) await cp(path.join(modules, "@fontsource-variable", family, "files", file), path.join(target, "fonts", file));
 
 // KaTeX ships every font three times; all browsers that know the rest of this theme know woff2.

@@ -10,6 +10,7 @@ import { hangCells } from "./folding.mjs";
 import { tellCitations } from "./render/bibliography.mjs";
 import { formula, parsed } from "./render/formulas.mjs";
 import { isNameless } from "./render/names.mjs";
+import { tellStates } from "./touch.mjs";
 
 /** What is asked for does not exist. */
 export class NotFound extends Error {}
@@ -54,9 +55,10 @@ export async function openBook(address) {
   }
   await tellNumbers([...pages.values()]);
   for (const data of pages.values()) hangCells(data.mdast);
+  const files = await filesOf(pages.values(), load);
+  for (const data of pages.values()) await tellStates(data, files);
   return {
-    title: project.title ?? "", description: project.description ?? "", contents, pages, load,
-    files: await filesOf(pages.values(), load),
+    title: project.title ?? "", description: project.description ?? "", contents, pages, load, files,
     colophon: JSON.parse(process.env.BOOK_COLOPHON ?? "{}"),
     imprint: JSON.parse(process.env.BOOK_IMPRINT ?? "{}"),
   };

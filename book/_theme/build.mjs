@@ -8,6 +8,7 @@ import { subsetFonts } from "./fonts.mjs";
 import { movedPages } from "./moved.mjs";
 import { numbersAddress, numbersScript, page } from "./page.mjs";
 import { searchIndex } from "./search.mjs";
+import { figureNames } from "./touch.mjs";
 
 const { BUILD_DIRECTORY: target, CONTENT_CDN: content, BOOK_CACHE: cache } = process.env;
 const paper = "#fbfaf6";
@@ -70,7 +71,8 @@ async function drawPictures(book) {
 /** What a reader may see, and what the script or the style writes. */
 async function makeFontsSmall(texts) {
   const assets = path.join(target, "assets");
-  const own = await Promise.all(["script.js", "style.css"].map((name) => readFile(path.join(assets, name), "utf8")));
+  const figures = (await figureNames()).map((name) => path.join("figures", `${name}.js`));
+  const own = await Promise.all(["script.js", "style.css", ...figures].map((name) => readFile(path.join(assets, name), "utf8")));
   await subsetFonts(path.join(assets, "fonts"), [...texts, ...own].join(""), cached);
 }
 
@@ -93,6 +95,7 @@ async function build() {
   for (const [slug, data] of book.pages) {
     await write(slug === "index" ? "index.html" : `${slug}/index.html`, html.get(slug));
     if (data.numbers.length) await write(numbersAddress(slug), numbersScript(data));
+    for (const { address, text } of data.states) await write(address, text);
     for (const file of downloads(data)) await write(`downloads/${file.name}`, await readFile(file.source));
   }
   for (const where of used) {
@@ -101,7 +104,7 @@ async function build() {
   }
   const index = searchIndex(book);
   await write("assets/search-index.js", index);
-  await makeFontsSmall([...html.values(), ...moved.values(), index, ...[...book.pages.values()].map(numbersScript)]);
+  await makeFontsSmall([...html.values(), ...moved.values(), index, ...[...book.pages.values()].flatMap((data) => [numbersScript(data), ...data.states.map(({ text }) => text)])]);
   await write("robots.txt", "User-agent: *\nAllow: /\n");
 }
 

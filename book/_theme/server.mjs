@@ -48,6 +48,11 @@ async function answer(pathname) {
     if (!data) throw new NotFound(`There is no ${pathname}.`);
     return numbersScript(data);
   }
+  if (pathname.startsWith("/assets/states/")) {
+    const state = [...(await currentBook()).pages.values()].flatMap(({ states }) => states).find(({ address }) => pathname === `/${address}`);
+    if (!state) throw new NotFound(`There is no ${pathname}.`);
+    return state.text;
+  }
   if (pathname.startsWith("/assets/")) {
     const folder = path.join(import.meta.dirname, "public");
     const file = path.join(folder, pathname);

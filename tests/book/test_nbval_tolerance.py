@@ -5,6 +5,7 @@ import collections
 import copy
 import dataclasses
 import io
+import json
 import math
 import re
 import subprocess
@@ -20,7 +21,13 @@ from PIL import Image, PngImagePlugin
 
 from tools import computed, downloads, myst, notebooks, settings
 from tools.checks import nbval_tolerance
-from tools.checks.nbval_tolerance import compare_outputs, compare_pictures, compare_text
+from tools.checks.nbval_tolerance import (
+    compare_outputs,
+    compare_pictures,
+    compare_states,
+    compare_text,
+)
+from tree_world.plotting.data.figure import MIME
 
 CHAPTER = """\
 ---
@@ -277,6 +284,12 @@ def larger(match):
     return repr(number * 1.01 + math.copysign(1.5e-6, number))
 
 
+def other_palette(outputs, index):
+    state = outputs[index].data[MIME]["data"]
+    state["colours"]["light"]["ink"] = "#000000"
+    return outputs
+
+
 @pytest.mark.parametrize("outputs", list(outputs_of_the_book()))
 def test_no_output_of_the_book_could_change_unnoticed(outputs):
     assert compare_outputs(outputs, outputs) is None
@@ -287,6 +300,9 @@ def test_no_output_of_the_book_could_change_unnoticed(outputs):
             data = changed[index].data
             data["image/png"] = with_patch(data["image/png"], size=80)
             assert "picture differs" in compare_outputs(outputs, changed)
+            continue
+        if MIME in output.get("data", {}):
+            assert compare_outputs(outputs, other_palette(changed, index)) is not None
             continue
         holder, key = (
             (changed[index], "text") if "text" in output else (changed[index].data, "text/plain")
@@ -444,6 +460,42 @@ def test_only_what_is_seen_of_a_picture_counts():
     assert compare_pictures(encoded(array), encoded(array, pnginfo=note)) is None
     fault = compare_pictures(encoded(array), encoded(array[:, :5]))
     assert fault == "a picture of 6 × 4 dots became one of 5 × 4"
+
+
+# --- states of figures that can be touched -------------------------------------------------------
+
+STATE = {"name": "read", "data": {"sd": 10.0, "places": [[0.5, 40.0], [1, -2.0]], "trees": [3, 4]}}
+
+
+def with_value(where, value):
+    state = copy.deepcopy(STATE)
+    *path, last = where
+    holder = state["data"]
+    for key in path:
+        holder = holder[key]
+    holder[last] = value
+    return json.dumps(state)
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "same"),
+    [
+        (("sd",), 10.005, True),
+        (("sd",), 10.02, False),
+        (("places", 0, 0), 0.53, True),  # a thousandth of the largest
+        (("places", 0, 0), 0.55, False),
+        (("places", 0, 0), None, False),
+        (("places", 0), [0.5], False),
+        (("trees", 1), 5, False),
+        (("more",), 1, False),
+        (("sd",), "ten", False),
+    ],
+)
+def test_numbers_of_a_state_are_compared_with_the_largest_of_their_list(where, value, same):
+    fault = compare_states(json.dumps(STATE), with_value(where, value))
+    assert (fault is None) == same
+    if not same:
+        assert where[0] in fault or "data" in fault
 
 
 def test_streams_may_come_in_any_portions():

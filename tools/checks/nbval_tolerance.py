@@ -10,6 +10,8 @@ folder that holds nothing else; numbers may differ a little, and pictures are co
 - the values of expressions in prose, which nbval does not know of, are computed in the same kernel,
   each cell of prose at its place, and compared like text, but to ``RELATIVE_TOLERANCE`` alone: what
   is printed to two digits must keep them, however small it is;
+- of the state of a figure that a reader can touch, words and whole numbers must be the same, and
+  every other number to ``RELATIVE_TOLERANCE`` of the largest in its list;
 - a picture must have the same size, and the root of the mean squared difference of its colour
   values (0 to 255) must not exceed ``PIXEL_TOLERANCE``.
 
@@ -20,6 +22,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 import re
 import tempfile
@@ -37,6 +40,7 @@ from nbval.plugin import IPyNbCell, IPyNbFile, NbCellError
 from PIL import Image
 
 from tools import computed, downloads, failures, myst, notebooks, settings
+from tree_world.plotting.data.figure import MIME
 
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-6
@@ -159,6 +163,49 @@ def compare_pictures(stored: str, new: str) -> str | None:
     return f"a picture differs by {difference:.2f} (RMS of 0 to 255), tolerance {PIXEL_TOLERANCE:g}"
 
 
+def compare_states(stored: str, new: str) -> str | None:
+    """Compare two states of a figure that a reader can touch, given as JSON.
+
+    Parameters
+    ----------
+    stored, new : str
+
+    Returns
+    -------
+    str or None
+        What differs, in words; None if nothing does.
+    """
+    return _compare_parts("", json.loads(stored), json.loads(new))
+
+
+def _compare_parts(where: str, before: Any, now: Any) -> str | None:
+    if isinstance(before, dict) and isinstance(now, dict) and sorted(before) == sorted(now):
+        faults = (_compare_parts(f"{where}/{key}", before[key], now[key]) for key in before)
+        return next(filter(None, faults), None)
+    old, new = (_numbers(one) for one in (before, now))
+    if old is not None and new is not None and old.shape == new.shape:
+        if old.dtype.kind == new.dtype.kind == "i":
+            away, allowed = float(np.abs(old - new).max(initial=0)), 0.0
+        else:
+            away = float(np.abs(old - new).max(initial=0.0))
+            allowed = RELATIVE_TOLERANCE * float(np.abs(old).max(initial=0.0))
+        return f"{where} differs by {away:g}, allowed are {allowed:g}" if away > allowed else None
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = enumerate(zip(before, now, strict=True))
+        faults = (_compare_parts(f"{where}/{index}", *pair) for index, pair in pairs)
+        return next(filter(None, faults), None)
+    return None if before == now else f"{where}: {before!r:.60} became {now!r:.60}"
+
+
+def _numbers(value: Any) -> np.ndarray | None:
+    """Numbers of a value as an array, if it holds nothing else."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # lists of different lengths
+        return None
+    return array if array.dtype.kind in "if" and array.size else None
+
+
 def compare_outputs(stored: list[Any], new: list[Any]) -> str | None:
     """Compare all outputs of a cell.
 
@@ -176,11 +223,13 @@ def compare_outputs(stored: list[Any], new: list[Any]) -> str | None:
     if kinds_before != kinds_now:
         return f"outputs {kinds_before} became {kinds_now}"
     for (kind, before), (_, now) in zip(stored, new, strict=True):
-        compare = compare_pictures if kind == "image/png" else compare_text
-        fault = compare(before, now)
+        fault = _COMPARE.get(kind, compare_text)(before, now)
         if fault:
             return f"{kind}: {fault}"
     return None
+
+
+_COMPARE = {"image/png": compare_pictures, MIME: compare_states}
 
 
 def flat(outputs: list[Any]) -> list[tuple[str, str]]:
@@ -200,6 +249,8 @@ def flat(outputs: list[Any]) -> list[tuple[str, str]]:
 
 
 def _joined(content: Any) -> str:
+    if isinstance(content, dict):  # kept as JSON
+        return json.dumps(content)
     return "".join(content) if isinstance(content, list) else str(content)
 
 

@@ -19,10 +19,16 @@ function container(node, context) {
   const code = cells.length ? fold(cells, "Code", context) : null;
   const isBare = node.kind === "quote" && captions.length === 0; // of nobody
   const caption = isBare ? null : h("figcaption", captions.flatMap((child) => render(child, { ...context, numbered: id })), node.kind === "table" ? null : code);
-  const parts = body.flatMap((child) => render(child, context) ?? []).map(context.quoting ? (part) => part : enlargeable);
+  const shown = body.flatMap((child) => render(child, context) ?? []).map(context.quoting ? (part) => part : enlargeable);
+  // What can be touched lies over the picture of its cell, and follows it.
+  const [pictures, touched] = [shown.filter((part) => !isTouchable(part)), shown.filter(isTouchable)];
+  if (touched.length && !pictures.length) throw new Error(`figure ${id} can be touched, but has no picture for paper. Draw one in its cell`);
+  const parts = [...pictures, ...(context.quoting ? [] : touched)];
   const first = node.kind === "table" ? [caption, parts, code] : [parts, caption];
   return h(isBare ? "div" : "figure", { id, class: [node.kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean) }, first);
 }
+
+const isTouchable = (part) => (part.properties?.className ?? []).includes("touch");
 
 /** The number of a figure or table is its own address, to be shared. */
 function captionNumber(node, context) {

@@ -89,7 +89,13 @@ const CURES = {
   "application/vnd.bokehjs_load.v0+json": " Leave output_notebook() out, and end cells in HTML(bokeh.embed.file_html(plot, INLINE)).",
 };
 
+/** The place of a figure that can be touched, as high as what will stand in it; the script fills it. */
+const touchable = ({ name, key, address, rows }) => h("div.touch", {
+  dataFigure: name, dataKey: key, dataState: address, style: `--rows:${rows}`,
+});
+
 function bundled(bundle, node, context) {
+  if (node.touch) return touchable(node.touch);
   const has = (kind) => bundle[kind] !== undefined;
   const content = (kind) => whole(bundle[kind], "content", context);
   const images = Object.keys(bundle).filter((kind) => kind.startsWith("image/"));

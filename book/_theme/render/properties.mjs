@@ -39,7 +39,7 @@ const KINDS = {
   mystDirectiveError: "message",
   mystRole: "name | options",
   mystRoleError: "message",
-  output: "jupyter_data alt expected",
+  output: "jupyter_data alt expected touch",
   proof: "kind enumerator enumerated | gate",
   raw: "lang | tex typst",
   si: "number unit alt | units",

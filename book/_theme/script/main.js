@@ -11,6 +11,7 @@ import { setUpNumbers } from "./numbers.js";
 import { followReading, rememberPlace, setUpArrivals } from "./place.js";
 import { markWhatWasFound, setUpSearch } from "./search.js";
 import { setUpBoxes, setUpTabs } from "./reach.js";
+import { setUpFigures } from "./touching.js";
 
 const script = document.currentScript;
 const home = new URL("..", script.src).href; // where the book is: the script lies in its assets/
@@ -24,6 +25,7 @@ setUpTabs();
 setUpBoxes();
 setUpEnlarging();
 setUpFrames();
+setUpFigures(home);
 setUpCards();
 setUpNumbers(home);
 setUpSearch(home);

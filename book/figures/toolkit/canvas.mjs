@@ -13,6 +13,7 @@ export class Canvas {
 
   /** Begin a new picture of a size in CSS pixels, with the colours of light or dark. */
   begin(width, height, scheme) {
+    this.family = getComputedStyle(this.element).fontFamily;
     const ratio = globalThis.devicePixelRatio || 1;
     const [across, down] = [Math.round(width * ratio), Math.round(height * ratio)];
     if (this.element.width !== across || this.element.height !== down) Object.assign(this.element, { width: across, height: down });
@@ -31,7 +32,7 @@ export class Canvas {
   }
 
   font(size = 12, weight = 400) {
-    return `${weight} ${size}px Inter, system-ui, sans-serif`;
+    return `${weight} ${size}px ${this.family}`;
   }
 
   /** Panels beside each other or, where it is narrow, below; of heights in proportion to `weight`. */

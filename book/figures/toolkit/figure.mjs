@@ -16,14 +16,17 @@ export function figure(parts) {
 }
 
 /** The answer for some values; what they leave out is as at first. */
-export function answerFor({ prepare = (data) => data, controls, compute }, data, values) {
-  const prepared = prepare(data);
-  return compute(prepared, { ...startsOf(controls(prepared)), ...values });
+export function answerFor(parts, data, values) {
+  const prepared = preparedFor(parts, data);
+  return parts.compute(prepared, { ...startsOf(parts.controls(prepared)), ...values });
 }
 
-function render({ prepare = (data) => data, controls, compute, draw, say }, model, el) {
+export const preparedFor = ({ prepare = (data) => data }, data) => prepare(data);
+
+function render(parts, model, el) {
+  const { controls, compute, draw, say } = parts;
   const data = model.get("data");
-  const prepared = prepare(data);
+  const prepared = preparedFor(parts, data);
   const specs = controls(prepared);
   const starts = startsOf(specs);
   el.classList.add("touch");
