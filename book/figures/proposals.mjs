@@ -28,7 +28,7 @@ export function prepare(data) {
   };
   const gaussians = data.places.map((place) => place.map(along));
   const worth = gridPoints(data.half_width, CELLS).map((place) => excess(smellAt(place, data.trees), data.drives));
-  return { ...data, gaussians, worth };
+  return { ...data, gaussians, worth, grounds: new Map() };
 }
 
 /** By how much poison and food are more probable than by a guess, as shares of the most; from the scores of all drives. */
@@ -124,6 +124,9 @@ function pieces(field, n, level) {
   const found = [];
   for (let row = 0; row < n - 1; row += 1) {
     for (let column = 0; column < n - 1; column += 1) {
+      const at = row * n + column;
+      const above = (field[at] > level) + (field[at + 1] > level) + (field[at + n] > level) + (field[at + n + 1] > level);
+      if (above === 0 || above === 4) continue; // as nearly everywhere
       const corners = [[0, 0], [1, 0], [1, 1], [0, 1]].map(([i, j]) => [column + i, row + j, field[(row + j) * n + column + i] - level]);
       const crossings = [];
       corners.forEach(([x, y, here], k) => {
@@ -136,6 +139,16 @@ function pieces(field, n, level) {
     }
   }
   return found;
+}
+
+/** What the ground is worth as colours, which are mixed once for each paper. */
+function groundOn(canvas, { worth, grounds }) {
+  const [paper, poison, edible] = ["paper", "poisonous", "edible"].map((name) => canvas.colour(name));
+  if (!grounds.has(paper)) {
+    const [nothing, bad, good] = [paper, poison, edible].map(fromHex);
+    grounds.set(paper, worth.map(([harm, food]) => nothing.map((part, i) => part + harm * (bad[i] - part) + food * (good[i] - part))));
+  }
+  return grounds.get(paper);
 }
 
 /** Draw many short pieces at once. */
@@ -151,22 +164,37 @@ function outline(map, found, toMetres) {
   context.stroke();
 }
 
+/** Draw many samples at once. */
+function dots(panel, places) {
+  const { context } = panel;
+  context.fillStyle = panel.colour("series0");
+  context.strokeStyle = panel.colour("paper");
+  context.lineWidth = 1;
+  context.beginPath();
+  for (const at of places.map((place) => panel.at(place)).filter((pixels) => panel.holds(pixels))) {
+    context.moveTo(at[0] + 2.5, at[1]);
+    context.arc(...at, 2.5, 0, 2 * Math.PI);
+  }
+  context.stroke(); // under the discs, so that dense ones do not turn to paper
+  context.fill();
+}
+
 export function draw(canvas, data, values, answer) {
+  const far = 1.5 * data.half_width;
   const [map, chart] = canvas.panels([
     { kind: "map", half_width: data.half_width, title: "Where it might go" },
-    { kind: "chart", x: { low: 0, high: 2 * data.half_width, label: "way to the proposal (m)" }, y: { low: 0, high: data.half_width / 2, label: "from there to food (m)" }, title: "Judged by the trees" },
+    { kind: "chart", x: { low: 0, high: far, label: "way to the proposal (m)" }, y: { low: 0, high: data.half_width / 2, label: "from there to food (m)" }, title: "Judged by the trees" },
   ]);
-  const [paper, poison, edible] = ["paper", "poisonous", "edible"].map((name) => fromHex(canvas.colour(name)));
-  map.cells(data.worth.map(([bad, good]) => paper.map((part, i) => part + bad * (poison[i] - part) + good * (edible[i] - part))), CELLS);
+  map.cells(groundOn(canvas, data), CELLS);
   const cell = (2 * data.half_width) / CELLS;
   outline(map, answer.levels.flatMap((level) => pieces(answer.density, CELLS, level)), (index) => (index + 0.5) * cell - data.half_width);
   map.trees(data.trees);
-  for (const sample of answer.samples) map.disc(sample, 2.5, { fill: "series0", stroke: "paper", width: 0.5 });
+  dots(map, answer.samples);
   map.circle(values.agent, answer.searchSd, { stroke: "clay", width: 1.5 });
 
-  chart.line([[0, data.within], [2 * data.half_width, data.within]], { colour: "soft", width: 1, dash: [4, 4] });
-  chart.text([2 * data.half_width, data.within], "below: a find", { align: "right", shift: [-4, -9] });
-  answer.ways.forEach((way, n) => chart.disc([way, answer.toFood[n]], 2.5, { fill: "series0", stroke: "paper", width: 0.5 }));
+  chart.line([[0, data.within], [far, data.within]], { colour: "soft", width: 1, dash: [4, 4] });
+  chart.text([far, data.within], "below: a find", { align: "right", shift: [-4, -9] });
+  dots(chart, answer.ways.map((way, n) => [way, answer.toFood[n]]));
   chart.disc([answer.way, answer.food], 6, { fill: "clay", stroke: "paper" });
 }
 

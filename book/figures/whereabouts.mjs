@@ -4,6 +4,7 @@ import { figure } from "./toolkit/figure.mjs";
 import { metres, sum } from "./toolkit/numbers.mjs";
 import { smellAt } from "./toolkit/reading.mjs";
 
+const FAINT = 1 / 500; // of the largest probability: cannot be seen on paper
 const CLOSE = 12; // cells from the middle of the enlarged map to its edge
 
 export const controls = (data) => [
@@ -133,37 +134,45 @@ export function compute(data, values) {
 /** The corner of the cell in which a place lies, so that cells of a map are those of the grid. */
 const cornerNear = ({ corner, spacing }, place) => place.map((at, axis) => corner[axis] + spacing * (Math.round((at - corner[axis]) / spacing) - 0.5));
 
-function drawPosterior(map, data, values, answer, reach) {
-  const { spacing, cells } = data;
-  const { centre } = map.spec;
-  const [paper, leaf] = ["paper", "leaf"].map((name) => fromHex(map.colour(name)));
-  const colours = new Array(4 * reach * reach).fill(null);
-  const at = (place) => place.map((value, axis) => Math.round((value - centre[axis]) / spacing - 0.5) + reach);
-  const isOnMap = ([column, row]) => column >= 0 && row >= 0 && column < 2 * reach && row < 2 * reach;
-  const most = answer.probabilities.reduce((a, b) => Math.max(a, b), 0);
-  const inside = new Set();
-  cells.forEach(({ place }, index) => {
-    const [column, row] = at(place);
-    if (!isOnMap([column, row])) return;
-    const share = answer.probabilities[index] / most;
-    colours[row * 2 * reach + column] = paper.map((part, i) => part + share * (leaf[i] - part));
-    if (answer.region[index]) inside.add(`${column} ${row}`);
-  });
-  map.cells(colours, 2 * reach);
+/** Draw the edges between cells of the region and others; at the edge of the map it is open. */
+function outline(map, inside, across, at) {
   const { context } = map;
   context.strokeStyle = map.colour("clay");
   context.lineWidth = 1.5;
   context.beginPath();
-  for (const name of inside) {
-    const [column, row] = name.split(" ").map(Number);
-    const [x, y] = [centre[0] + spacing * (column - reach), centre[1] + spacing * (row - reach)];
-    for (const [side, from, to] of [[[-1, 0], [0, 0], [0, 1]], [[1, 0], [1, 0], [1, 1]], [[0, -1], [0, 0], [1, 0]], [[0, 1], [0, 1], [1, 1]]]) {
-      if (inside.has(`${column + side[0]} ${row + side[1]}`)) continue;
-      context.moveTo(...map.at([x + spacing * from[0], y + spacing * from[1]]));
-      context.lineTo(...map.at([x + spacing * to[0], y + spacing * to[1]]));
+  for (let row = 0; row < across; row += 1) {
+    for (let column = 0; column < across; column += 1) {
+      const here = inside[row * across + column];
+      if (column > 0 && here !== inside[row * across + column - 1]) {
+        context.moveTo(...at(column, row));
+        context.lineTo(...at(column, row + 1));
+      }
+      if (row > 0 && here !== inside[(row - 1) * across + column]) {
+        context.moveTo(...at(column, row));
+        context.lineTo(...at(column + 1, row));
+      }
     }
   }
   context.stroke();
+}
+
+function drawPosterior(map, data, values, answer, reach) {
+  const { spacing, cells } = data;
+  const [west, south] = map.spec.centre.map((at) => at - reach * spacing);
+  const [paper, leaf] = ["paper", "leaf"].map((name) => fromHex(map.colour(name)));
+  const across = 2 * reach;
+  const colours = new Array(across * across).fill(null);
+  const inside = new Array(across * across).fill(false);
+  const most = answer.probabilities.reduce((a, b) => Math.max(a, b), 0);
+  cells.forEach(({ place }, index) => {
+    const [column, row] = [Math.floor((place[0] - west) / spacing), Math.floor((place[1] - south) / spacing)];
+    if (column < 0 || row < 0 || column >= across || row >= across) return;
+    const share = answer.probabilities[index] / most;
+    colours[row * across + column] = share < FAINT ? paper : paper.map((part, i) => part + share * (leaf[i] - part));
+    inside[row * across + column] = answer.region[index];
+  });
+  map.cells(colours, across);
+  outline(map, inside, across, (column, row) => map.at([west + spacing * column, south + spacing * row]));
   map.trees(data.trees);
   if (values.guessed) map.circle(guessOf(data, values), values.guess_sd, { stroke: "ink", width: 1 });
   map.disc(answer.peak, 4, { fill: "ink", stroke: "paper" });

@@ -14,7 +14,8 @@ from tree_world.plotting.data.scents import ScentBasis, trees_of
 
 if TYPE_CHECKING:
     from tree_world.models.memory import SpatialMemory
-    from tree_world.models.memory.types import Observations, Read
+    from tree_world.models.memory.memory import Contents
+    from tree_world.models.memory.types import Read
     from tree_world.models.places.localiser import Localiser
     from tree_world.simulation import SimpleSensor, TreeWorld
 
@@ -131,7 +132,7 @@ def whereabouts(
     )
 
 
-def _check_observations(held: Observations, world: TreeWorld, sensor: SimpleSensor) -> None:
+def _check_observations(held: Contents, world: TreeWorld, sensor: SimpleSensor) -> None:
     if held.locations.shape[1] != 2:
         raise ValueError(
             f"the figure shows places of the plane, but these have {held.locations.shape[1]} "
