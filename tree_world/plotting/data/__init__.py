@@ -22,12 +22,14 @@ from tree_world.plotting.data.bandwidth import bandwidth
 from tree_world.plotting.data.drives import drives
 from tree_world.plotting.data.figure import TouchableFigure, rounded
 from tree_world.plotting.data.life import life
+from tree_world.plotting.data.proposals import proposals
 from tree_world.plotting.data.pruning import pruning
 from tree_world.plotting.data.read import read
 from tree_world.plotting.data.scents import ScentBasis, scent_palette, trees_of
 from tree_world.plotting.data.unfolding import unfolding
 from tree_world.plotting.data.walk import Walked, walk
 from tree_world.plotting.data.walking import walking
+from tree_world.plotting.data.whereabouts import whereabouts
 
 __all__ = [
     "ScentBasis",
@@ -36,6 +38,7 @@ __all__ = [
     "bandwidth",
     "drives",
     "life",
+    "proposals",
     "pruning",
     "read",
     "rounded",
@@ -44,4 +47,5 @@ __all__ = [
     "unfolding",
     "walk",
     "walking",
+    "whereabouts",
 ]
