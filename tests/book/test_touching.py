@@ -135,7 +135,9 @@ def test_what_is_moved_is_said_once_it_rests(open_page, chapter, name):
     assert spoken.inner_text() == ""
     place.locator("[role=slider], input[type=range]").first.focus()
     page.keyboard.press("Shift+ArrowRight")
-    page.wait_for_function(f"document.querySelector(`{PLACE.format(name)} .touch-spoken`).textContent")
+    page.wait_for_function(
+        f"document.querySelector(`{PLACE.format(name)} .touch-spoken`).textContent"
+    )
     assert ":" in spoken.inner_text()
 
 

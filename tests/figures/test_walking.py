@@ -12,7 +12,7 @@ from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 SENSOR = SimpleSensor()
 WORLD = TreeWorld.random_from_config(TreeWorldConfig(), seed=14)
 GRID = MapGrid(500.0, 20)
-OPTIONS = {"sd": 10.0, "match_threshold": 50.0, "grid": GRID}
+OPTIONS = {"sd": 10.0, "match_threshold": 50.0, "max_memory_size": 400, "grid": GRID}
 WALK = [[12.0 * step, 0.0] for step in range(10)]
 
 
@@ -56,3 +56,5 @@ def test_the_state_is_small():
 def test_a_walk_has_two_places():
     with pytest.raises(ValueError, match="at least two places"):
         data.walking(WORLD, SENSOR, WALK[:1], **OPTIONS)
+    with pytest.raises(ValueError, match="only 5 are remembered"):
+        data.walking(WORLD, SENSOR, WALK, **(OPTIONS | {"max_memory_size": 5}))

@@ -90,7 +90,7 @@ const CURES = {
 };
 
 /** The place of a figure that can be touched, as high as what will stand in it; the script fills it. */
-const touchable = ({ name, key, address, rows }) => h("div.touch", {
+export const touchable = ({ name, key, address, rows }) => h("div.touch", {
   dataFigure: name, dataKey: key, dataState: address, style: `--rows:${rows}`,
 });
 

@@ -153,7 +153,7 @@ function place(spec, { canvas, stage, current, change, starts }) {
   const move = (wanted) => {
     const { ends } = panelOf(spec, canvas);
     const to = wanted.map((value, axis) => clamp(value, ends[axis].low, ends[axis].high));
-    const way = spec.trail && stepsTowards(current()[spec.trail], current()[spec.name], to, spec.spacing);
+    const way = spec.trail && stepsTowards(current()[spec.trail], current()[spec.name], to, spec);
     change({ [spec.name]: to, ...(way ? { [spec.trail]: way } : {}) });
   };
   const toPixels = (event) => {
@@ -197,13 +197,13 @@ function place(spec, { canvas, stage, current, change, starts }) {
   };
 }
 
-/** A walk that goes on to a place, by steps of a length. */
-function stepsTowards(walk, from, to, spacing) {
+/** A walk that goes on to a place, by steps of a length; the oldest are forgotten when there are too many. */
+function stepsTowards(walk, from, to, { spacing, most }) {
   const last = walk.at(-1) ?? from;
   const away = distance(last, to);
   const number = Math.floor(away / spacing);
   const steps = Array.from({ length: number }, (_, i) => last.map((value, axis) => value + ((to[axis] - value) * spacing * (i + 1)) / away));
-  return number ? [...walk, ...steps] : walk;
+  return number ? [...walk, ...steps].slice(-most) : walk;
 }
 
 const toggled = (list, index) => (list.includes(index) ? list.filter((one) => one !== index) : [...list, index].sort((a, b) => a - b));
