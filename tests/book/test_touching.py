@@ -1,4 +1,4 @@
-"""Figures that a reader can touch: on the page, by pointer, touch and keys, and when things fail."""
+"""Figures that a reader can touch: by pointer, touch and keys, and when something fails."""
 
 import gzip
 import json

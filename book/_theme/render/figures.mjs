@@ -6,7 +6,7 @@ import { fold } from "./cells.mjs";
 import { anchor, children, hasClass, render, text, unwrapped, wrap } from "./core.mjs";
 import { chapters } from "./chapters.mjs";
 import { enlargeable } from "./pictures.mjs";
-import { touchable } from "./outputs.mjs";
+import { isTouchable, touchable } from "./outputs.mjs";
 import { quotedFigure } from "./references.mjs";
 
 function container(node, context) {
@@ -28,8 +28,6 @@ function container(node, context) {
   const first = node.kind === "table" ? [caption, parts, code] : [parts, caption];
   return h(isBare ? "div" : "figure", { id, class: [node.kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean) }, first);
 }
-
-const isTouchable = (part) => (part.properties?.className ?? []).includes("touch");
 
 /** The number of a figure or table is its own address, to be shared. */
 function captionNumber(node, context) {

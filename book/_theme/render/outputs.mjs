@@ -94,6 +94,8 @@ export const touchable = ({ name, key, address, rows }) => h("div.touch", {
   dataFigure: name, dataKey: key, dataState: address, style: `--rows:${rows}`,
 });
 
+export const isTouchable = (part) => (part.properties?.className ?? []).includes("touch");
+
 function bundled(bundle, node, context) {
   if (node.touch) return touchable(node.touch);
   const has = (kind) => bundle[kind] !== undefined;
