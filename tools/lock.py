@@ -63,7 +63,8 @@ def resolve(extras: Sequence[str], constraints: Sequence[str]) -> list[str]:
             check=True,
         )
         # Builds for the CPU alone carry a local version that other indexes do not have.
-        return re.sub(r"\+cpu$", "", output.read_text(), flags=re.MULTILINE).split()
+        written = re.sub(r"\+cpu$", "", output.read_text(), flags=re.MULTILINE)
+        return [line for line in written.splitlines() if line and not line.startswith("#")]
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ Scripts hold no numbers of the library. Tests ask each script and the library th
 
 =============  ===========================================================
 ``figure``     what a cell gives out, and how numbers are rounded
+``widget``     the same in JupyterLab
 ``scents``     smells as a few exact coordinates, their colours, their law
 others         one module a figure, named like its script
 =============  ===========================================================

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +17,14 @@ from tree_world.plotting import dark, style
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from tree_world.plotting.data.widget import FigureWidget
+
 MIME = "application/vnd.tree-world.figure+json"
 """Kind of output that the pages of the book know, and others pass over."""
+
+SCRIPTS = "TREE_WORLD_FIGURES"
+"""Name of the variable that says where scripts lie as modules, so that notebooks show them."""
+STYLE = "figure.css"
 
 _NAME = re.compile(r"[a-z]+(-[a-z]+)*")
 
@@ -78,9 +86,49 @@ class TouchableFigure:
     def __repr__(self) -> str:
         return f"TouchableFigure({self.name!r}, {', '.join(sorted(self.data))})"
 
+    def widget(self, scripts: str | Path | None = None) -> FigureWidget:
+        """Make a widget for JupyterLab, which a cell can move: ``widget.move(sd=20.0)``.
+
+        Parameters
+        ----------
+        scripts : path, optional
+            Folder of the scripts as modules; by default the one that the variable
+            ``TREE_WORLD_FIGURES`` names, as in ``make lab``.
+
+        Returns
+        -------
+        FigureWidget
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If ``anywidget`` is not installed.
+        FileNotFoundError
+            If there is no such script.
+        """
+        folder = scripts or os.environ.get(SCRIPTS)
+        if folder is None:
+            raise FileNotFoundError(
+                f"where the scripts of figures lie must be given, as `scripts` or by the variable "
+                f"{SCRIPTS}. `make lab` bundles them and sets it."
+            )
+        script = Path(folder) / f"{self.name}.js"
+        if not script.is_file():
+            raise FileNotFoundError(f"there is no script {script.name} in {folder}.")
+        from tree_world.plotting.data.widget import FigureWidget
+
+        style = script.with_name(STYLE)
+        return FigureWidget(
+            script.read_text(), style.read_text() if style.is_file() else "", self.data
+        )
+
     def _ipython_display_(self) -> None:
         """Give out the state alone, with no text for those who cannot use it."""
         from IPython.display import display
+
+        if os.environ.get(SCRIPTS):
+            display(self.widget())  # type: ignore[no-untyped-call]
+            return
 
         display({MIME: {"name": self.name, "data": self.data}}, raw=True)  # type: ignore[no-untyped-call]
 
