@@ -26,7 +26,7 @@ export function makeControls({ specs, prepared, canvas, stage, current, change }
   const starts = startsOf(specs);
   const makers = { slider, choice, switch: toggle, button, place, spots, time };
   const context = { specs, canvas, stage, current, change, starts, prepared };
-  const made = specs.map((spec) => makers[spec.kind](spec, context));
+  const made = specs.map((spec) => (spec.make ?? makers[spec.kind])(spec, context)); // a figure may bring its own
   const reset = element("button", { type: "button", className: "touch-reset", textContent: "As at first" });
   reset.addEventListener("click", () => { made.forEach((one) => one.stop?.()); change(starts); });
   listenToTaps(context);
@@ -39,6 +39,8 @@ export function makeControls({ specs, prepared, canvas, stage, current, change }
 }
 
 function hintFor(specs) {
+  const own = specs.find((spec) => spec.hint);
+  if (own) return own.hint;
   const has = (kind) => specs.some((spec) => spec.kind === kind);
   if (has("place")) return "Drag what is on the map, or use its arrow keys.";
   if (has("time")) return "Play it, or draw the slider.";

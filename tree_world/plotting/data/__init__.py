@@ -19,7 +19,16 @@ others         one module a figure, named like its script
 """
 
 from tree_world.plotting.data.figure import TouchableFigure, rounded
+from tree_world.plotting.data.living import living
 from tree_world.plotting.data.read import read
 from tree_world.plotting.data.scents import ScentBasis, scent_palette, trees_of
 
-__all__ = ["ScentBasis", "TouchableFigure", "read", "rounded", "scent_palette", "trees_of"]
+__all__ = [
+    "ScentBasis",
+    "TouchableFigure",
+    "living",
+    "read",
+    "rounded",
+    "scent_palette",
+    "trees_of",
+]
