@@ -7,6 +7,7 @@ import { smellAt } from "./toolkit/reading.mjs";
 
 const NONE = -1;
 const NEARBY = 1.5; // reaches of the eyes from the middle to the side of the map of what is near
+const WEIGHT = 1.4; // of the map, beside the chart
 const STILL = 8; // pixels that a tap may move
 const WIDE = 560; // pixels from which there is room for two panels
 const single = Math.fround; // places are kept in single precision, as the library keeps them
@@ -18,7 +19,7 @@ export const controls = (data) => [
   { kind: "steps", name: "diagonals", start: 0, make: slanting },
   { kind: "steps", name: "rests", start: 0, make: resting },
   { kind: "choice", name: "pace", label: "Each press", options: [[1, "one step"], [10, "ten steps"], [50, "fifty steps"]], start: 1 },
-  { kind: "choice", name: "map", label: "The map shows", options: [["near", "what is near"], ["known", "what you have seen"], ["all", "all there is"]], start: "near" },
+  { kind: "choice", name: "map", label: "The map shows", options: [["near", "what is near"], ["known", "what you have seen"], ["all", "all there is"], ["health", "health instead"]], start: "near" },
   { kind: "choice", name: "beside", label: "Beside you", options: data.lives.map(({ name }, index) => [index, name]), start: 0 },
   { kind: "slider", name: "watched", label: "Its first steps", low: 0, high: longestOf(data), start: 0, scale: "whole" },
   { kind: "button", name: "again", label: "Begin another life", sets: { actions: [] } },
@@ -139,12 +140,11 @@ export function compute(data, { actions, paper }) {
 export function draw(canvas, data, values, answer) {
   const reach = data.eyes.max_sense_distance;
   const map = values.map === "near"
-    ? { kind: "map", half_width: NEARBY * reach, centre: answer.place, title: "What is near you" }
-    : { kind: "map", half_width: data.half_width, title: values.map === "all" ? "All there is" : "What you have seen" };
-  const chart = { kind: "chart", x: { low: 0, high: Math.max(longestOf(data), answer.steps), label: "time (steps)" }, y: { low: 0, high: 1.04 * data.max_health, label: "health (points)" }, title: `You, and: ${data.lives[values.beside].name}` };
-  const [plain, time] = canvas.panels(canvas.width >= WIDE ? [map, chart] : [map]);
-  drawMap(plain, data, values, answer);
-  if (time) drawHealth(time, data, values, answer);
+    ? { kind: "map", weight: WEIGHT, half_width: NEARBY * reach, centre: answer.place, title: "What is near you" }
+    : { kind: "map", weight: WEIGHT, half_width: data.half_width, title: values.map === "all" ? "All there is" : "What you have seen" };
+  const chart = { kind: "chart", x: { low: 0, high: 1.03 * Math.max(longestOf(data), answer.steps), label: "time (steps)" }, y: { low: 0, high: 1.04 * data.max_health, label: "health (points)" }, title: `You, and: ${data.lives[values.beside].name}` };
+  const wanted = values.map === "health" ? [chart] : canvas.width >= WIDE ? [map, chart] : [map];
+  for (const panel of canvas.panels(wanted)) (panel.spec === map ? drawMap : drawHealth)(panel, data, values, answer);
 }
 
 function drawMap(plain, data, { map, beside, watched }, answer) {
@@ -154,9 +154,9 @@ function drawMap(plain, data, { map, beside, watched }, answer) {
   const half = Math.acos(eyes.heading_tolerance);
   const rim = Array.from({ length: 13 }, (_, i) => middle + half * (i / 6 - 1));
   if (answer.alive) plain.region([answer.place, ...rim.map((angle) => [answer.place[0] + reach * Math.cos(angle), answer.place[1] + reach * Math.sin(angle)])], { fill: "leaf", alpha: 0.15 });
-  if (map === "near") plain.circle(answer.place, reach, { stroke: "line" });
+  if (map === "near") for (const radius of [reach, data.eat_distance]) plain.circle(answer.place, radius, { stroke: "line" });
   plain.line(answer.places, { colour: "soft", width: 1, alpha: 0.5 });
-  answer.colours.forEach((colour, i) => plain.disc(answer.places[i], 3.5, { fill: colour, stroke: "line", width: 0.5 }));
+  answer.colours.forEach((colour, i) => plain.disc(answer.places[i], map === "near" ? 3.5 : 2, { fill: colour, stroke: "line", width: 0.5 }));
   const walked = lives[beside].path.slice(0, 1 + Math.floor(watched / data.path_every));
   if (watched > 0) {
     plain.line(walked, { colour: "series0", width: 1.5, alpha: 0.8 });
@@ -178,7 +178,7 @@ function drawTree(plain, data, answer, tree, place, map) {
   else if (data.trees.poisonous[tree]) plain.cross(place, 5.5, { fill: "poisonous", stroke: "paper", alpha });
   else plain.disc(place, 5.5, { fill: "edible", stroke: "paper", alpha });
   if (tree === answer.sees) plain.disc(place, 9, { stroke: "leaf", width: 2 });
-  if (plain.holds(plain.at(place))) plain.text(place, data.trees.names[tree], { align: "center", shift: [0, -14] });
+  if (map === "near" && plain.holds(plain.at(place))) plain.text(place, data.trees.names[tree], { align: "center", shift: [0, -14] });
 }
 
 function drawHealth(time, data, { beside, watched }, answer) {
@@ -187,7 +187,7 @@ function drawHealth(time, data, { beside, watched }, answer) {
     const look = world === life.shown ? { width: 1.8, alpha: 0.9 } : { width: 0.8, alpha: 0.35 };
     time.line(healths.map((health, i) => [Math.min(i * data.health_every, life.num_steps[world]), health]), { colour: "leaf", ...look });
   });
-  time.line([[life.lifetime, 0], [life.lifetime, data.max_health]], { colour: "soft", width: 1, dash: [4, 3] });
+  if (life.healths.every((healths) => healths.at(-1) === 0)) time.line([[life.lifetime, 0], [life.lifetime, data.max_health]], { colour: "soft", width: 1, dash: [4, 3] });
   if (watched > 0) time.line([[watched, 0], [watched, data.max_health]], { colour: "series0", width: 1 });
   time.line(answer.healths.map((health, step) => [step, health]), { colour: "clay", width: 2.5 });
   answer.eaten.forEach((tree, step) => {
@@ -197,15 +197,21 @@ function drawHealth(time, data, { beside, watched }, answer) {
   });
 }
 
+/** How many were alive when looked at last, or how long all lived on average. */
+function fate({ healths, lifetime }) {
+  const alive = healths.filter((of) => of.at(-1) > 0).length;
+  return alive ? `${alive} of ${healths.length} are alive at the end` : `${lifetime.toFixed(0)} steps on average`;
+}
+
 const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 
 export function say(data, { beside }, answer) {
-  const { name, lifetime } = data.lives[beside ?? 0];
+  const other = data.lives[beside];
   const now = answer.alive ? `alive after ${counted(answer.steps, "step")}, ${answer.health} points` : `${answer.end} after ${counted(answer.steps, "step")}`;
   const sight = answer.sees === NONE ? "no tree" : `${data.trees.names[answer.sees]}, ${data.phrases[answer.amount]}, ${metres(answer.distance)} away`;
   return [
     ["you", now],
-    [name, `${lifetime.toFixed(0)} steps on average`],
+    [other.name, fate(other)],
     ["you ate", `${answer.meals - answer.poisonous_meals} of food, ${answer.poisonous_meals} of poison`],
     ["you see", answer.alive ? sight : "nothing"],
   ];
@@ -248,6 +254,7 @@ function buttons(label, entries) {
     const one = element("button", { type: "button", textContent: text });
     one.setAttribute("aria-label", spoken);
     one.addEventListener("click", press);
+    Object.assign(one.style, { minWidth: "2.75rem", border: "1px solid" });
     return one;
   });
   return element("div", { className: "touch-row touch-steps" }, element("span", { textContent: label }), ...made);
@@ -279,14 +286,16 @@ function straight(spec, context) {
     const box = stage.getBoundingClientRect();
     const at = [event.clientX - box.left, event.clientY - box.top];
     const [map] = canvas.current;
-    if (!map.holds(at)) return;
+    if (map.spec.kind !== "map" || !map.holds(at)) return;
     handle.focus({ preventScroll: true });
     takeActions(context, wayTo(prepared, prepared.lifeAfter(current().actions).place, map.from(at)));
   });
   return {
     row: walkButtons("Walk", context, [["←", "to the left", 4], ["↑", "up", 2], ["↓", "down", 6], ["→", "to the right", 0]]),
     follow(values) {
-      const [x, y] = canvas.current[0].at(prepared.lifeAfter(values.actions).place);
+      const [map] = canvas.current;
+      if (map.spec.kind !== "map") return;
+      const [x, y] = map.at(prepared.lifeAfter(values.actions).place);
       handle.style.transform = `translate(${x}px, ${y}px)`;
     },
   };

@@ -27,7 +27,7 @@ RULES = (
 )
 """What the configuration says of bodies and fruit, by its own names."""
 
-PATH_EVERY, HEALTH_EVERY = 5, 75
+PATH_EVERY, HEALTH_EVERY = 5, 50
 """Steps from one place, and from one health, that is told to the next."""
 
 
