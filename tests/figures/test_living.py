@@ -190,7 +190,8 @@ def test_a_life_that_goes_on_is_the_one_that_is_led_again():
         import figure from {json.dumps((FIGURES / "living.mjs").as_uri())};
         const {{ data, actions }} = JSON.parse(readFileSync(0, "utf8"));
         const kept = figure.prepare(data);
-        const lives = [0, 1, 2, 50, 51, 400, 401, 30, 31, 0].map((number) => actions.slice(0, number));
+        const numbers = [0, 1, 2, 50, 51, 400, 401, 30, 31, 0];
+        const lives = numbers.map((number) => actions.slice(0, number));
         lives.push([...actions].reverse(), actions); // of the same length, and not the same
         const same = lives.map((some) => {{
           const values = {{ actions: some }};
