@@ -1,5 +1,5 @@
 // Writes the whole book as a folder of files. The engine runs this with BUILD_DIRECTORY and CONTENT_CDN.
-import { cp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import path from "node:path";
 import sharp from "sharp";
@@ -8,7 +8,6 @@ import { subsetFonts } from "./fonts.mjs";
 import { movedPages } from "./moved.mjs";
 import { numbersAddress, numbersScript, page } from "./page.mjs";
 import { searchIndex } from "./search.mjs";
-import { figureNames } from "./touch.mjs";
 
 const { BUILD_DIRECTORY: target, CONTENT_CDN: content, BOOK_CACHE: cache } = process.env;
 const paper = "#fbfaf6";
@@ -71,7 +70,7 @@ async function drawPictures(book) {
 /** What a reader may see, and what the script or the style writes. */
 async function makeFontsSmall(texts) {
   const assets = path.join(target, "assets");
-  const figures = (await figureNames()).map((name) => path.join("figures", `${name}.js`));
+  const figures = (await readdir(path.join(assets, "figures"))).map((name) => path.join("figures", name));
   const own = await Promise.all(["script.js", "style.css", ...figures].map((name) => readFile(path.join(assets, name), "utf8")));
   await subsetFonts(path.join(assets, "fonts"), [...texts, ...own].join(""), cached);
 }

@@ -9,7 +9,7 @@ import { visit } from "./book.mjs";
 export const MIME = "application/vnd.tree-world.figure+json"; // says tree_world/plotting/data/figure.py
 const folder = path.join(import.meta.dirname, "..", "figures");
 
-export const figureNames = async () => (await readdir(folder)).filter((name) => name.endsWith(".mjs")).map((name) => path.parse(name).name).sort();
+const figureNames = async () => (await readdir(folder)).filter((name) => name.endsWith(".mjs")).map((name) => path.parse(name).name).sort();
 
 /** One script a figure: for pages plain ones, since modules cannot be loaded from disk; for notebooks modules. */
 export async function bundleFigures(target, { forNotebooks = false } = {}) {

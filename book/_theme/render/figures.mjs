@@ -6,6 +6,7 @@ import { fold } from "./cells.mjs";
 import { anchor, children, hasClass, render, text, unwrapped, wrap } from "./core.mjs";
 import { chapters } from "./chapters.mjs";
 import { enlargeable } from "./pictures.mjs";
+import { isTouchable, touchable } from "./outputs.mjs";
 import { quotedFigure } from "./references.mjs";
 
 function container(node, context) {
@@ -27,8 +28,6 @@ function container(node, context) {
   const first = node.kind === "table" ? [caption, parts, code] : [parts, caption];
   return h(isBare ? "div" : "figure", { id, class: [node.kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean) }, first);
 }
-
-const isTouchable = (part) => (part.properties?.className ?? []).includes("touch");
 
 /** The number of a figure or table is its own address, to be shared. */
 function captionNumber(node, context) {
@@ -81,7 +80,9 @@ function frontispiece(node, context) {
     const figure = find(data, label);
     if (figure?.type !== "container") continue;
     const { address, pictures, caption } = quotedFigure(figure, data, context);
-    return h("figure.frontispiece", h("a", { href: address }, pictures), h("figcaption", h("p", caption)));
+    const touched = [];
+    visit(figure, (inner) => { if (inner.touch) touched.push(touchable(inner.touch)); });
+    return h("figure.frontispiece", h("a", { href: address }, pictures), touched, h("figcaption", h("p", caption)));
   }
   throw new Error(`there is no figure ${label} for a frontispiece`);
 }

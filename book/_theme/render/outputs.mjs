@@ -90,9 +90,11 @@ const CURES = {
 };
 
 /** The place of a figure that can be touched, as high as what will stand in it; the script fills it. */
-const touchable = ({ name, key, address, rows }) => h("div.touch", {
+export const touchable = ({ name, key, address, rows }) => h("div.touch", {
   dataFigure: name, dataKey: key, dataState: address, style: `--rows:${rows}`,
 });
+
+export const isTouchable = (part) => (part.properties?.className ?? []).includes("touch");
 
 function bundled(bundle, node, context) {
   if (node.touch) return touchable(node.touch);

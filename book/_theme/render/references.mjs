@@ -3,6 +3,7 @@ import { h } from "hastscript";
 import { find } from "../book.mjs";
 import { fileAddress, internalAddress, internalOrNot, pageAddress, slugOf } from "./addresses.mjs";
 import { anchor, children, raw, render, text } from "./core.mjs";
+import { isTouchable } from "./outputs.mjs";
 import { isPicture } from "./pictures.mjs";
 
 function link(node, context) {
@@ -73,7 +74,7 @@ export function quotedFigure(figure, data, context) {
   return {
     address: `${pageAddress(data.slug, context)}#${anchor(figure)}`,
     pictures: parts.filter(isPicture),
-    caption: parts.filter((part) => !isPicture(part)).flatMap((part) => (part.tagName === "p" ? part.children : part)),
+    caption: parts.filter((part) => !isPicture(part) && !isTouchable(part)).flatMap((part) => (part.tagName === "p" ? part.children : part)),
   };
 }
 

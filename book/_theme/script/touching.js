@@ -35,7 +35,7 @@ export function setUpFigures(home) {
 function bringToLife(el, module, data) {
   const figure = el.closest("figure");
   el.addEventListener("figure-failed", () => giveUp(el));
-  const images = [...figure.querySelectorAll("a.enlarge img")];
+  const images = [...figure.querySelectorAll("a img")];
   const fit = () => {
     const shown = images.find((image) => image.offsetWidth > 0);
     if (!shown) return;

@@ -81,7 +81,7 @@ export class Panel {
     const [cx, cy] = spec.centre ?? [0, 0];
     const half = spec.half_width;
     const ends = isMap ? [{ low: cx - half, high: cx + half, label: "x (m)" }, { low: cy - half, high: cy + half, label: "y (m)" }] : [spec.x, spec.y];
-    let area = { x: x + LEFT, y: y + (spec.title ? TITLE : 8), right: x + width - 8, bottom: y + height - TICKS };
+    let area = { x: x + LEFT, y: y + (spec.title ? TITLE : 8), right: x + width - (spec.kind === "chart" ? 16 : 8), bottom: y + height - TICKS };
     if (isMap) { // a square, at the left, under its title
       const side = Math.max(40, Math.min(area.right - area.x, area.bottom - area.y));
       const spare = area.right - area.x - side;

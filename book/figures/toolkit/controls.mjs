@@ -12,7 +12,7 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
-const START = { switch: () => false, button: () => 0, spots: () => [], time: ({ low }) => low, choice: ({ options }) => options[0][0] };
+const START = { switch: () => false, button: () => 0, spots: () => [], trail: () => [], time: ({ low }) => low, choice: ({ options }) => options[0][0] };
 
 /** What all controls stand at before anybody moves them. */
 export const startsOf = (specs) => Object.fromEntries(specs.map((spec) => [spec.name, spec.start ?? START[spec.kind]()]));
@@ -24,7 +24,7 @@ export const startsOf = (specs) => Object.fromEntries(specs.map((spec) => [spec.
  */
 export function makeControls({ specs, prepared, canvas, stage, current, change }) {
   const starts = startsOf(specs);
-  const makers = { slider, choice, switch: toggle, button, place, spots, time };
+  const makers = { slider, choice, switch: toggle, button, place, spots, time, trail: () => ({ follow() {} }) };
   const context = { specs, canvas, stage, current, change, starts, prepared };
   const made = specs.map((spec) => (spec.make ?? makers[spec.kind])(spec, context)); // a figure may bring its own
   const reset = element("button", { type: "button", className: "touch-reset", textContent: "As at first" });
@@ -101,7 +101,7 @@ function toggle(spec, { change, starts }) {
 
 function button(spec, { current, change }) {
   const input = element("button", { type: "button", textContent: spec.label });
-  input.addEventListener("click", () => change({ [spec.name]: current()[spec.name] + 1 }));
+  input.addEventListener("click", () => change({ [spec.name]: current()[spec.name] + 1, ...spec.sets }));
   return { row: row(spec, input), follow() {} };
 }
 
@@ -152,9 +152,11 @@ function place(spec, { canvas, stage, current, change, starts }) {
   handle.setAttribute("role", "slider");
   handle.setAttribute("aria-label", spec.label);
   stage.append(handle);
-  const move = (to) => {
+  const move = (wanted) => {
     const { ends } = panelOf(spec, canvas);
-    change({ [spec.name]: to.map((value, axis) => clamp(value, ends[axis].low, ends[axis].high)) });
+    const to = wanted.map((value, axis) => clamp(value, ends[axis].low, ends[axis].high));
+    const way = spec.trail && stepsTowards(current()[spec.trail], current()[spec.name], to, spec);
+    change({ [spec.name]: to, ...(way ? { [spec.trail]: way } : {}) });
   };
   const toPixels = (event) => {
     const box = stage.getBoundingClientRect();
@@ -168,6 +170,11 @@ function place(spec, { canvas, stage, current, change, starts }) {
   });
   handle.addEventListener("pointermove", (event) => {
     if (grip) move(panelOf(spec, canvas).from(toPixels(event).map((value, axis) => value - grip[axis])));
+  });
+  // A mouse leads what follows it without being pressed; a finger must hold it, or it could not scroll.
+  if (spec.follows) stage.addEventListener("pointermove", (event) => {
+    const at = toPixels(event);
+    if (event.pointerType === "mouse" && !grip && panelOf(spec, canvas)?.holds(at)) move(panelOf(spec, canvas).from(at));
   });
   for (const end of ["pointerup", "pointercancel"]) handle.addEventListener(end, () => { grip = null; });
   handle.addEventListener("keydown", (event) => {
@@ -190,6 +197,15 @@ function place(spec, { canvas, stage, current, change, starts }) {
       handle.setAttribute("aria-valuetext", spokenPlace(values[spec.name]));
     },
   };
+}
+
+/** A walk that goes on to a place, by steps of a length; the oldest are forgotten when there are too many. */
+function stepsTowards(walk, from, to, { spacing, most }) {
+  const last = walk.at(-1) ?? from;
+  const away = distance(last, to);
+  const number = Math.floor(away / spacing);
+  const steps = Array.from({ length: number }, (_, i) => last.map((value, axis) => value + ((to[axis] - value) * spacing * (i + 1)) / away));
+  return number ? [...walk, ...steps].slice(-most) : walk;
 }
 
 const toggled = (list, index) => (list.includes(index) ? list.filter((one) => one !== index) : [...list, index].sort((a, b) => a - b));

@@ -27,9 +27,9 @@ _KINDS = {
     "largest_area": "positive?",
 }
 _TESTS = 200  # observations that are held out to find the width of the likelihood
-_AROUND = 2.5  # cells around the most probable one that count as the same peak
+AROUND = 2.5  # cells around the most probable one that count as the same peak
 _WIDTHS = np.geomspace(0.02, 20.0, 61)
-_LEAST_TAU = 1e-3  # of the deviation of all senses: neighbours that are alike leave some doubt
+LEAST_TAU = 1e-3  # of the deviation of all senses: neighbours that are alike leave some doubt
 _ALIKE = 16  # units of rounding: senses that differ by no more are the same
 # The default mode opens up the squares, and loses the digits far from the origin.
 _EXACT = "donot_use_mm_for_euclid_dist"
@@ -171,7 +171,7 @@ class Localiser:
         rounding = torch.finfo(memory.storage_dtype).eps * float(senses.abs().max())
         self._all_alike = range_of_senses <= _ALIKE * rounding
         around = senses.double() - senses.double().mean(dim=0)
-        least = _LEAST_TAU * float(around.square().sum(dim=-1).mean().sqrt())
+        least = LEAST_TAU * float(around.square().sum(dim=-1).mean().sqrt())
         grid = _grid_around(locations, self.spacing, match_threshold or 0.0)
 
         def read(which: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -307,7 +307,7 @@ class Localiser:
     def _peak(self, p: torch.Tensor, best: int) -> torch.Tensor:
         # The cells are coarser than the answer may be.
         steps = (self.places - self.places[best]).double()
-        share = torch.where(steps.norm(dim=-1) <= _AROUND * self.spacing, p, 0.0)
+        share = torch.where(steps.norm(dim=-1) <= AROUND * self.spacing, p, 0.0)
         return self.places[best] + ((share / share.sum()) @ steps).to(self.places.dtype)
 
     def holds(self, posterior: Posterior, place: PointsLike) -> bool:

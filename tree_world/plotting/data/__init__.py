@@ -18,17 +18,36 @@ others         one module a figure, named like its script
 =============  ===========================================================
 """
 
+from tree_world.plotting.data.bandwidth import bandwidth
+from tree_world.plotting.data.drives import drives
 from tree_world.plotting.data.figure import TouchableFigure, rounded
+from tree_world.plotting.data.life import life
 from tree_world.plotting.data.living import living
+from tree_world.plotting.data.proposals import proposals
+from tree_world.plotting.data.pruning import pruning
 from tree_world.plotting.data.read import read
 from tree_world.plotting.data.scents import ScentBasis, scent_palette, trees_of
+from tree_world.plotting.data.unfolding import unfolding
+from tree_world.plotting.data.walk import Walked, walk
+from tree_world.plotting.data.walking import walking
+from tree_world.plotting.data.whereabouts import whereabouts
 
 __all__ = [
     "ScentBasis",
     "TouchableFigure",
+    "Walked",
+    "bandwidth",
+    "drives",
+    "life",
     "living",
+    "proposals",
+    "pruning",
     "read",
     "rounded",
     "scent_palette",
     "trees_of",
+    "unfolding",
+    "walk",
+    "walking",
+    "whereabouts",
 ]

@@ -56,7 +56,7 @@ def read(
     >>> from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
     >>> world, sensor = TreeWorld.random_from_config(TreeWorldConfig(), seed=0), SimpleSensor()
     >>> memory = SpatialMemory(2, 384)
-    >>> memory.write([[0.0, 0.0]], 10.0, sensor.sense(world, [[0.0, 0.0]]).embedding)
+    >>> _ = memory.write([[0.0, 0.0]], 10.0, sensor.sense(world, [[0.0, 0.0]]).embedding)
     >>> figure = data.read(memory, world, sensor, [0.0, 5.0], match_threshold=50.0)
     >>> figure.data["places"], figure.data["sd"]
     ([[0.0, 0.0]], 10.0)
