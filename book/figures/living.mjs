@@ -156,7 +156,10 @@ function drawMap(plain, data, { map, beside, watched }, answer) {
   if (answer.alive) plain.region([answer.place, ...rim.map((angle) => [answer.place[0] + reach * Math.cos(angle), answer.place[1] + reach * Math.sin(angle)])], { fill: "leaf", alpha: 0.15 });
   if (map === "near") for (const radius of [reach, data.eat_distance]) plain.circle(answer.place, radius, { stroke: "line" });
   plain.line(answer.places, { colour: "soft", width: 1, alpha: 0.5 });
-  answer.colours.forEach((colour, i) => plain.disc(answer.places[i], map === "near" ? 3.5 : 2, { fill: colour, stroke: "line", width: 0.5 }));
+  answer.colours.forEach((colour, i) => {
+    if (answer.places[i] === answer.places[i + 1]) return; // a rest: the last one is drawn
+    plain.disc(answer.places[i], map === "near" ? 3.5 : 2, { fill: colour, stroke: "line", width: 0.5 });
+  });
   const walked = lives[beside].path.slice(0, 1 + Math.floor(watched / data.path_every));
   if (watched > 0) {
     plain.line(walked, { colour: "series0", width: 1.5, alpha: 0.8 });
@@ -198,9 +201,9 @@ function drawHealth(time, data, { beside, watched }, answer) {
 }
 
 /** How many were alive when looked at last, or how long all lived on average. */
-function fate({ healths, lifetime }) {
+function fate(data, { healths, lifetime }) {
   const alive = healths.filter((of) => of.at(-1) > 0).length;
-  return alive ? `${alive} of ${healths.length} are alive at the end` : `${lifetime.toFixed(0)} steps on average`;
+  return alive ? `${alive} of ${healths.length} alive after ${longestOf(data)} steps` : `${lifetime.toFixed(0)} steps on average`;
 }
 
 const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
@@ -211,7 +214,7 @@ export function say(data, { beside }, answer) {
   const sight = answer.sees === NONE ? "no tree" : `${data.trees.names[answer.sees]}, ${data.phrases[answer.amount]}, ${metres(answer.distance)} away`;
   return [
     ["you", now],
-    [other.name, fate(other)],
+    [other.name, fate(data, other)],
     ["you ate", `${answer.meals - answer.poisonous_meals} of food, ${answer.poisonous_meals} of poison`],
     ["you see", answer.alive ? sight : "nothing"],
   ];
@@ -257,7 +260,9 @@ function buttons(label, entries) {
     Object.assign(one.style, { minWidth: "2.75rem", border: "1px solid" });
     return one;
   });
-  return element("div", { className: "touch-row touch-steps" }, element("span", { textContent: label }), ...made);
+  const name = element("span", { textContent: label });
+  name.style.flex = "0 0 3rem"; // so that rows begin alike
+  return element("div", { className: "touch-row touch-steps" }, name, ...made);
 }
 
 const walkButtons = (label, context, entries) => buttons(label, entries.map(([text, spoken, direction]) => [text, `Walk ${spoken}`, () => many(context, walk(context.prepared, direction))]));
