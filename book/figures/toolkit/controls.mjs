@@ -54,7 +54,7 @@ const newId = () => `touch-${(made += 1)}`;
 
 // --- rows below the stage ------------------------------------------------------------------------
 
-function slider(spec, { change, starts }) {
+function slider(spec, { current, change, starts }) {
   const { low, high, scale = "linear", unit = "", digits = 0 } = spec;
   const isWhole = scale === "whole";
   const fromNotch = (notch) => (isWhole ? notch : scale === "log" ? low * (high / low) ** (notch / NOTCHES) : low + (notch / NOTCHES) * (high - low));
@@ -67,7 +67,7 @@ function slider(spec, { change, starts }) {
     if (event.key === "Escape") change({ [spec.name]: starts[spec.name] });
     else if (way) {
       const notch = Math.max(1, Math.round((input.max - input.min) * (event.shiftKey ? LARGE : STEP)));
-      change({ [spec.name]: fromNotch(clamp(Number(input.value) + way * notch, Number(input.min), Number(input.max))) });
+      change({ [spec.name]: fromNotch(clamp(toNotch(current()[spec.name]) + way * notch, Number(input.min), Number(input.max))) });
     } else return;
     event.preventDefault();
   });
