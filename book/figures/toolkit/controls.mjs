@@ -26,7 +26,7 @@ export function makeControls({ specs, prepared, canvas, stage, current, change }
   const starts = startsOf(specs);
   const makers = { slider, choice, switch: toggle, button, place, spots, time, trail: () => ({ follow() {} }) };
   const context = { specs, canvas, stage, current, change, starts, prepared };
-  const made = specs.map((spec) => makers[spec.kind](spec, context));
+  const made = specs.map((spec) => (spec.make ?? makers[spec.kind])(spec, context)); // a figure may bring its own
   const reset = element("button", { type: "button", className: "touch-reset", textContent: "As at first" });
   reset.addEventListener("click", () => { made.forEach((one) => one.stop?.()); change(starts); });
   listenToTaps(context);
@@ -39,6 +39,8 @@ export function makeControls({ specs, prepared, canvas, stage, current, change }
 }
 
 function hintFor(specs) {
+  const own = specs.find((spec) => spec.hint);
+  if (own) return own.hint;
   const has = (kind) => specs.some((spec) => spec.kind === kind);
   if (has("place")) return "Drag what is on the map, or use its arrow keys.";
   if (has("time")) return "Play it, or draw the slider.";
@@ -52,7 +54,7 @@ const newId = () => `touch-${(made += 1)}`;
 
 // --- rows below the stage ------------------------------------------------------------------------
 
-function slider(spec, { change, starts }) {
+function slider(spec, { current, change, starts }) {
   const { low, high, scale = "linear", unit = "", digits = 0 } = spec;
   const isWhole = scale === "whole";
   const fromNotch = (notch) => (isWhole ? notch : scale === "log" ? low * (high / low) ** (notch / NOTCHES) : low + (notch / NOTCHES) * (high - low));
@@ -65,7 +67,7 @@ function slider(spec, { change, starts }) {
     if (event.key === "Escape") change({ [spec.name]: starts[spec.name] });
     else if (way) {
       const notch = Math.max(1, Math.round((input.max - input.min) * (event.shiftKey ? LARGE : STEP)));
-      change({ [spec.name]: fromNotch(clamp(Number(input.value) + way * notch, Number(input.min), Number(input.max))) });
+      change({ [spec.name]: fromNotch(clamp(toNotch(current()[spec.name]) + way * notch, Number(input.min), Number(input.max))) });
     } else return;
     event.preventDefault();
   });

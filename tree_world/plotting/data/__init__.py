@@ -23,6 +23,7 @@ from tree_world.plotting.data.bandwidth import bandwidth
 from tree_world.plotting.data.drives import drives
 from tree_world.plotting.data.figure import TouchableFigure, rounded
 from tree_world.plotting.data.life import life
+from tree_world.plotting.data.living import living
 from tree_world.plotting.data.proposals import proposals
 from tree_world.plotting.data.pruning import pruning
 from tree_world.plotting.data.read import read
@@ -39,6 +40,7 @@ __all__ = [
     "bandwidth",
     "drives",
     "life",
+    "living",
     "proposals",
     "pruning",
     "read",
