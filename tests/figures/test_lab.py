@@ -42,7 +42,7 @@ def laboratory(folder):
         port = free.getsockname()[1]
     options = [
         *("--no-browser", "--allow-root", f"--ServerApp.port={port}", "--IdentityProvider.token="),
-        *(f"--ServerApp.root_dir={folder}", "--ServerApp.password="),
+        *(f"--ServerApp.root_dir={folder}", "--LabApp.expose_app_in_browser=True"),
     ]
     command = [sys.executable, "-m", "tools.lab", *options]
     with subprocess.Popen(
@@ -76,8 +76,9 @@ def test_a_figure_of_a_chapter_is_moved_in_jupyterlab(tmp_path):
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(1000 * PATIENCE)
         page.goto(f"{address}lab/tree/chapter.ipynb")
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+        page.wait_for_function("window.jupyterapp?.shell.currentWidget?.context?.isReady")
+        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
         figure = page.locator(".jp-OutputArea-output .touch")
         figure.locator("canvas").wait_for()
         figure.scroll_into_view_if_needed()
