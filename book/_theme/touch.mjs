@@ -46,8 +46,8 @@ async function heights(name, state, where) {
     const prepared = preparedFor(parts, state);
     const specs = parts.controls(prepared);
     const values = Object.fromEntries(specs.map((spec) => [spec.name, spec.start]));
-    parts.say(prepared, values, answerFor(parts, state, {}));
-    return { rows: specs.filter(({ kind }) => kind !== "place").length };
+    const told = parts.say(prepared, values, answerFor(parts, state, {})).length;
+    return { rows: specs.filter(({ kind }) => !["place", "trail"].includes(kind)).length, told };
   } catch (error) {
     throw new Error(`figure ${name} cannot be made from the state that its cell gives out: ${error.message} (${where})`);
   }

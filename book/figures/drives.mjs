@@ -17,11 +17,11 @@ export const controls = (data) => {
     { kind: "place", name: "poisonous", label: "The poisonous tree", start: [at(-0.1), 0], look: "poisonous" },
     { kind: "place", name: "nose", label: "The nose", start: [at(0.05), at(0.3)], look: "square" },
     choice("edible_kind", "edible", data.edible_kinds, data.kinds[0]),
-    choice("edible_name", "of", data.names, data.names[0]),
-    choice("edible_amount", "with", data.amounts, data.amount),
     choice("poisonous_kind", "poisonous", data.poisonous_kinds, data.kinds[1]),
-    choice("poisonous_name", "of", data.names, data.names[1]),
-    choice("poisonous_amount", "with", data.amounts, data.amount),
+    choice("edible_name", "edible, name", data.names, data.names[0]),
+    choice("poisonous_name", "poisonous, name", data.names, data.names[1]),
+    choice("edible_amount", "edible, amount", data.amounts, data.amount),
+    choice("poisonous_amount", "poisonous, amount", data.amounts, data.amount),
     choice("classifier", "classifier", data.classifiers, data.classifiers[0]),
   ];
 };

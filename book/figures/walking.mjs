@@ -5,7 +5,8 @@ import { gridPoints, signed } from "./toolkit/numbers.mjs";
 import { readMap, smellAt } from "./toolkit/reading.mjs";
 
 export const controls = (data) => [
-  { kind: "place", name: "walker", label: "The walker", start: data.walk.at(-1), trail: "walk", spacing: data.spacing, most: data.max_memory_size, follows: true },
+  { kind: "place", name: "walker", label: "The walker", start: data.walk.at(-1), trail: "walk", spacing: data.spacing, most: data.max_memory_size, follows: true,
+    hint: "Lead the walker with a mouse, drag it with a finger, or use the arrow keys." },
   { kind: "trail", name: "walk", start: data.walk },
   { kind: "button", name: "begun", label: "Forget everything", sets: { walk: [] } },
 ];

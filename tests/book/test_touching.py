@@ -79,8 +79,8 @@ def test_a_figure_comes_when_it_is_near_and_moves_nothing(open_page, chapter, na
         """(name) => {
             const place = document.querySelector(`.touch[data-figure='${name}']`);
             const box = (part) => part.getBoundingClientRect().toJSON();
-            const images = [...place.closest("figure").querySelectorAll("a.enlarge img")];
-            return [box(images.find((one) => one.offsetWidth)), box(place.querySelector("canvas"))];
+            const picture = place.closest("figure").querySelector("a:has(img)");
+            return [box(picture), box(place.querySelector("canvas"))];
         }""",
         name,
     )

@@ -35,15 +35,13 @@ export function setUpFigures(home) {
 function bringToLife(el, module, data) {
   const figure = el.closest("figure");
   el.addEventListener("figure-failed", () => giveUp(el));
-  const images = [...figure.querySelectorAll("a img")];
+  const picture = figure.querySelector("a:has(img)");
   const fit = () => {
-    const shown = images.find((image) => image.offsetWidth > 0);
-    if (!shown) return;
-    const [box, around] = [shown.getBoundingClientRect(), figure.getBoundingClientRect()];
+    const [box, around] = [picture.getBoundingClientRect(), figure.getBoundingClientRect()];
     for (const [name, value] of [["top", box.top - around.top], ["left", box.left - around.left], ["width", box.width], ["height", box.height]]) el.style.setProperty(`--${name}`, `${value}px`);
   };
   const sizes = new ResizeObserver(fit);
-  images.forEach((image) => sizes.observe(image));
+  sizes.observe(picture);
   figure.classList.add("alive");
   fit();
   try {

@@ -48,7 +48,10 @@ function hintFor(specs) {
 }
 
 const row = (spec, ...children) => element("div", { className: `touch-row touch-${spec.kind}` }, ...children);
-const labelled = (spec, input) => element("label", { textContent: spec.label, htmlFor: input.id });
+const labelled = (spec, input) => element("label", { htmlFor: input.id }, ...written(spec.label));
+
+/** Words in which the letter after a low line is a subscript. */
+export const written = (words) => words.split(/_(\S)/).map((part, i) => (i % 2 ? element("sub", { textContent: part }) : part));
 let made = 0;
 const newId = () => `touch-${(made += 1)}`;
 

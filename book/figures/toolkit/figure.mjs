@@ -1,6 +1,6 @@
 // A figure that can be touched, as an anywidget module: from what can be moved to what is seen and said.
 import { Canvas } from "./canvas.mjs";
-import { element, makeControls, startsOf } from "./controls.mjs";
+import { element, makeControls, startsOf, written } from "./controls.mjs";
 
 const SAID_AFTER = 600; // milliseconds of rest, so that nobody hears every step of a slider
 
@@ -61,9 +61,9 @@ function render(parts, model, el) {
       draw(canvas, prepared, values, answer);
       const pairs = say(prepared, values, answer);
       made.follow(values);
-      told.replaceChildren(...pairs.map(([name, value]) => element("div", {}, element("dt", { textContent: name }), element("dd", { textContent: value }))));
+      told.replaceChildren(...pairs.map(([name, value]) => element("div", {}, element("dt", {}, ...written(name)), element("dd", { textContent: value }))));
       clearTimeout(saying);
-      if (!first) saying = setTimeout(() => { spoken.textContent = pairs.map((pair) => pair.join(": ")).join("; "); }, SAID_AFTER);
+      if (!first) saying = setTimeout(() => { spoken.textContent = pairs.map((pair) => pair.join(": ").replaceAll("_", " ")).join("; "); }, SAID_AFTER);
       first = false;
     } catch (error) {
       failed = true;
