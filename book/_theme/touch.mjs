@@ -29,8 +29,8 @@ export async function tellStates(data, files) {
   data.states = await Promise.all(outputs.map(async (node) => {
     const given = node.jupyter_data.data[MIME];
     const text = files.get(given.path)?.text ?? given.content;
-    const { name, data: state } = typeof text === "string" ? JSON.parse(text) : text;
-    const script = JSON.stringify(state);
+    const { name, data: script } = typeof text === "string" ? JSON.parse(text) : text;
+    const state = JSON.parse(script);
     const key = createHash("sha256").update(name).update(script).digest("hex").slice(0, 12);
     const address = `assets/states/${key}.js`;
     node.touch = { name, key, address, ...(await heights(name, state, data.location)) };

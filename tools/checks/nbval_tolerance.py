@@ -175,7 +175,10 @@ def compare_states(stored: str, new: str) -> str | None:
     str or None
         What differs, in words; None if nothing does.
     """
-    return _compare_parts("", json.loads(stored), json.loads(new))
+    before, now = (json.loads(text) for text in (stored, new))
+    if before["name"] != now["name"]:
+        return f"figure {before['name']} became {now['name']}"
+    return _compare_parts(before["name"], json.loads(before["data"]), json.loads(now["data"]))
 
 
 def _compare_parts(where: str, before: Any, now: Any) -> str | None:

@@ -130,7 +130,9 @@ class TouchableFigure:
             display(self.widget())  # type: ignore[no-untyped-call]
             return
 
-        display({MIME: {"name": self.name, "data": self.data}}, raw=True)  # type: ignore[no-untyped-call]
+        # As text, which takes one line of a notebook, where lists would take one for each number.
+        state = {"name": self.name, "data": json.dumps(self.data, separators=(",", ":"))}
+        display({MIME: state}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def _colours() -> dict[str, dict[str, str]]:
