@@ -77,13 +77,15 @@ def test_a_figure_of_a_chapter_is_moved_in_jupyterlab(tmp_path):
         page.set_default_timeout(1000 * PATIENCE)
         page.goto(f"{address}lab/tree/chapter.ipynb")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell")
-        page.wait_for_function("window.jupyterapp?.shell.currentWidget?.context?.isReady")
+        page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.isReady")
         page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
         figure = page.locator(".jp-OutputArea-output .touch")
         figure.locator("canvas").wait_for()
         figure.scroll_into_view_if_needed()
         told = figure.locator(".touch-told").inner_text()
         assert "effective number" in told
+        handle = figure.locator(".touch-handle").bounding_box()
+        assert min(handle["width"], handle["height"]) >= 44  # so the style has come, too
         figure.locator("input[type=range]").first.focus()
         page.keyboard.press("Shift+ArrowRight")
         page.wait_for_function(
@@ -103,7 +105,6 @@ FIGURE = TouchableFigure("read", {"query": [0.0, 0.0]})
 def test_a_widget_is_moved_from_python(scripts):
     widget = FIGURE.widget(scripts)
     assert widget.data == FIGURE.data
-    assert "touch-stage" in widget._css
     widget.move(sd=20.0)
     widget.move(query=[0.0, 50.0])
     assert widget.values == {"sd": 20.0, "query": [0.0, 50.0]}
