@@ -47,6 +47,17 @@ export async function tellStates(data, files) {
   }));
 }
 
+/** How many rows controls take in two columns, where that of time takes both. */
+function rowsBeside(specs) {
+  let [rows, half] = [0, false];
+  for (const { kind } of specs) {
+    const starts = kind === "time" || !half;
+    if (starts) rows += 1;
+    half = kind !== "time" && starts;
+  }
+  return rows;
+}
+
 /** What a figure says at first, and so whether script and state are of one mind; how many rows its controls take. */
 async function heights(name, state, where) {
   try {
@@ -56,7 +67,8 @@ async function heights(name, state, where) {
     const specs = parts.controls(prepared);
     const values = Object.fromEntries(specs.map((spec) => [spec.name, spec.start]));
     const told = parts.say(prepared, values, answerFor(parts, state, {})).length;
-    return { rows: specs.filter(({ kind }) => !["place", "trail"].includes(kind)).length, told };
+    const shown = specs.filter(({ kind }) => !["place", "trail"].includes(kind));
+    return { rows: shown.length, beside: rowsBeside(shown), told };
   } catch (error) {
     throw new Error(`figure ${name} cannot be made from the state that its cell gives out: ${error.message} (${where})`);
   }

@@ -90,8 +90,8 @@ const CURES = {
 };
 
 /** The place of a figure that can be touched, as high as what will stand in it; the script fills it. */
-export const touchable = ({ name, key, address, rows, told }) => h("div.touch", {
-  dataFigure: name, dataKey: key, dataState: address, style: `--rows:${rows};--told:${told}`,
+export const touchable = ({ name, key, address, rows, beside, told }) => h("div.touch", {
+  dataFigure: name, dataKey: key, dataState: address, style: `--rows:${rows};--rows-beside:${beside};--told:${told}`,
 });
 
 export const isTouchable = (part) => (part.properties?.className ?? []).includes("touch");
