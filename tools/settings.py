@@ -44,7 +44,7 @@ SITE_DPI = 160
 
 
 # What lies in the folder of the chapters and is not read by their cells.
-_NOT_READ_FOLDERS = {"notebooks", "reference", "_theme", "_build", "__pycache__"}
+_NOT_READ_FOLDERS = {"notebooks", "reference", "figures", "_theme", "_build", "__pycache__"}
 _NOT_READ_ENDINGS = (".md", ".bib")
 _NOT_READ_NAMES = {"preview.webp"}
 

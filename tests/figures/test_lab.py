@@ -105,6 +105,8 @@ FIGURE = TouchableFigure("read", {"query": [0.0, 0.0]})
 def test_a_widget_is_moved_from_python(scripts):
     widget = FIGURE.widget(scripts)
     assert widget.data == FIGURE.data
+    state = widget.get_state()
+    assert "touch-stage" in state["_esm"]
     widget.move(sd=20.0)
     widget.move(query=[0.0, 50.0])
     assert widget.values == {"sd": 20.0, "query": [0.0, 50.0]}

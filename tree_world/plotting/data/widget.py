@@ -36,7 +36,9 @@ class FigureWidget(anywidget.AnyWidget):
     values = traitlets.Dict().tag(sync=True)
 
     def __init__(self, script: str, style: str, data: Mapping[str, Any]) -> None:
-        super().__init__(_esm=script, _css=style, data=dict(data))
+        # anywidget reads the two from attributes of the widget.
+        self._esm, self._css = script, style
+        super().__init__(data=dict(data))
 
     def move(self, **values: Any) -> None:
         """Move some of it, as a reader would: ``widget.move(sd=20.0, query=[0.0, 50.0])``."""
