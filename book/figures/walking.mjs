@@ -6,7 +6,7 @@ import { readMap, smellAt } from "./toolkit/reading.mjs";
 
 export const controls = (data) => [
   { kind: "place", name: "walker", label: "The walker", start: data.walk.at(-1), trail: "walk", spacing: data.spacing, most: data.max_memory_size, follows: true,
-    hint: "Lead the walker by mouse, drag it, or use arrow keys." },
+    hint: "Lead the walker by mouse, finger or arrow keys." },
   { kind: "trail", name: "walk", start: data.walk },
   { kind: "button", name: "begun", label: "Forget everything", sets: { walk: [] } },
 ];

@@ -42,7 +42,7 @@ const FEW = { msub: 2, msup: 2, msubsup: 3, munder: 2, mover: 2, munderover: 3, 
  * stand, as in `a_{\max}`; and HTML needs no namespace, of which there would be hundreds on a page.
  */
 export function valid(html) {
-  const plain = html.replaceAll(' xmlns="http://www.w3.org/1998/Math/MathML"', "");
+  const plain = unquoted(html.replaceAll(' xmlns="http://www.w3.org/1998/Math/MathML"', ""));
   if (!/<mo>(\u2061|&#x2061;)<\/mo>/.test(plain)) return plain;
   const tree = fromHtml(plain, { fragment: true });
   const mend = (node) => {
@@ -51,5 +51,8 @@ export function valid(html) {
     node.children.forEach(mend);
   };
   mend(tree);
-  return toHtml(tree);
+  return toHtml(tree, { preferUnquoted: true });
 }
+
+/** A word needs no quotes, of which the formulas of a page have thousands. */
+const unquoted = (html) => html.replace(/<[^>]*[^/]>/g, (tag) => tag.replace(/="([\w-]+)"/g, "=$1"));

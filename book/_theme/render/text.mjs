@@ -46,7 +46,7 @@ function inRows(html) {
     });
   }
   visual.children = rows.filter((row) => row.length > 0).map((row) => h("span.row", row));
-  return toHtml(tree);
+  return toHtml(tree, { preferUnquoted: true });
 }
 
 function find(node, matches) {
