@@ -11,22 +11,13 @@ const folder = path.join(import.meta.dirname, "..", "figures");
 
 const figureNames = async () => (await readdir(folder)).filter((name) => name.endsWith(".mjs")).map((name) => path.parse(name).name).sort();
 
-const forNotebook = (name) => `
-import figure from "./${name}.mjs";
-import style from "./toolkit/figure.css";
-export default { ...figure, render(given) {
-  const end = figure.render(given);
-  given.el.append(Object.assign(document.createElement("style"), { textContent: style }));
-  return end;
-} };`;
-
-/** One script a figure: for pages plain ones, since modules cannot be loaded from disk; for notebooks modules, with their style. */
+/** One script a figure: for pages plain ones, since modules cannot be loaded from disk; for notebooks modules. */
 export async function bundleFigures(target, { forNotebooks = false } = {}) {
   for (const name of await figureNames()) {
-    const contents = forNotebooks ? forNotebook(name) : `import figure from "./${name}.mjs"; globalThis.treeWorldFigures.bring("${name}", figure);`;
+    const contents = forNotebooks ? `export { default } from "./${name}.mjs";` : `import figure from "./${name}.mjs"; globalThis.treeWorldFigures.bring("${name}", figure);`;
     await build({
       stdin: { contents, resolveDir: folder, sourcefile: `${name}.js` }, outfile: path.join(target, `${name}.js`),
-      bundle: true, minify: true, loader: { ".css": "text" }, format: forNotebooks ? "esm" : "iife", target: ["es2022"], legalComments: "none", logLevel: "warning",
+      bundle: true, minify: true, format: forNotebooks ? "esm" : "iife", target: ["es2022"], legalComments: "none", logLevel: "warning",
     });
   }
 }

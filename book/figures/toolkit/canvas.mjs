@@ -21,7 +21,7 @@ export class Canvas {
     const { context } = this;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.fillStyle = this.colour("paper");
-    context.fillRect(0, 0, width, height);
+    context.fillRect(0, 0, across / ratio, down / ratio); // the last dots, too, where the size is no whole number
     context.lineJoin = "round";
   }
 

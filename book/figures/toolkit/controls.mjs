@@ -52,8 +52,8 @@ const labelled = (spec, input) => element("label", { htmlFor: input.id }, ...wri
 
 /** Words in which the letter after a low line is a subscript. */
 export const written = (words) => words.split(/_(\S)/).map((part, i) => (i % 2 ? element("sub", { textContent: part }) : part));
-let made = 0;
-const newId = () => `touch-${(made += 1)}`;
+let ids = 0;
+const newId = () => `touch-${(ids += 1)}`;
 
 // --- rows below the stage ------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ function render(parts, model, el) {
       const scheme = isDark(el) ? "dark" : "light";
       const values = { ...current(), paper: data.colours[scheme].paper };
       const answer = compute(prepared, values);
+      for (const kind of ["edible", "poisonous"]) stage.style.setProperty(`--${kind}`, data.colours[scheme][kind]);
       canvas.begin(width, height, scheme);
       draw(canvas, prepared, values, answer);
       const pairs = say(prepared, values, answer);
@@ -78,8 +79,9 @@ function render(parts, model, el) {
   const preference = matchMedia("(prefers-color-scheme: dark)");
   preference.addEventListener("change", show);
   model.on("change:values", show);
-  document.fonts?.ready.then(show);
   paint();
+  // A canvas takes a font that has not come yet for another one, and is not drawn again by itself.
+  Promise.all([400, 600].map((weight) => document.fonts.load(canvas.font(12, weight)))).then(show, () => {});
   return () => {
     sizes.disconnect();
     schemes.disconnect();
