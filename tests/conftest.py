@@ -30,12 +30,21 @@ SLOW = (
 
 def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="where tests/models/test_devices.py computes")
+    parser.addoption(
+        "--renew-pictures", action="store_true", help="store what tests/book/test_touching.py draws"
+    )
 
 
 @pytest.fixture
 def device(request):
     """The device that ``--device`` names."""
     return request.config.getoption("--device")
+
+
+@pytest.fixture
+def renewed(request):
+    """Whether stored pictures are drawn anew."""
+    return request.config.getoption("--renew-pictures")
 
 
 def pytest_collection_modifyitems(items):
@@ -55,6 +64,33 @@ def vocabulary_folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TREE_WORLD_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def unavailable():
+    """Skip a test where something is missing, but never let it pass unnoticed in CI."""
+
+    def stop(reason):
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    return stop
+
+
+@pytest.fixture(scope="session")
+def browser(unavailable):
+    """A browser without a window; one for all tests of a process, which can run no second."""
+    from playwright.sync_api import sync_playwright
+
+    from tools import browser as system_browser
+
+    if system_browser.find() is None:
+        unavailable(system_browser.MISSING)
+    with sync_playwright() as playwright:
+        browser = system_browser.launch(playwright)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

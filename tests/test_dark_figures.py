@@ -113,9 +113,19 @@ def eight_trees(make_world):
 def figure(request, make_world):
     needs_world = request.param in EVERYTHING
     made = request.param(eight_trees(make_world)) if needs_world else request.param()
-    for _ in range(3):  # layout settles in a few rounds
-        pixels(made)
+    settle(made)
     return made
+
+
+def settle(figure):
+    """Draw until nothing moves any more: layout settles in a few rounds."""
+    last = pixels(figure)
+    for _ in range(20):
+        drawn = pixels(figure)
+        if np.array_equal(drawn, last):
+            return
+        last = drawn
+    raise AssertionError("the layout of the figure does not settle")
 
 
 def test_a_figure_is_afterwards_as_it_was(figure):

@@ -225,6 +225,8 @@ def test_a_short_form_is_confirmed_or_not(project, capsys):
     assert "there is no errors" in capsys.readouterr().out
 
 
+NEVER_RUN = [(study_sequences, "long")]  # takes five hours of two processors
+
 STORED_STUDIES = [
     (module, name)
     for module in (
@@ -233,7 +235,14 @@ STORED_STUDIES = [
         study_where,
     )
     for name in module.STUDIES
+    if (module, name) not in NEVER_RUN
 ]
+
+
+@pytest.mark.parametrize(("module", "name"), NEVER_RUN)
+def test_what_was_never_run_has_no_results(module, name):
+    assert name in module.STUDIES
+    assert name not in json.loads(module.RESULTS.read_text())
 
 
 @pytest.mark.parametrize(("module", "name"), STORED_STUDIES)

@@ -11,26 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tools import browser as system_browser
 from tools import build, notebooks, settings
 
 SPECIMEN = Path(__file__).with_name("specimen")
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
-
-
-@pytest.fixture(scope="session")
-def unavailable():
-    """Skip a test where something is missing, but never let it pass unnoticed in CI."""
-
-    def stop(reason):
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-
-    return stop
 
 
 @pytest.fixture(scope="session")
@@ -141,16 +127,6 @@ def small_project(tmp_path, theme_assets, kept):
 # --- a browser -----------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
-def browser(unavailable):
-    if system_browser.find() is None:
-        unavailable(system_browser.MISSING)
-    with sync_playwright() as playwright:
-        browser = system_browser.launch(playwright)
-        yield browser
-        browser.close()
-
-
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args):
         pass
@@ -177,9 +153,9 @@ def address(request, built_site):
     return request.getfixturevalue("served")
 
 
-@pytest.fixture
-def open_page(browser, address):
-    """Open a page of the book; at the end, nothing may have gone wrong on any of them."""
+@contextmanager
+def opening(browser, address):
+    """Open pages of the book; at the end, nothing may have gone wrong on any of them."""
     problems = []
     contexts = []
 
@@ -216,7 +192,16 @@ def open_page(browser, address):
         page.goto(address + path)
         return page
 
-    yield open_
-    for context in contexts:
-        context.close()
+    try:
+        yield open_
+    finally:
+        for context in contexts:
+            context.close()
     assert problems == []
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Open a page of the book; at the end, nothing may have gone wrong on any of them."""
+    with opening(browser, address) as open_:
+        yield open_

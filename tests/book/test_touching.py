@@ -1,17 +1,29 @@
-"""Figures that a reader can touch: by pointer, touch and keys, and when something fails."""
+"""Figures that a reader can touch: by pointer, touch and keys, and when something fails.
 
+A page takes a second to load, so that tests which leave a figure as it was share one.
+"""
+
+import base64
 import gzip
+import itertools
 import json
 import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.book.conftest import DESK, PHONE
+from tests.book.conftest import PHONE, opening
 from tests.book.test_browser import CHAPTERS, FROM_DISK, PAGES
 from tools import settings
+from tools.checks.nbval_tolerance import compare_pictures
 from tree_world.plotting.data.figure import MIME
 
 FIGURES = settings.BOOK / "figures"
+PICTURES = Path(__file__).with_name("touched")
+WIDE_DESK = {"width": 1440, "height": 900}
 PLAYED = {"life", "pruning", "unfolding", "walk"}  # by a button
 CARRY_A_MEMORY = {"whereabouts", "pruning"}  # whole, so that more bytes are granted to them
 
@@ -33,6 +45,43 @@ EACH = pytest.mark.parametrize(("chapter", "name"), TOUCHED)
 PLACE = ".touch[data-figure='{}']"
 
 
+@dataclass
+class Shown:
+    """A figure that has come on its page, and what was found when it came."""
+
+    chapter: str
+    name: str
+    page: Any
+    place: Any
+    arrival: dict[str, Any]
+
+    def told(self):
+        return self.place.locator(".touch-told").inner_text()
+
+    def drawn(self):
+        """The canvas, as a PNG file in base64."""
+        address = self.place.locator("canvas").evaluate("(one) => one.toDataURL()")
+        return address.partition(",")[2]
+
+    def corner(self):
+        return self.place.locator("canvas").evaluate(
+            "(one) => [...one.getContext('2d').getImageData(1, 1, 1, 1).data].slice(0, 3)"
+        )
+
+    def movable(self):
+        return self.place.locator("[role=slider], input[type=range]").all()
+
+    def next_frame(self):
+        self.page.wait_for_function(
+            "new Promise((done) => requestAnimationFrame(() => done(true)))"
+        )
+
+    def reset(self):
+        self.place.locator(".touch-reset").click()
+        self.page.evaluate("document.activeElement.blur()")
+        self.next_frame()
+
+
 def bring(page, name):
     """Scroll to a figure, and wait until it can be touched."""
     place = page.locator(PLACE.format(name))
@@ -43,12 +92,49 @@ def bring(page, name):
     return place
 
 
-def told(place):
-    return place.locator(".touch-told").inner_text()
+@contextmanager
+def coming(browser, address, chapter, name, **options):
+    """Open a page, and let its figure come."""
+    with opening(browser, address) as open_:
+        page = open_(PAGES[chapter], **options)
+        page.evaluate("document.fonts.ready")
+        arrival = {
+            "scripts before": page.locator(f"script[src*='figures/{name}']").count(),
+            "height before": page.evaluate("document.documentElement.scrollHeight"),
+        }
+        place = bring(page, name)
+        arrival["height"] = page.evaluate("document.documentElement.scrollHeight")
+        arrival["spoken"] = place.locator(".touch-spoken").inner_text()
+        yield Shown(chapter, name, page, place, arrival)
 
 
-def drawn(place):
-    return place.locator("canvas").evaluate("(one) => one.toDataURL()")
+@pytest.fixture(scope="module", params=TOUCHED, ids="-".join)
+def of_a_desk(request, browser, built_site):
+    with coming(browser, f"{built_site.as_uri()}/", *request.param, viewport=WIDE_DESK) as shown:
+        yield shown
+
+
+@pytest.fixture(scope="module", params=TOUCHED, ids="-".join)
+def of_a_phone(request, browser, built_site):
+    options = {"viewport": PHONE, "has_touch": True}
+    with coming(browser, f"{built_site.as_uri()}/", *request.param, **options) as shown:
+        yield shown
+
+
+@pytest.fixture
+def on_a_desk(of_a_desk):
+    """A figure, as it is at first."""
+    of_a_desk.page.emulate_media(media="screen", color_scheme="light")
+    of_a_desk.reset()
+    return of_a_desk
+
+
+@pytest.fixture
+def on_a_phone(of_a_phone):
+    """A figure, as it is at first."""
+    of_a_phone.page.emulate_media(color_scheme="light")
+    of_a_phone.reset()
+    return of_a_phone
 
 
 def compressed(path):
@@ -72,50 +158,54 @@ def test_scripts_and_states_are_small(built_site):
     assert sum(scripts.values()) + sum(states.values()) <= 400
 
 
-@EACH
-@pytest.mark.parametrize("viewport", [PHONE, DESK], ids=["phone", "desk"])
-def test_a_figure_comes_when_it_is_near_and_moves_nothing(open_page, chapter, name, viewport):
-    page = open_page(PAGES[chapter], viewport=viewport)
-    page.evaluate("document.fonts.ready")
-    assert page.locator(f"script[src*='figures/{name}']").count() == 0
-    height = page.evaluate("document.documentElement.scrollHeight")
-    place = bring(page, name)
-    now = page.evaluate("document.documentElement.scrollHeight")
-    assert abs(now - height) <= 8
-    picture = page.evaluate(
+def nothing_has_moved(shown):
+    arrival = shown.arrival
+    assert arrival["scripts before"] == 0
+    assert abs(arrival["height"] - arrival["height before"]) <= 8
+    assert arrival["spoken"] == ""
+    picture, canvas = shown.page.evaluate(
         """(name) => {
             const place = document.querySelector(`.touch[data-figure='${name}']`);
             const box = (part) => part.getBoundingClientRect().toJSON();
             const picture = place.closest("figure").querySelector("a:has(img)");
             return [box(picture), box(place.querySelector("canvas"))];
         }""",
-        name,
+        shown.name,
     )
     for side in ("x", "y", "width", "height"):
-        assert picture[0][side] == pytest.approx(picture[1][side], abs=1)
-    assert place.locator(".touch-hint").inner_text()
-    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    assert wide <= 0
+        assert picture[side] == pytest.approx(canvas[side], abs=1)
+    assert shown.place.locator(".touch-hint").inner_text()
+    assert shown.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+def test_a_figure_comes_when_it_is_near_and_moves_nothing(on_a_desk):
+    nothing_has_moved(on_a_desk)
+
+
+def test_on_a_phone_as_well(on_a_phone):
+    nothing_has_moved(on_a_phone)
 
 
 @EACH
-@FROM_DISK
-def test_keys_alone_do_everything(open_page, chapter, name):
-    page = open_page(PAGES[chapter])
-    place = bring(page, name)
-    first = told(place)
-    picture = drawn(place)
+def test_from_a_server_as_well(browser, served, chapter, name):
+    with coming(browser, served, chapter, name) as shown:
+        nothing_has_moved(shown)
+
+
+def test_keys_alone_do_everything(on_a_desk):
+    page, place = on_a_desk.page, on_a_desk.place
+    first, picture = on_a_desk.told(), on_a_desk.drawn()
     moved = 0
-    for control in place.locator("[role=slider], input[type=range]").all():
+    for control in on_a_desk.movable():
         control.focus()
         before = control.get_attribute("aria-valuetext")
         for key in ("Shift+ArrowRight", "Shift+ArrowUp", "ArrowLeft"):
             page.keyboard.press(key)
-        page.wait_for_function("new Promise((done) => requestAnimationFrame(() => done(true)))")
+        on_a_desk.next_frame()
         if control.get_attribute("aria-valuetext") != before:
             moved += 1
         page.keyboard.press("Escape")
-        page.wait_for_function("new Promise((done) => requestAnimationFrame(() => done(true)))")
+        on_a_desk.next_frame()
         assert control.get_attribute("aria-valuetext") == before
     assert moved > 0
     for choice in place.locator("select").all():
@@ -127,36 +217,29 @@ def test_keys_alone_do_everything(open_page, chapter, name):
     place.locator(".touch-reset").focus()
     page.keyboard.press("Enter")
     page.wait_for_timeout(100)
-    assert told(place) == first
-    assert drawn(place) == picture
+    assert on_a_desk.told() == first
+    assert on_a_desk.drawn() == picture
 
 
-@EACH
-@FROM_DISK
-def test_what_is_moved_is_said_once_it_rests(open_page, chapter, name):
-    page = open_page(PAGES[chapter])
-    place = bring(page, name)
-    spoken = place.locator(".touch-spoken")
+def test_what_is_moved_is_said_once_it_rests(on_a_desk):
+    page = on_a_desk.page
+    spoken = on_a_desk.place.locator(".touch-spoken")
     assert spoken.get_attribute("aria-live") == "polite"
-    assert spoken.inner_text() == ""
-    place.locator("[role=slider], input[type=range]").first.focus()
+    spoken.evaluate("(one) => { one.textContent = ''; }")
+    on_a_desk.movable()[0].focus()
     page.keyboard.press("Shift+ArrowRight")
-    page.wait_for_function(
-        f"document.querySelector(`{PLACE.format(name)} .touch-spoken`).textContent"
-    )
+    on_a_desk.next_frame()
+    assert spoken.inner_text() == ""
+    selector = f"{PLACE.format(on_a_desk.name)} .touch-spoken"
+    page.wait_for_function("(one) => document.querySelector(one).textContent", arg=selector)
     assert ":" in spoken.inner_text()
 
 
-@EACH
-@FROM_DISK
-def test_nothing_starts_by_itself(open_page, chapter, name):
-    page = open_page(PAGES[chapter])
-    place = bring(page, name)
-    before = told(place)
-    picture = drawn(place)
-    page.wait_for_timeout(400)
-    assert told(place) == before
-    assert drawn(place) == picture
+def test_nothing_starts_by_itself(on_a_desk):
+    before, picture = on_a_desk.told(), on_a_desk.drawn()
+    on_a_desk.page.wait_for_timeout(400)
+    assert on_a_desk.told() == before
+    assert on_a_desk.drawn() == picture
 
 
 @FROM_DISK
@@ -186,26 +269,30 @@ def test_who_wants_little_motion_gets_one_picture_a_second(open_page, chapter, n
     place.get_by_role("button", name="Stop").click()
 
 
-@EACH
-@FROM_DISK
-def test_nothing_is_hidden_from_those_who_hear_it(open_page, chapter, name):
-    axe = (settings.THEME / "node_modules" / "axe-core" / "axe.min.js").read_text()
-    for viewport, scheme in ((PHONE, "light"), (DESK, "dark")):
-        page = open_page(PAGES[chapter], viewport=viewport, color_scheme=scheme)
-        bring(page, name)
-        page.evaluate(axe)
-        found = page.evaluate(
-            "(selector) => axe.run(selector, {resultTypes: ['violations'], preload: false})",
-            PLACE.format(name),
-        )
-        assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found["violations"]] == []
+def unheard(shown):
+    """Run axe on a figure, and list what it finds."""
+    page = shown.page
+    if not page.evaluate("'axe' in globalThis"):
+        page.evaluate((settings.THEME / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    found = page.evaluate(
+        "(selector) => axe.run(selector, {resultTypes: ['violations'], preload: false})",
+        PLACE.format(shown.name),
+    )
+    return [(rule["id"], rule["nodes"][0]["html"]) for rule in found["violations"]]
 
 
-@EACH
-@FROM_DISK
-def test_a_finger_scrolls_the_page_unless_it_holds_a_handle(open_page, chapter, name):
-    page = open_page(PAGES[chapter], viewport=PHONE, has_touch=True)
-    place = bring(page, name)
+def test_nothing_is_hidden_from_those_who_hear_it(on_a_desk):
+    on_a_desk.page.emulate_media(color_scheme="dark")
+    on_a_desk.next_frame()
+    assert unheard(on_a_desk) == []
+
+
+def test_nothing_is_hidden_on_a_phone(on_a_phone):
+    assert unheard(on_a_phone) == []
+
+
+def test_a_finger_scrolls_the_page_unless_it_holds_a_handle(on_a_phone):
+    place = on_a_phone.place
     stage = place.locator(".touch-stage")
     assert stage.evaluate("(one) => getComputedStyle(one).touchAction") == "auto"
     for handle in place.locator(".touch-handle").all():
@@ -216,11 +303,17 @@ def test_a_finger_scrolls_the_page_unless_it_holds_a_handle(open_page, chapter, 
     assert all(one.bounding_box()["height"] >= 43.9 for one in targets)
 
 
-@EACH
+# What holds a figure up is the same for all: each fails in one way, and each way fails somewhere.
+WAYS_TO_FAIL = [
+    (*one, broken)
+    for one, broken in zip(TOUCHED, itertools.cycle(["canvas", "state", "script"]), strict=False)
+]
+
+
 @FROM_DISK
-@pytest.mark.parametrize("broken", ["canvas", "state", "script"])
+@pytest.mark.parametrize(("chapter", "name", "broken"), WAYS_TO_FAIL)
 def test_the_picture_stays_if_anything_fails(browser, address, chapter, name, broken):
-    context = browser.new_context(viewport=DESK)
+    context = browser.new_context(viewport=WIDE_DESK)
     page = context.new_page()
     if broken == "canvas":
         page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
@@ -240,36 +333,65 @@ def test_the_picture_stays_if_anything_fails(browser, address, chapter, name, br
 
 @EACH
 @FROM_DISK
-def test_on_paper_and_without_scripts_there_is_the_picture(open_page, chapter, name):
+def test_without_scripts_there_is_the_picture(open_page, chapter, name):
     page = open_page(PAGES[chapter], java_script_enabled=False)
     assert not page.locator(PLACE.format(name)).is_visible()
-    page = open_page(PAGES[chapter])
-    place = bring(page, name)
-    page.emulate_media(media="print")
-    assert not place.is_visible()
-    figure = page.locator("figure", has=page.locator(PLACE.format(name)))
+
+
+def test_on_paper_there_is_the_picture(on_a_desk):
+    on_a_desk.page.emulate_media(media="print")
+    assert not on_a_desk.place.is_visible()
+    figure = on_a_desk.page.locator(
+        "figure", has=on_a_desk.page.locator(PLACE.format(on_a_desk.name))
+    )
     assert figure.locator("a img:visible").count() == 1
 
 
-@EACH
-@FROM_DISK
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_figure_is_drawn_for_light_and_for_dark(open_page, chapter, name, scheme):
-    page = open_page(PAGES[chapter], color_scheme=scheme)
-    place = bring(page, name)
-    corner = place.locator("canvas").evaluate(
-        "(one) => [...one.getContext('2d').getImageData(1, 1, 1, 1).data].slice(0, 3)"
-    )
-    paper = {"light": [251, 250, 246], "dark": [20, 24, 22]}[scheme]
-    assert corner == paper
-
-
-@EACH
-@FROM_DISK
-def test_the_picture_can_be_called_back(open_page, chapter, name):
-    page = open_page(PAGES[chapter])
-    place = bring(page, name)
+def test_the_picture_can_be_called_back(on_a_desk):
+    place = on_a_desk.place
     place.get_by_role("button", name="Show the picture").click()
     assert not place.locator("canvas").is_visible()
     place.get_by_role("button", name="Touch it again").click()
     assert place.locator("canvas").is_visible()
+
+
+PAPER = {"light": [251, 250, 246], "dark": [20, 24, 22]}
+
+
+def is_drawn_as_stored(shown, scheme, renewed):
+    """Compare a canvas with a stored picture, once its first control was moved a little."""
+    shown.page.emulate_media(color_scheme=scheme)
+    shown.movable()[0].focus()
+    for _ in range(3):
+        shown.page.keyboard.press("Shift+ArrowRight")
+    shown.page.wait_for_timeout(100)
+    assert shown.corner() == PAPER[scheme]
+    width = shown.page.viewport_size["width"]
+    path = PICTURES / f"{shown.chapter}-{shown.name}-{width}-{scheme}.png"
+    drawn = shown.drawn()
+    if renewed:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(base64.b64decode(drawn))
+    assert path.exists(), "nothing is stored: look at it, and run pytest with --renew-pictures"
+    stored = base64.b64encode(path.read_bytes()).decode()
+    assert compare_pictures(stored, drawn) is None
+
+
+@pytest.mark.parametrize("scheme", PAPER)
+def test_a_figure_is_drawn_as_it_was(on_a_desk, scheme, renewed):
+    is_drawn_as_stored(on_a_desk, scheme, renewed)
+
+
+@pytest.mark.parametrize("scheme", PAPER)
+def test_on_a_phone_it_is_drawn_as_it_was(on_a_phone, scheme, renewed):
+    is_drawn_as_stored(on_a_phone, scheme, renewed)
+
+
+def test_no_picture_is_left_over():
+    names = {
+        f"{name}-{width}-{scheme}.png"
+        for _, name in TOUCHED
+        for width in (390, 1440)
+        for scheme in PAPER
+    }
+    assert {path.name for path in PICTURES.iterdir()} == names

@@ -10,9 +10,7 @@ import urllib.request
 
 import nbformat
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tools import browser as system_browser
 from tools import lab, notebooks, settings
 from tree_world.plotting.data import TouchableFigure
 from tree_world.plotting.data.figure import SCRIPTS
@@ -67,13 +65,9 @@ def laboratory(folder):
             os.killpg(server.pid, 15)
 
 
-def test_a_figure_of_a_chapter_is_moved_in_jupyterlab(tmp_path):
-    if system_browser.find() is None:
-        missing = pytest.fail if os.environ.get("CI") else pytest.skip
-        missing(system_browser.MISSING)
+def test_a_figure_of_a_chapter_is_moved_in_jupyterlab(tmp_path, browser):
     (tmp_path / "chapter.ipynb").write_text(beginning_of_a_chapter())
-    with laboratory(tmp_path) as address, sync_playwright() as playwright:
-        browser = system_browser.launch(playwright)
+    with laboratory(tmp_path) as address:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.set_default_timeout(1000 * PATIENCE)
         page.goto(f"{address}lab/tree/chapter.ipynb")
@@ -92,7 +86,7 @@ def test_a_figure_of_a_chapter_is_moved_in_jupyterlab(tmp_path):
         page.wait_for_function(
             "(before) => document.querySelector('.touch-told').innerText !== before", arg=told
         )
-        browser.close()
+        page.close()
 
 
 @pytest.fixture(scope="module")
