@@ -1,7 +1,7 @@
 // A life, step by step: where the agent is, what trees bear, and its ledger, by the rules of the world.
 import { Panel } from "./toolkit/canvas.mjs";
 import { figure } from "./toolkit/figure.mjs";
-import { signed } from "./toolkit/numbers.mjs";
+import { distance, signed } from "./toolkit/numbers.mjs";
 
 const RECENT = 40; // moves that are drawn strong
 
@@ -45,6 +45,23 @@ function fruitAfter({ trees, meals, max_fruit: full, regrowth_steps: regrowth },
   return { fruit, wait: regrows.map((when) => (when === Infinity ? 0 : when - step)) };
 }
 
+/** What was remembered of trees after a step, and what was sought; null where nobody kept a diary. */
+function mindAfter({ known, aims }, step) {
+  if (!known) return { remembered: null, aim: null };
+  const remembered = new Map();
+  known.steps.forEach((when, i) => {
+    if (when > step) return;
+    if (known.verdicts[i] === null) remembered.delete(known.trees[i]);
+    else remembered.set(known.trees[i], { tree: known.trees[i], place: known.places[i], sd: known.sds[i], verdict: known.verdicts[i] });
+  });
+  const last = aims.steps.findLastIndex((when) => when <= step);
+  const tree = last < 0 ? null : aims.trees[last];
+  return {
+    remembered: [...remembered.values()].sort((a, b) => a.tree - b.tree),
+    aim: last < 0 ? null : { tree, place: tree === null ? aims.places[last] : remembered.get(tree)?.place ?? null },
+  };
+}
+
 export function compute(data, { step }) {
   const { ledger, meals } = data;
   const ahead = meals.steps.findIndex((when) => when > step);
@@ -57,6 +74,7 @@ export function compute(data, { step }) {
     spent: ledger.spent[step],
     lost: ledger.lost[step],
     ...fruitAfter(data, step),
+    ...mindAfter(data, step),
     meals: ahead < 0 ? meals.steps.length : ahead,
     next: ahead < 0 ? null : { tree: meals.trees[ahead], steps: meals.steps[ahead] - step },
   };
@@ -69,8 +87,17 @@ function stacked(canvas, map, chart) {
   return [new Panel(canvas, map, [0, 0, width, above]), new Panel(canvas, chart, [0, above, width, height - above])];
 }
 
-function drawTrees(map, data, { fruit }) {
+/** Rings where trees are remembered, of two deviations around; what is not remembered is pale. */
+function drawTrees(map, data, { fruit, remembered }) {
+  const nearest = (place) => Math.min(...remembered.map((one) => distance(one.place, place) - 3 * one.sd));
+  for (const { place, sd, verdict } of remembered ?? []) {
+    map.disc(place, Math.max(10, map.pixels(2 * sd)), { stroke: verdict > 0 ? "edible" : verdict < 0 ? "poisonous" : "soft", width: 1.5 });
+  }
   data.trees.places.forEach((place, i) => {
+    if (remembered && nearest(place) > 0) {
+      map.disc(place, 3, { fill: "soft", alpha: 0.5 });
+      return;
+    }
     const colour = data.trees.poisonous[i] ? "poisonous" : "edible";
     const share = fruit[i] / data.max_fruit;
     if (data.trees.poisonous[i]) map.cross(place, 5.5, { fill: colour, stroke: "paper", alpha: share > 0 ? 1 : 0.4 });
@@ -95,7 +122,8 @@ export function draw(canvas, data, values, answer) {
   const { healths } = data.ledger;
   map.line(data.way.slice(0, answer.moves + 1), { colour: "soft", width: 1, alpha: 0.5 });
   map.line(data.way.slice(Math.max(0, answer.moves - RECENT), answer.moves + 1), { colour: "series0", width: 2 });
-  if (answer.next) map.line([answer.place, data.trees.places[answer.next.tree]], { colour: "ink", width: 1.2, dash: [4, 4] });
+  const towards = answer.remembered ? answer.aim?.place : answer.next && data.trees.places[answer.next.tree];
+  if (towards) map.line([answer.place, towards], { colour: "ink", width: 1.2, dash: [4, 4] });
   drawTrees(map, data, answer);
   map.square(answer.place, 5, { fill: "ink", stroke: "paper" });
 
@@ -112,11 +140,23 @@ export function draw(canvas, data, values, answer) {
 }
 
 export function say(data, values, answer) {
+  const ledger = [
+    ["health", `${signed(answer.health)} points`],
+    ["eaten − spent − lost", `${signed(answer.eaten)} − ${signed(answer.spent)} − ${signed(answer.lost)}`],
+  ];
+  if (answer.remembered) {
+    const food = answer.remembered.filter(({ verdict }) => verdict > 0).length;
+    const { tree = null, place = null } = answer.aim ?? {};
+    return [
+      ...ledger,
+      ["trees remembered", `${answer.remembered.length}, ${food} of them food`],
+      ["the dashes lead", tree !== null ? "to the tree it wants next" : place ? "to where it looks for trees" : "nowhere: it seeks nothing"],
+    ];
+  }
   const bearing = answer.fruit.filter((count) => count > 0).length;
   const steps = (number) => `${number} ${number === 1 ? "step" : "steps"}`;
   return [
-    ["health", `${signed(answer.health)} points`],
-    ["eaten − spent − lost", `${signed(answer.eaten)} − ${signed(answer.spent)} − ${signed(answer.lost)}`],
+    ...ledger,
     ["trees that bear", `${bearing} of ${answer.fruit.length}`],
     ["next meal", answer.next ? `in ${steps(answer.next.steps)}, where the dashes lead` : "none any more"],
   ];

@@ -13,16 +13,18 @@ export const controls = (data) => [
   { kind: "slider", name: "threshold", label: "θ, the threshold", unit: "m", low: 10, high: 400, scale: "log", start: data.match_threshold },
   { kind: "switch", name: "unbounded", label: "no threshold", start: false },
   { kind: "spots", name: "gone", label: "Take away, or put back, the observation nearest to the square", places: data.places },
+  { kind: "trail", name: "added", start: [] },
+  { kind: "button", name: "smelled", label: "Smell at the square, and remember it", sets: ({ query, added }) => ({ added: [...added, query] }) },
 ];
 
 /** A map does not change while the place alone is moved: the last one is kept. */
 export function prepare(data) {
   const points = gridPoints(data.half_width, CELLS);
   let [key, cells] = [null, null];
-  const map = (kept, values, colour) => {
-    const now = JSON.stringify([kept, values]);
+  const map = ({ places, senses }, values, colour) => {
+    const now = JSON.stringify([places, values]);
     if (now !== key) {
-      const read = readMap(points, values.sd, kept.map((i) => data.places[i]), values.sd, kept.map((i) => data.senses[i]), values.reach);
+      const read = readMap(points, values.sd, places, values.sd, senses, values.reach);
       [key, cells] = [now, read.map((mean) => mean && colour(mean))];
     }
     return cells;
@@ -31,37 +33,39 @@ export function prepare(data) {
 }
 
 /** The map of what is read, its colours, and all that is told of the place that is asked for. */
-export function compute(data, { query, sd, threshold, unbounded, gone, paper }) {
+export function compute(data, { query, sd, threshold, unbounded, gone, added, paper }) {
   const kept = data.places.map((_, i) => i).filter((i) => !gone.includes(i));
-  const [places, senses] = [kept.map((i) => data.places[i]), kept.map((i) => data.senses[i])];
+  const places = [...kept.map((i) => data.places[i]), ...added];
+  const senses = [...kept.map((i) => data.senses[i]), ...added.map((place) => smellAt(place, data.trees))];
   const reach = unbounded ? Infinity : threshold;
   const colour = scentColours(data.palette, paper ?? data.colours.light.paper);
-  const cells = data.map(kept, { sd, reach, paper }, colour);
-  const here = kept.length ? readAt(query, sd, places, sd, senses, reach) : null;
+  const cells = data.map({ places, senses }, { sd, reach, paper }, colour);
+  const here = places.length ? readAt(query, sd, places, sd, senses, reach) : null;
   const truth = smellAt(query, data.trees);
-  const weights = new Array(data.places.length).fill(0);
-  here?.weights.forEach((weight, i) => { weights[kept[i]] = weight; });
+  const weights = new Array(data.places.length + added.length).fill(0);
+  here?.weights.forEach((weight, i) => { weights[kept[i] ?? data.places.length + i - kept.length] = weight; });
   return {
     cells, weights, truth,
     mean: here?.mean ?? null,
     effective_sample_size: here ? effectiveNumber(here.weights) : 0,
-    nearest_distance: kept.length ? Math.min(...places.map((place) => distance(place, query))) : null,
+    nearest_distance: places.length ? Math.min(...places.map((place) => distance(place, [0, 0]))) : null,
     error: here ? norm(minus(here.mean, truth)) : null,
     colours: [here && colour(here.mean), colour(truth)],
   };
 }
 
-export function draw(canvas, data, { query, threshold, unbounded, gone }, answer) {
+export function draw(canvas, data, { query, threshold, unbounded, gone, added }, answer) {
   const [map, beside] = canvas.panels([
     { kind: "map", half_width: data.half_width, title: "Remembered" },
     { kind: "map", half_width: data.half_width * 0.3, centre: query, title: "Which observations count" },
   ]);
   map.cells(answer.cells, CELLS);
-  data.places.forEach((place, i) => map.disc(place, 2, gone.includes(i) ? { stroke: "soft", alpha: 0.6 } : { fill: "ink", alpha: 0.7 }));
+  const observed = [...data.places, ...added];
+  observed.forEach((place, i) => map.disc(place, 2, gone.includes(i) ? { stroke: "soft", alpha: 0.6 } : { fill: "ink", alpha: 0.7 }));
   const largest = Math.max(...answer.weights);
   if (!unbounded) beside.circle(query, threshold, { stroke: "soft" });
   beside.trees(data.trees);
-  data.places.forEach((place, i) => {
+  observed.forEach((place, i) => {
     if (gone.includes(i)) beside.disc(place, 4, { stroke: "soft", alpha: 0.7 });
     else beside.disc(place, answer.weights[i] > 0.002 * largest ? Math.max(2, LARGEST * Math.sqrt(answer.weights[i] / largest)) : 2, answer.weights[i] > 0.002 * largest ? { fill: "series0", alpha: 0.75 } : { fill: "soft" });
   });

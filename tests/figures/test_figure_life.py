@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import gzip
+import itertools
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from tests.figures.node import answers
+from tree_world.agents import ByMouth, Diary, Forager
 from tree_world.plotting.data.life import life
 from tree_world.simulation import Action, Body, Percept, Recording, TreeWorld, TreeWorldConfig
 from tree_world.simulation.recording import Recorder
@@ -139,6 +142,78 @@ def test_what_does_not_fit_is_refused(case: tuple[TreeWorld, Recording, np.ndarr
     endless = TreeWorld.random_from_config(TreeWorldConfig(period=1000.0), seed=0)
     with pytest.raises(ValueError, match="does not repeat"):
         life(recording, endless)
+
+
+@pytest.fixture(scope="module")
+def remembered() -> tuple[TreeWorld, Recording, Diary, list[dict[str, Any]]]:
+    """A life by a memory, its diary, and what was remembered and sought after each step."""
+    forager, diary = Forager(ByMouth, max_sights=10), Diary()
+    world = TreeWorld.random_from_config(CONFIG, seed=3, model=forager)
+    recorder, agent = Recorder(), world.agent
+    recorder.add_state(agent.position, agent.heading, agent.health)
+    minds: list[dict[str, Any]] = [{"remembered": [], "aim": None}]
+    while world.time < LIFE and agent.is_alive:
+        meal = world.step()
+        diary.note(forager)
+        if meal is not None:
+            recorder.add_meal(meal[0].index, meal[1])
+        recorder.add_state(agent.position, agent.heading, agent.health)
+        chart, target = forager.chart, forager.exploring.target
+        trees = [
+            {"tree": tree, "place": place.tolist(), "sd": sd, "verdict": verdict}
+            for tree, place, sd, verdict in zip(
+                chart.ids, chart.places, chart.sds, chart.verdicts.tolist(), strict=True
+            )
+        ]
+        goal = chart.number_of(forager.goal)
+        place = target if goal is None or target is not None else chart.places[goal]
+        minds.append(
+            {
+                "remembered": trees,
+                "aim": {
+                    "tree": None if target is not None or goal is None else forager.goal,
+                    "place": None if place is None else place.tolist(),
+                },
+            }
+        )
+    return world, recorder.finish(), diary, minds
+
+
+def test_each_step_is_remembered_as_it_was(
+    remembered: tuple[TreeWorld, Recording, Diary, list[dict[str, Any]]],
+) -> None:
+    world, recording, diary, minds = remembered
+    assert len(minds) >= 200
+    ids = [{tree["tree"] for tree in mind["remembered"]} for mind in minds]
+    assert any(before - after for before, after in itertools.pairwise(ids))  # some are forgotten
+    figure = life(recording, world, diary)
+    given = answers("life", figure.data, [{"step": step} for step in range(len(minds))])
+    for mind, answer in zip(minds, given, strict=True):
+        for kind in ("tree", "verdict"):
+            assert [tree[kind] for tree in answer["remembered"]] == [
+                tree[kind] for tree in mind["remembered"]
+            ]
+        for kind, most in (("place", 0.0501), ("sd", 0.01)):
+            ours, theirs = (
+                np.array([tree[kind] for tree in one["remembered"]]) for one in (answer, mind)
+            )
+            assert np.abs(ours - theirs).max(initial=0.0) <= most
+        if mind["aim"] is None or answer["aim"] is None:
+            assert mind["aim"] == answer["aim"]
+            continue
+        assert answer["aim"]["tree"] == mind["aim"]["tree"]
+        assert answer["aim"]["place"] == pytest.approx(mind["aim"]["place"], abs=0.0501)
+    kinds = {(one["aim"]["tree"] is None, one["aim"]["place"] is None) for one in minds[1:]}
+    assert {(False, False), (True, False)} <= kinds  # trees were sought, and unknown ground
+
+
+def test_a_diary_is_of_one_life(
+    remembered: tuple[TreeWorld, Recording, Diary, list[dict[str, Any]]],
+) -> None:
+    world, _, diary, _ = remembered
+    short = TreeWorld.random_from_config(CONFIG, seed=3, model=Forager(ByMouth)).run(5)
+    with pytest.raises(ValueError, match="of 5 steps, but it goes to step"):
+        life(short, world, diary)
 
 
 def test_it_is_small(case: tuple[TreeWorld, Recording, np.ndarray]) -> None:

@@ -34,10 +34,18 @@ def figure():
     )
 
 
+def remembering(values):
+    """The memory that a reader has made, and the places in it."""
+    kept = [index for index in range(100) if index not in values.get("gone", [])]
+    added = torch.tensor(values.get("added", [])).reshape(-1, 2)
+    places = torch.cat([observed()[kept], added])
+    return remembered(places, values["sd"]), places
+
+
 def settings(number):
     random = np.random.default_rng(0)
     ends = [
-        {"query": [x, y], "sd": sd, "threshold": threshold, "unbounded": unbounded, "gone": []}
+        {"query": [x, y], "sd": sd, "threshold": threshold, "unbounded": unbounded}
         for x, y in ((-500.0, 500.0), (0.0, 0.0))
         for sd in (2.0, 60.0)
         for threshold in (10.0, 400.0)
@@ -50,6 +58,7 @@ def settings(number):
             "threshold": float(np.exp(random.uniform(math.log(10), math.log(400)))),
             "unbounded": bool(random.random() < 0.3),
             "gone": sorted(random.choice(100, random.integers(0, 99), replace=False).tolist()),
+            "added": random.normal(0, 150, (random.integers(0, 12), 2)).round(3).tolist(),
         }
         for _ in range(number - len(ends))
     ]
@@ -59,17 +68,15 @@ def settings(number):
 def test_every_answer_is_that_of_the_library(figure):
     asked = settings(220)
     grid = MapGrid(figure.data["half_width"], CELLS)
-    places = observed()
     palette, basis = ScentPalette.from_world(WORLD), ScentBasis.of_world(WORLD)
-    largest = float(SENSOR.sense(WORLD, places).embedding.norm(dim=-1).max())
+    largest = float(SENSOR.sense(WORLD, observed()).embedding.norm(dim=-1).max())
     for values, found in zip(asked, answers("read", figure.data, asked), strict=True):
-        kept = [index for index in range(100) if index not in values["gone"]]
-        memory = remembered(places[kept], values["sd"])
+        memory, places = remembering(values)
         threshold = None if values["unbounded"] else values["threshold"]
         query = torch.tensor([values["query"]])
         read = memory.read_with_support(query, values["sd"], match_threshold=threshold)
         truth = SENSOR.sense(WORLD, query).embedding
-        near = torch.cdist(query.double(), places[kept].double()).min()
+        near = torch.cdist(query.double(), places.double()).min()
         assert abs(found["nearest_distance"] - near) < 0.05
         at_the_edge = threshold and (abs(near - threshold) < 0.05)
         if not at_the_edge:
@@ -88,9 +95,8 @@ def test_every_answer_is_that_of_the_library(figure):
         color = palette.colors(read.mean)[0]
         assert np.abs(np.array(found["colours"][0]) - color).max() <= 2 / 255
     values, found = asked[-1], answers("read", figure.data, asked[-1:])[0]
-    kept = [index for index in range(100) if index not in values["gone"]]
     threshold = None if values["unbounded"] else values["threshold"]
-    field = remembered(places[kept], values["sd"]).read_with_support(
+    field = remembering(values)[0].read_with_support(
         grid.points, values["sd"], match_threshold=threshold
     )
     known = np.array([cell is not None for cell in found["cells"]])

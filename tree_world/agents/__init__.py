@@ -2,6 +2,7 @@
 
 from tree_world.agents.choosing import Drawn, Nearest, Planning
 from tree_world.agents.constants import Constants, Learned, Told
+from tree_world.agents.diary import Diary
 from tree_world.agents.exploring import Frontier, Wandering
 from tree_world.agents.forager import Forager, Habits
 from tree_world.agents.worth import ByDrive, ByMouth, Taste
@@ -10,6 +11,7 @@ __all__ = [
     "ByDrive",
     "ByMouth",
     "Constants",
+    "Diary",
     "Drawn",
     "Forager",
     "Frontier",

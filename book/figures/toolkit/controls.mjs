@@ -104,7 +104,8 @@ function toggle(spec, { change, starts }) {
 
 function button(spec, { current, change }) {
   const input = element("button", { type: "button", textContent: spec.label });
-  input.addEventListener("click", () => change({ [spec.name]: current()[spec.name] + 1, ...spec.sets }));
+  const sets = (values) => (typeof spec.sets === "function" ? spec.sets(values) : spec.sets);
+  input.addEventListener("click", () => change({ [spec.name]: current()[spec.name] + 1, ...sets(current()) }));
   return { row: row(spec, input), follow() {} };
 }
 

@@ -6,11 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from tree_world.agents.diary import Diary
 from tree_world.plotting.data.figure import TouchableFigure, rounded
 from tree_world.simulation import Recording, TreeWorld, TreeWorldConfig
 
 
-def life(recording: Recording, world: TreeWorld, *, half_width: float = 500.0) -> TouchableFigure:
+def life(
+    recording: Recording,
+    world: TreeWorld,
+    diary: Diary | None = None,
+    *,
+    half_width: float = 500.0,
+) -> TouchableFigure:
     r"""Tell a life, so that a reader can go through it.
 
     All that is told are the meals, and the places of those steps in which the agent moved. Health
@@ -30,6 +37,8 @@ def life(recording: Recording, world: TreeWorld, *, half_width: float = 500.0) -
         Of a whole life in the plane, from its first step on.
     world : TreeWorld
         In which it was lived. Its present fruit does not matter.
+    diary : Diary, optional
+        What the agent knew and sought in that life.
     half_width : float, default=500.0
         The map shows −half_width to +half_width on both axes, in metres.
 
@@ -38,13 +47,16 @@ def life(recording: Recording, world: TreeWorld, *, half_width: float = 500.0) -
     TouchableFigure
         ``way`` of shape (n_moves + 1, 2), in metres, with the steps ``moved`` (from 1) after which
         the agent stood there, but for the first, its start. ``meals`` has ``steps``, ``trees`` and
-        ``healths``, one for each. ``trees`` has ``places`` and ``poisonous``.
+        ``healths``, one for each. ``trees`` has ``places`` and ``poisonous``. With a diary,
+        ``known`` has ``steps``, ``trees``, ``places``, ``sds`` and ``verdicts`` (None where a tree
+        is forgotten), and ``aims`` has ``steps``, ``trees`` and ``places`` (None where there is
+        none), one for each change.
 
     Raises
     ------
     ValueError
-        If the world is no plane or repeats, a meal is of no tree of this world, or the recorded
-        health is not what moves, rests and meals make of it.
+        If the world is no plane or repeats, a meal is of no tree of this world, the recorded
+        health is not what moves, rests and meals make of it, or the diary goes beyond the life.
 
     Examples
     --------
@@ -95,7 +107,37 @@ def life(recording: Recording, world: TreeWorld, *, half_width: float = 500.0) -
             "healths": recording.meal_healths.tolist(),
         },
     }
+    if diary is not None:
+        data |= _kept(diary, last)
     return TouchableFigure("life", data)
+
+
+def _kept(diary: Diary, last: int) -> dict[str, Any]:
+    """Tell what a diary of so many steps says, in columns."""
+    known, aims = diary.known, diary.aims
+    latest = max([note.step for note in known] + [aim.step for aim in aims], default=0)
+    if latest > last:
+        raise ValueError(
+            f"a diary must be of the life that is told, of {last} steps, but it goes to step "
+            f"{latest}. Begin a new one with each life."
+        )
+    sought = iter(
+        rounded(np.reshape([aim.place for aim in aims if aim.place is not None], (-1, 2)))
+    )
+    return {
+        "known": {
+            "steps": [note.step for note in known],
+            "trees": [note.tree for note in known],
+            "places": rounded(np.reshape([note.place for note in known], (-1, 2))),
+            "sds": rounded([note.sd for note in known]),
+            "verdicts": [note.verdict for note in known],
+        },
+        "aims": {
+            "steps": [aim.step for aim in aims],
+            "trees": [aim.tree for aim in aims],
+            "places": [None if aim.place is None else next(sought) for aim in aims],
+        },
+    }
 
 
 def _check_healths(recording: Recording, moved: np.ndarray, config: TreeWorldConfig) -> None:
