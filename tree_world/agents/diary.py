@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from tree_world.agents.forager import Forager
 
 
@@ -18,7 +16,7 @@ class Known(NamedTuple):
         From 1.
     tree : int
         Its id in the memory of sightings.
-    place : numpy.ndarray of shape (2,)
+    place : tuple of two floats
         In metres.
     sd : float
         Its deviation, in metres.
@@ -28,7 +26,7 @@ class Known(NamedTuple):
 
     step: int
     tree: int
-    place: np.ndarray
+    place: tuple[float, float]
     sd: float
     verdict: int | None
 
@@ -42,13 +40,13 @@ class Aim(NamedTuple):
         From 1.
     tree : int or None
         Its id in the memory of sightings.
-    place : numpy.ndarray of shape (2,) or None
+    place : tuple of two floats, or None
         In metres.
     """
 
     step: int
     tree: int | None
-    place: np.ndarray | None
+    place: tuple[float, float] | None
 
 
 class Diary:
@@ -80,28 +78,29 @@ class Diary:
     def note(self, forager: Forager) -> None:
         """Take note of a step that was lived."""
         chart, step = forager.chart, forager.time
-        for tree, place, sd, verdict in zip(
-            chart.ids, chart.places, chart.sds, chart.verdicts, strict=True
+        for tree, (x, y), sd, verdict in zip(
+            chart.ids,
+            chart.places.tolist(),
+            chart.sds.tolist(),
+            chart.verdicts.tolist(),
+            strict=True,
         ):
-            self._note(Known(step, tree, place.copy(), float(sd), int(verdict)))
+            self._note(Known(step, tree, (x, y), sd, verdict))
         for tree in set(self._last) - set(chart.ids):
             self._note(self._last.pop(tree)._replace(step=step, verdict=None))
         target = forager.exploring.target
-        known = forager.goal if chart.number_of(forager.goal) is not None else None
-        aim = Aim(step, known, None) if target is None else Aim(step, None, target.copy())
-        if not self.aims or _differ(aim, self.aims[-1]):
+        if target is not None:
+            x, y = target.tolist()
+            aim = Aim(step, None, (x, y))
+        else:
+            known = chart.number_of(forager.goal) is not None
+            aim = Aim(step, forager.goal if known else None, None)
+        if not self.aims or aim[1:] != self.aims[-1][1:]:
             self.aims.append(aim)
 
     def _note(self, now: Known) -> None:
         last = self._last.get(now.tree)
-        if last is None or _differ(now, last):
+        if last is None or now[1:] != last[1:]:
             self.known.append(now)
         if now.verdict is not None:
             self._last[now.tree] = now
-
-
-def _differ(one: Known | Aim, other: Known | Aim) -> bool:
-    """Whether anything but the step is another."""
-    places = [np.asarray(note.place, dtype=float) for note in (one, other)]  # None is no number
-    rest = [note._replace(step=0, place=None) for note in (one, other)]
-    return rest[0] != rest[1] or not np.array_equal(*places, equal_nan=True)
