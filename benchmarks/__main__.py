@@ -20,6 +20,7 @@ from benchmarks import (
     study_crossings,
     study_day,
     study_forgetting,
+    study_frames,
     study_learning,
     study_living,
     study_omniscient,
@@ -46,6 +47,7 @@ STUDIES: list[Callable[[list[str]], int]] = [
     study_where.main,
     study_space.main,
     study_sequences.main,
+    study_frames.main,
 ]
 
 

@@ -15,6 +15,7 @@ from benchmarks import (
     study_crossings,
     study_day,
     study_forgetting,
+    study_frames,
     study_learning,
     study_living,
     study_omniscient,
@@ -230,7 +231,7 @@ NEVER_RUN = [(study_sequences, "long")]  # takes five hours of two processors
 STORED_STUDIES = [
     (module, name)
     for module in (
-        *(study_day, study_forgetting, study_learning, study_living),
+        *(study_day, study_forgetting, study_frames, study_learning, study_living),
         *(study_omniscient, study_rivals, study_scale, study_sequences, study_space),
         study_where,
     )
@@ -261,6 +262,16 @@ def test_each_check_of_a_study_refuses_other_numbers(module, name):
     for check in module.STUDIES[name].agrees:
         assert check(stored, stored) == []
         assert check(stored, other(stored)) != [], check
+
+
+def test_every_figure_is_fast_enough():
+    """As it was measured: a frame of a sixtieth of a second."""
+    measured = json.loads(study_frames.RESULTS.read_text())["frames"]
+    figures = {path.stem for path in (origins.ROOT / "book" / "figures").glob("*.mjs")}
+    for width, found in measured["widths"].items():
+        assert set(found) == figures
+        for name, controls in found.items():
+            assert max(one["median"] for one in controls.values()) <= 16, (name, width)
 
 
 @pytest.mark.parametrize("seconds", [0.15, 0.35])

@@ -48,7 +48,7 @@ export function compute(data, { query, sd, threshold, unbounded, gone, added, pa
     cells, weights, truth,
     mean: here?.mean ?? null,
     effective_sample_size: here ? effectiveNumber(here.weights) : 0,
-    nearest_distance: places.length ? Math.min(...places.map((place) => distance(place, [0, 0]))) : null,
+    nearest_distance: places.length ? Math.min(...places.map((place) => distance(place, query))) : null,
     error: here ? norm(minus(here.mean, truth)) : null,
     colours: [here && colour(here.mean), colour(truth)],
   };

@@ -1,10 +1,9 @@
 // Where does it smell like this? The posterior over places from a memory, and the region that is believed.
-import { fromHex } from "./toolkit/colours.mjs";
+import { leafScale } from "./toolkit/colours.mjs";
 import { figure } from "./toolkit/figure.mjs";
 import { metres, sum } from "./toolkit/numbers.mjs";
 import { smellAt } from "./toolkit/reading.mjs";
 
-const FAINT = 1 / 500; // of the largest probability: cannot be seen on paper
 const CLOSE = 12; // cells from the middle of the enlarged map to its edge
 
 export const controls = (data) => [
@@ -118,9 +117,11 @@ export function compute(data, values) {
     y += probabilities[index] * place[1];
   });
   const peak = [x / share, y / share];
+  const [colour, most] = [leafScale(data.colours, values.paper), probabilities.reduce((a, b) => Math.max(a, b), 0)];
   const holds = cells.some(({ place }, index) => region[index] && Math.max(Math.abs(place[0] - values.place[0]), Math.abs(place[1] - values.place[1])) <= spacing / 2);
   return {
     probabilities,
+    colours: probabilities.map((probability) => colour(probability / most)),
     region,
     area,
     peak,
@@ -159,16 +160,13 @@ function outline(map, inside, across, at) {
 function drawPosterior(map, data, values, answer, reach) {
   const { spacing, cells } = data;
   const [west, south] = map.spec.centre.map((at) => at - reach * spacing);
-  const [paper, leaf] = ["paper", "leaf"].map((name) => fromHex(map.colour(name)));
   const across = 2 * reach;
   const colours = new Array(across * across).fill(null);
   const inside = new Array(across * across).fill(false);
-  const most = answer.probabilities.reduce((a, b) => Math.max(a, b), 0);
   cells.forEach(({ place }, index) => {
     const [column, row] = [Math.floor((place[0] - west) / spacing), Math.floor((place[1] - south) / spacing)];
     if (column < 0 || row < 0 || column >= across || row >= across) return;
-    const share = answer.probabilities[index] / most;
-    colours[row * across + column] = share < FAINT ? paper : paper.map((part, i) => part + share * (leaf[i] - part));
+    colours[row * across + column] = answer.colours[index];
     inside[row * across + column] = answer.region[index];
   });
   map.cells(colours, across);

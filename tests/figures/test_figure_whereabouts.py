@@ -12,6 +12,7 @@ import torch
 from tests.figures.node import answers, kilobytes
 from tree_world.models.memory import SpatialMemory
 from tree_world.models.places.localiser import Localiser, Posterior
+from tree_world.plotting import PAPER_TO_LEAF, dark
 from tree_world.plotting.data import TouchableFigure
 from tree_world.plotting.data.whereabouts import whereabouts
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
@@ -92,6 +93,21 @@ def test_the_posterior_is_that_of_the_localiser(case: Case) -> None:
         assert len(answer["probabilities"]) == len(p)  # the same cells are known
         assert np.abs(p - answer["probabilities"]).max() < 0.005 * p.max(), setting
         assert answer["entropy"] == pytest.approx(wanted.entropy, abs=0.01)
+
+
+def test_cells_have_the_colours_of_the_chapter_s_figure(case: Case) -> None:
+    dark_paper = case.figure.data["colours"]["dark"]["paper"]
+    on_dark = answers(
+        "whereabouts", case.figure.data, [one | {"paper": dark_paper} for one in case.settings[:20]]
+    )
+    for given, scale in (
+        (case.answers, PAPER_TO_LEAF),
+        (on_dark, dark.COLORMAPS[PAPER_TO_LEAF.name]),
+    ):
+        for answer in given:
+            p = np.array(answer["probabilities"])
+            drawn = scale(p / p.max())[:, :3]
+            assert np.abs(drawn - answer["colours"]).max() <= 2 / 255
 
 
 def test_the_single_answer_is_that_of_the_localiser(case: Case) -> None:

@@ -4,6 +4,16 @@ import { dot, norm } from "./numbers.mjs";
 export const fromHex = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16) / 255);
 export const toCss = (colour, alpha = 1) => `rgba(${colour.map((part) => Math.round(255 * part)).join(",")},${alpha})`;
 
+/** A function from shares of the most, 0 to 1, to colours from paper to leaf, as `plotting.PAPER_TO_LEAF`. */
+export function leafScale({ light, dark }, paper) {
+  const scheme = paper === dark.paper ? dark : light;
+  const [none, half, all] = ["paper", "half_leaf", "leaf"].map((name) => fromHex(scheme[name]));
+  return (share) => {
+    const [from, to, part] = share < 0.5 ? [none, half, 2 * share] : [half, all, 2 * share - 1];
+    return from.map((value, i) => value + part * (to[i] - value));
+  };
+}
+
 const times = (matrix, vector) => matrix.map((row) => dot(row, vector));
 
 function inverse([[a, b, c], [d, e, f], [g, h, i]]) {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.colors import to_hex
 
 from tree_world.plotting import dark, style
 
@@ -150,10 +151,14 @@ def _colours() -> dict[str, dict[str, str]]:
         "unknown_hatch": style.UNKNOWN_HATCH,
         **{f"series{number}": color for number, color in enumerate(style.SERIES)},
     }
-    return {
+    by_scheme = {
         "light": light,
         "dark": {name: dark.COLORS.get(color, color) for name, color in light.items()},
     }
+    scales = (style.PAPER_TO_LEAF, dark.COLORMAPS[style.PAPER_TO_LEAF.name])
+    for colors, scale in zip(by_scheme.values(), scales, strict=True):
+        colors["half_leaf"] = to_hex(scale(0.5))  # between paper and leaf, straight to both
+    return by_scheme
 
 
 def rounded(values: ArrayLike, digits: int = 4) -> Any:
