@@ -193,8 +193,9 @@ def kernel_environment() -> dict[str, str]:
         "TREE_WORLD_DIGEST": library_digest(),
     }
     environment.setdefault("HF_HUB_OFFLINE", "1")
-    # Chapters run side by side: threads that wait must not keep the others from working.
-    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Chapters run side by side, one on each processor: more threads would wait for each other, and
+    # sums would depend on their number.
+    environment.setdefault("OMP_NUM_THREADS", "1")
     environment.setdefault("OPENBLAS_NUM_THREADS", "1")
     return environment
 
