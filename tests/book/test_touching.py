@@ -387,9 +387,9 @@ def test_on_a_phone_it_is_drawn_as_it_was(on_a_phone, scheme, renewed):
 
 def test_no_picture_is_left_over():
     names = {
-        f"{name}-{width}-{scheme}.png"
-        for _, name in TOUCHED
-        for width in (390, 1440)
+        f"{chapter}-{name}-{viewport['width']}-{scheme}.png"
+        for chapter, name in TOUCHED
+        for viewport in (PHONE, WIDE_DESK)
         for scheme in PAPER
     }
     assert {path.name for path in PICTURES.iterdir()} == names
