@@ -7,8 +7,8 @@ import sys
 import nbformat
 import numpy as np
 import pytest
-from test_nbval_tolerance import encoded
 
+from tests.book.test_nbval_tolerance import encoded
 from tools import diff, settings
 
 
