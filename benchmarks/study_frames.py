@@ -1,8 +1,9 @@
 """How long a figure that can be touched takes for a frame, in a browser.
 
-Usage: ``python -m benchmarks.study_frames [NAME ...]``; a minute, after ``make build``. Options are
-those of `benchmarks.studies`. A frame is all that a script does from one picture to the next: it
-computes what is shown, draws it, and writes the numbers below it.
+Usage: ``python -m benchmarks.study_frames --anew``; three minutes, after ``make build``. Options
+are those of `benchmarks.studies`; parts are kept for this code, whatever the scripts of the figures
+are, hence ``--anew``. A frame is all that a script does from one picture to the next: it computes
+what is shown, draws it, and writes the numbers below it.
 """
 
 from __future__ import annotations

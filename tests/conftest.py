@@ -19,12 +19,13 @@ torch.set_num_threads(1)
 # time. Those that look at pages stand between those that compile, so that two processes seldom
 # compile the same side by side. The order costs or saves a minute; nothing else depends on it.
 SLOW = (
-    *("browser", "interrupts", "access", "ways_of_reading", "hand", "reading", "build"),
+    *("touching", "browser", "interrupts", "access", "ways_of_reading", "hand", "reading", "build"),
     *("shifts", "localisation", "notebooks", "forager", "live", "consolidation", "failures"),
     *("compiling", "particles", "study_where", "turns", "lattices", "noisy_shifts", "finder"),
     *("agreement", "embeddings", "nbval_tolerance", "numbers", "times", "theme", "drives", "moved"),
     *("hot_swap", "claims", "docstrings", "pruning", "memory", "worlds", "gymnasium", "storage"),
-    *("study_living", "narrow_figures", "forgetting", "sequences"),
+    *("dark_figures", "figures_in_lab", "study_living", "narrow_figures", "forgetting"),
+    *("sequences", "figure_living", "figure_drives", "figure_whereabouts", "figure_pruning"),
 )
 
 
