@@ -21,6 +21,7 @@ from benchmarks import (
     study_day,
     study_forgetting,
     study_frames,
+    study_ground,
     study_learning,
     study_living,
     study_omniscient,
@@ -48,6 +49,7 @@ STUDIES: list[Callable[[list[str]], int]] = [
     study_space.main,
     study_sequences.main,
     study_frames.main,
+    study_ground.main,
 ]
 
 

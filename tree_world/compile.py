@@ -2,9 +2,9 @@
 
 Usage: ``python -m tree_world.compile``
 
-Large memories, their draws, pruning, worlds that are stepped, and plans run in loops that Numba
-compiles on their first call, which takes seconds; it keeps the machine code, so that this is so
-once for each version of the package on a machine. This does it ahead of time: in an image, on a
+Large memories, their draws, pruning, tuning, worlds that are stepped, and plans run in loops that
+Numba compiles on their first call, which takes seconds; it keeps the machine code, so that this is
+so once for each version of the package on a machine. This does it ahead of time: in an image, on a
 machine that is to answer at once. It is never done on import.
 """
 
@@ -67,6 +67,13 @@ def forget() -> None:
         memory.prune(match_threshold=threshold)
 
 
+def tune() -> None:
+    """Leave out observations, one at a time."""
+    memory, _ = _memory(100)
+    for order in ("constant", "linear"):
+        memory.tune([5.0], order=order, score="log score")
+
+
 def live() -> None:
     """Step a world with the walkers that are built in, and walk without one."""
     world = TreeWorld.random_from_config(TreeWorldConfig.model_validate({}), seed=0)
@@ -86,6 +93,7 @@ WORK: dict[str, Callable[[], None]] = {
     "reads": read,
     "draws": draw,
     "pruning": forget,
+    "tuning": tune,
     "worlds": live,
     "plans": plan,
 }

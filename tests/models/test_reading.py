@@ -286,7 +286,7 @@ def test_each_way_is_taken_where_it_should(monkeypatch):
     assert way(num_queries=600, num_observations=3000, threshold=25.0) == ["read_pairs"]
     assert way(num_queries=3000, num_observations=6000, sds=(4.0, 4.0)) == ["read_pairs"]
     linear = {"num_queries": 3000, "num_observations": 6000, "order": "linear"}
-    assert way(sds=(4.0, 4.0), **linear) == ["read_groups"]
+    assert way(sds=(4.0, 4.0), **linear) == ["read_pairs"]
     assert way(num_queries=600, num_observations=3000, threshold=900.0) == ["read_pairs"]
     wide = {"sds": (60.0, 60.0), "threshold": 2000.0}
     assert way(num_queries=600, num_observations=3000, **wide) == ["read_runs"]

@@ -7,6 +7,7 @@ only those below it::
       memory         one memory: (N, dim), and what the rooms below do with it
       forgetting     pruning and consolidating under way; `drawing`: keys that are kept ready
       kriged         reads by kriging of what is in store
+      tuning         how uncertain places should count as, by leaving observations out
       saving         files and folders; `tensors`: gradients, devices, bytes
       changes        one thread at a time, whole or not at all; `assignment`: other tensors
       common         what the memories of a batch have in common; `options`, `given`: what is asked

@@ -48,6 +48,7 @@ from tree_world.models.memory.search.places import FoundPlaces, best_distinct_sl
 from tree_world.models.memory.search.samples import Samples
 from tree_world.models.memory.store.slots import Store
 from tree_world.models.memory.store.task import Task
+from tree_world.models.memory.tuning import Tuning, tune
 from tree_world.models.memory.types import (
     NO_MEAN,
     Merging,
@@ -572,6 +573,11 @@ class Memory:
         slots = torch.from_numpy(self.store.slots_by_age()).to(self.device)
         threshold = ReadOptions(match_threshold).match_threshold  # which checks it
         return leave_one_out(self.store.observations().take(slots), threshold)
+
+    def tune(self, deviations: PointsLike | None = None, **choices: Any) -> Tuning:
+        """See `SpatialMemory.tune`."""
+        own = self.observations(as_sensed=True)
+        return tune(own.locations, own.senses, deviations=deviations, **choices)
 
     def forget(self, how: Forgetting, *, background: bool = False) -> Report | Task[Report]:
         """See `SpatialMemory.forget`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -18,6 +18,7 @@ from tree_world.models.memory.options import DrawOptions
 from tree_world.models.memory.search.places import FoundPlaces
 from tree_world.models.memory.search.samples import Samples
 from tree_world.models.memory.stored_batch import StoredBatch
+from tree_world.models.memory.tuning import Tuning
 from tree_world.models.memory.types import (
     MEMORY_LIMIT,
     NO_MEAN,
@@ -506,3 +507,40 @@ class ReadableBatch(StoredBatch):
             If there is no such row.
         """
         return self.one(row).leave_one_out(match_threshold)
+
+    def tune(self, deviations: PointsLike | None = None, **choices: Any) -> Tuning:
+        """Try how uncertain places should count as, by reading each without its observation.
+
+        Deviations that are in store are not looked at, and nothing is changed: write observations
+        anew with the best, and read with it. For one memory; of a batch ask ``memory[b]``.
+
+        Parameters
+        ----------
+        deviations : array_like of shape (n_deviations,) or (n_deviations, location_dim), optional
+            To be tried, in metres, on each axis if there are several.
+        choices
+            As for `tree_world.models.memory.tuning.tune`: ``order``, ``score``, ``location_sds``,
+            ``match_threshold``, ``nugget``, ``most``.
+
+        Returns
+        -------
+        Tuning
+            The curve of errors over deviations, what was read at each place, and the best.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of its range, there are fewer than two observations, or more than one
+            memory.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from tree_world.models.memory import SpatialMemory
+        >>> memory = SpatialMemory(location_dim=1, sensory_dim=1)
+        >>> places = torch.arange(40.0)[:, None]
+        >>> ids = memory.write(places, 1.0, torch.sin(places / 5))
+        >>> memory.tune([0.5, 1.0, 20.0], order="linear").best()
+        array([0.5])
+        """
+        return self.one(None).tune(deviations, **choices)

@@ -172,7 +172,7 @@ class Kriging:
         nearest: int = NEAREST,
         most: int = MOST,
     ) -> None:
-        self.places, self.senses = _as_observations(places, senses)
+        self.places, self.senses = as_observations(places, senses)
         self.length = positive_distance("length", length)
         self.nugget = checked_number("nugget", nugget, _SHARE)
         self.nearest = whole_number("nearest", nearest, 1)
@@ -393,7 +393,7 @@ def evidence(
     >>> print(f"{best.per_number:.2f} nats, and {wrong.per_number:.2f} where places are wrong")
     2.07 nats, and -2.40 where places are wrong
     """
-    there, sensed = _as_observations(places, senses)
+    there, sensed = as_observations(places, senses)
     length = positive_distance("length", length)
     return _evidence(_squares(there), sensed, length, checked_number("nugget", nugget, _SHARE))
 
@@ -448,7 +448,7 @@ def length_by_evidence(
     >>> print(f"{length:.0f} m, and √(2t) is {(2 * sensor.diffusion_time) ** 0.5:.0f} m")
     70 m, and √(2t) is 66 m
     """
-    there, sensed = _as_observations(places, senses)
+    there, sensed = as_observations(places, senses)
     if len(there) < 3:
         raise ValueError(f"a length needs at least three observations, but there are {len(there)}.")
     share = checked_number("nugget", nugget, _SHARE)
@@ -539,7 +539,24 @@ def evenly_spread(number: int, most: int) -> Numbers:
     return np.unique(np.linspace(0, number - 1, min(number, most)).round().astype(np.intp))
 
 
-def _as_observations(places: PointsLike, senses: PointsLike) -> tuple[Array, Array]:
+def as_observations(places: PointsLike, senses: PointsLike) -> tuple[Array, Array]:
+    """Check places and what was sensed there, and copy both.
+
+    Parameters
+    ----------
+    places : array_like of shape (n_observations, dim)
+        In metres.
+    senses : array_like of shape (n_observations, sensory_dim)
+
+    Returns
+    -------
+    places, senses : numpy.ndarray of float64
+
+    Raises
+    ------
+    ValueError
+        If they are empty, not as many, or not finite.
+    """
     there, sensed = _matrix(places, "places"), _matrix(senses, "senses")
     if len(there) != len(sensed):
         raise ValueError(

@@ -19,6 +19,7 @@ from tree_world.models.memory.kernel.affinity import (
     prepare_affinities,
 )
 from tree_world.models.memory.recall.plan import BYTES, QUERIES, WEIGHT, group_size
+from tree_world.models.memory.recall.planes import solve_positive
 from tree_world.models.memory.recall.screening import (
     Boxes,
     Groups,
@@ -173,7 +174,7 @@ def read_pairs(
     nearby: Nearby | None = None,
     most: float = math.inf,
 ) -> Read | None:
-    """Read locally constant means on the CPU.
+    """Read locally constant means, or planes, on the CPU.
 
     Boxes around groups of neighbours, or the index, tell which observations can matter to which
     queries. A compiled loop then goes through those of each query: affinities in double precision,
@@ -258,6 +259,8 @@ def read_pairs(
                 limit,
                 options.tail / 2,
                 options.support,
+                options.order == "linear",
+                options.ridge,
                 mean,
                 known,
                 support,
@@ -273,6 +276,7 @@ def read_pairs(
         spread,
         nearest,
         torch.from_numpy(log_weight),
+        options.order,
     )
 
 
@@ -352,6 +356,70 @@ def _variance(
 
 
 @compiled
+def _find_slopes(
+    place: np.ndarray,
+    variances: np.ndarray,
+    locations: np.ndarray,
+    location_sds: np.ndarray,
+    matching: np.ndarray,
+    weights: np.ndarray,
+    number: int,
+    total: float,
+    ridge: float,
+    centre: np.ndarray,
+    matrix: np.ndarray,
+    slopes: np.ndarray,
+) -> None:
+    """Find the mean of the places around one, and how much their planes rise from there to it."""
+    dim = len(place)
+    centre[:] = 0.0
+    matrix[:] = 0.0
+    for j in range(number):
+        row, share = matching[j], weights[j] / total
+        for a in range(dim):
+            centre[a] += share * (np.float64(locations[row, a]) - place[a])
+    for j in range(number):
+        row, share = matching[j], weights[j] / total
+        for a in range(dim):
+            step = np.float64(locations[row, a]) - place[a] - centre[a]
+            own = np.float64(location_sds[row, a])
+            matrix[a, a] += ridge * share * (own * own + variances[a])
+            for b in range(a + 1):
+                other = np.float64(locations[row, b]) - place[b] - centre[b]
+                matrix[a, b] += share * step * other
+    for a in range(dim):
+        slopes[a, 0] = centre[a]
+    solve_positive(matrix, slopes)
+
+
+@compiled
+def _tilt(
+    place: np.ndarray,
+    locations: np.ndarray,
+    senses: np.ndarray,
+    matching: np.ndarray,
+    weights: np.ndarray,
+    number: int,
+    total: float,
+    centre: np.ndarray,
+    slopes: np.ndarray,
+    sums: np.ndarray,
+    mean: np.ndarray,
+) -> None:
+    """Add to the mean what the plane through the senses differs from it at the place."""
+    sums[:] = 0.0
+    for j in range(number):
+        row, factor = matching[j], 0.0
+        for a in range(len(place)):
+            factor -= slopes[a, 0] * (np.float64(locations[row, a]) - place[a] - centre[a])
+        factor *= weights[j] / total
+        for k in range(len(mean)):
+            sums[k] += factor * value(senses[row, k])
+    for k in range(len(mean)):
+        mean[k] += sums[k]
+
+
+@compiled
 def _fill_reads(
     first: int,
     stride: int,
@@ -369,6 +437,8 @@ def _fill_reads(
     threshold_squared: float,
     tail: float,
     with_support: bool,
+    is_linear: bool,
+    ridge: float,
     mean: np.ndarray,
     known: np.ndarray,
     support: np.ndarray,
@@ -388,6 +458,7 @@ def _fill_reads(
     weights = np.empty(room)
     shares = np.empty(room, mean.dtype)
     sums = np.empty(mean.shape[1])
+    centre, matrix, slopes = np.empty(dim), np.empty((dim, dim)), np.empty((dim, 1))
     steps = np.zeros(_LEVELS)
     for group in range(first, len(query_edges) - 1, stride):
         number = 0
@@ -481,3 +552,31 @@ def _fill_reads(
                     _variance(mean[query], sums, shares, matching, number_kept, senses)
                 )
                 support[2, query] = math.sqrt(nearest)
+            if is_linear:
+                _find_slopes(
+                    queries[query],
+                    query_variances[own],
+                    locations,
+                    location_sds,
+                    matching,
+                    weights,
+                    number_kept,
+                    total,
+                    ridge,
+                    centre,
+                    matrix,
+                    slopes,
+                )
+                _tilt(
+                    queries[query],
+                    locations,
+                    senses,
+                    matching,
+                    weights,
+                    number_kept,
+                    total,
+                    centre,
+                    slopes,
+                    sums,
+                    mean[query],
+                )

@@ -102,7 +102,8 @@ def best_method(
     """
     number = len(observations.locations)
     pairs = len(places) * number
-    if pairs <= VERY_FEW_PAIRS and not needs_gradient and can_read_pairs(observations, options):
+    is_few = pairs <= VERY_FEW_PAIRS and options.order == "constant"
+    if is_few and not needs_gradient and can_read_pairs(observations, options):
         return "few"
     if not options.mean and not needs_gradient and can_read_pairs(observations, options):
         return "sparse"  # weights are all there is to compute: the fewer the better
@@ -134,7 +135,7 @@ def can_read_pairs(observations: Observations, options: ReadOptions) -> bool:
     return (
         observations.senses.device.type == "cpu"
         and averaged_in in (torch.float32, torch.float64)
-        and options.order == "constant"
+        and options.order in ("constant", "linear")
     )
 
 
