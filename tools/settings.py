@@ -207,8 +207,10 @@ def site_environment() -> dict[str, str]:
     -------
     dict of str to str
     """
+    preload = f'--require "{Path(__file__).with_name("all_processors.cjs")}"'
     return {
         **kernel_environment(),
+        "NODE_OPTIONS": f"{os.environ.get('NODE_OPTIONS', '')} {preload}".strip(),
         "TREE_WORLD_FIGURE_DPI": str(SITE_DPI),
         "TREE_WORLD_DARK_FIGURES": "1",
         "TREE_WORLD_FOR_SITE": "1",

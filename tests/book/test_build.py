@@ -1,9 +1,11 @@
 """The build fails when it should, and executes only what it must."""
 
 import fcntl
+import importlib.metadata
 import json
 import re
 import shutil
+import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -224,6 +226,22 @@ def test_nothing_else_is_seen(library):
     (library / "tree_world/__pycache__").mkdir()
     (library / "tree_world/__pycache__/one.pyc").write_text("compiled")
     assert settings.library_digest(library) == before
+
+
+def test_the_engine_leaves_no_processor_idle():
+    """It takes one less than Node tells of, and so is told of one more."""
+    own = ["node", "--print", "os.cpus().length"]
+    told = [
+        int(subprocess.run(own, env=environment, capture_output=True, text=True, check=True).stdout)
+        for environment in (settings.kernel_environment(), settings.site_environment())
+    ]
+    assert told[1] == told[0] + 1
+    # Should a newer engine do as its option says, there is nothing to mend any more.
+    package = importlib.metadata.distribution("jupyter-book")
+    (engine,) = [file for file in package.files if file.name == "jupyter-book.cjs"]
+    lines = engine.locate().read_text().splitlines()
+    (rule,) = [line for line in lines if "this.executionSemaphore =" in line]
+    assert re.search(r"cpus\)\(\)\.length - 1", rule)
 
 
 def test_cells_run_offline_and_under_a_limit():
