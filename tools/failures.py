@@ -13,6 +13,7 @@ from tools import myst
 DIED = (
     "the kernel died. The memory of the machine may not have been enough, or compiled code failed"
 )
+DIED_OR_STOPPED = "the kernel died, or was stopped as another had"
 
 
 def of_pages(log: Path, pages: Iterable[Path]) -> list[str]:
@@ -43,8 +44,9 @@ def of_pages(log: Path, pages: Iterable[Path]) -> list[str]:
         running.pop(note["kernel"], None)
         if "error" in note:
             found += _told(note, chapters)
+    cause = DIED if len(running) == 1 else DIED_OR_STOPPED
     for note in running.values():
-        found += _told({**note, "error": DIED}, chapters)
+        found += _told({**note, "error": cause}, chapters)
     return list(dict.fromkeys(found))
 
 
@@ -83,7 +85,7 @@ def _run(cell: myst.Cell) -> tuple[str, int]:
 
 
 def _cure(note: dict[str, Any]) -> str:
-    if note["error"] == DIED:
+    if note["error"] in (DIED, DIED_OR_STOPPED):
         return " Run the cell by itself, in a smaller case."
     if "magic function" in note["error"]:
         return " Leave the magic out, or load the extension that brings it."

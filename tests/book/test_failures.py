@@ -1,8 +1,11 @@
 """What fails in a page is told by page, line and cause, with what to do, and without raw traces."""
 
+import hashlib
+import json
+
 import pytest
 
-from tools import build, settings
+from tools import build, failures, settings
 from tools.engine import plain
 
 FRONT = "---\nkernelspec:\n  name: python3\n  display_name: Python 3\n---\n# One\n\n"
@@ -50,10 +53,6 @@ PAGES = {
         "hanging.md, line 9, code cell 0 (import time; time.sleep(60)): "
         "TimeoutError: This cell ran for more than 5 seconds",
     ),
-    "dead.md": (  # the last, as the engine stops at it
-        FRONT + CELL % "import os; os._exit(1)",
-        "dead.md, line 8, code cell 0 (import os; os._exit(1)): the kernel died",
-    ),
 }
 
 
@@ -81,6 +80,31 @@ def test_what_fails_in_cells_and_sentences_is_told_by_its_place(small_project):
     assert len(lines) == len(expected), "\n".join(lines)
     for message in expected:
         assert [line for line in lines if line.startswith(message)], message
+
+
+def test_a_kernel_that_dies_in_a_cell_is_told_by_its_place(small_project):
+    folder, _ = small_project
+    (folder / "chapter.md").write_text(FRONT + CELL % "import os; os._exit(1)")
+    (line,) = told(folder)
+    place = "chapter.md, line 8, code cell 0 (import os; os._exit(1))"
+    assert line.startswith(f"{place}: the kernel died")
+    assert "another" not in line
+
+
+def test_kernels_that_ran_when_one_died_are_not_said_to_have_died(tmp_path):
+    """The engine stops at it, and with it all the others; who was first is not known."""
+    log, pages = tmp_path / "log", []
+    notes = []
+    for kernel, name in enumerate(("one.md", "other.md")):
+        page, code = tmp_path / name, f"print({kernel})"
+        page.write_text(FRONT + CELL % code)
+        cell = hashlib.sha256(code.encode() + b"\0").hexdigest()
+        notes.append(json.dumps({"kernel": kernel, "cell": cell, "event": "start"}))
+        pages.append(page)
+    log.write_text("\n".join(notes))
+    for line, name in zip(failures.of_pages(log, pages), ("one.md", "other.md"), strict=True):
+        assert name in line
+        assert "died, or was stopped as another had" in line
 
 
 def test_a_kernel_that_dies_in_a_sentence_is_told_by_its_place(small_project):
