@@ -55,11 +55,8 @@ SETS: dict[str, Callable[[], Ground]] = {
 }
 
 SIZES = (250, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 100_000)
-SIDE, LENGTH, NOISE = (
-    1000.0,
-    50.0,
-    0.3,
-)  # of the simulated field: metres, metres, of a variance of 1
+SIDE, LENGTH = 1000.0, 50.0  # of the simulated field, in metres
+NOISE = 0.3  # a standard deviation, where that of the field is 1
 SENSES, WAVES = 4, 64
 LONGEST_CALL = 120.0  # seconds; who takes longer is not asked for more
 LARGEST_CALL = 8192.0  # MiB, likewise

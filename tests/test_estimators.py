@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tree_world.estimators import SpatialMemoryRegressor
-from tree_world.models.memory import ReadOptions
+from tree_world.models.memory import ReadOptions, SpatialMemory
 from tree_world.models.memory.recall.noise import smoothness, turned
 
 CHECKS = """
@@ -231,6 +231,38 @@ def test_what_was_chosen_is_chosen_anew_when_there_is_twice_as_much():
     np.testing.assert_allclose(std, their_std, rtol=1e-6)
 
 
+def test_an_interrupt_between_memories_loses_nothing(monkeypatch):
+    """All that came to the first memory comes to the others, too; a fit happens, or does not."""
+    places, senses = ground(200, outputs=3)
+    model = SpatialMemoryRegressor(max_memory_size=500).fit(places[:150], senses[:150])
+    assert len(model.memories_) > 1
+    whole = pickle.loads(pickle.dumps(model)).partial_fit(places[150:], senses[150:])
+    before, write = model.predict(places), SpatialMemory.write
+
+    def interrupt(at, work, *given):
+        calls = []
+
+        def interrupted(memory, *arguments):
+            calls.append(memory)
+            if len(calls) == at:
+                raise KeyboardInterrupt
+            return write(memory, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(SpatialMemory, "write", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                work(*given)
+
+    for at in (1, 2):
+        interrupt(at, model.fit, places[:90] + 7e4, senses[:90])
+        np.testing.assert_array_equal(model.predict(places), before)
+    interrupt(1, model.partial_fit, places[150:], senses[150:])
+    np.testing.assert_array_equal(model.predict(places), before)
+    interrupt(2, model.partial_fit, places[150:], senses[150:])
+    np.testing.assert_allclose(model.predict(places), whole.predict(places), atol=1e-9)
+    assert {len(memory) for memory in model.memories_} == {200}
+
+
 def test_senses_of_hundreds_of_numbers_share_what_they_can():
     """As scents do: one length and one noise for all, and a memory for each width."""
     generator = np.random.default_rng(0)
@@ -327,6 +359,7 @@ def test_degrees_are_refused_with_a_way_out():
         ({"deviation": "wide"}, "deviation must be"),
         ({"deviation": -3.0}, "deviation"),
         ({"deviation": [1.0, 2.0, 3.0]}, "deviation"),
+        ({"order": "kriging", "deviation": 5.0}, "leave it out"),
         ({"axes": "round"}, "axes must be one of"),
         ({"error": "yes"}, "error must be"),
         ({"coordinates": "moon"}, "coordinates must be"),

@@ -26,13 +26,16 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tree_world.checks import as_deviations, as_points, positive_distance, whole_number
-from tree_world.estimators.choosing import LeftOut, claimed, smooth_field, straightened
+from tree_world.estimators.choosing import Choice, LeftOut, claimed, smooth_field, straightened
 from tree_world.models.memory import ReadOptions, SpatialMemory
 from tree_world.models.memory.recall.kriging import Kriging
-from tree_world.models.memory.recall.noise import AXES, turned
+from tree_world.models.memory.recall.noise import AXES, Smoothness, turned
 from tree_world.models.memory.tuning import MOST
 
 Array: TypeAlias = npt.NDArray[np.float64]
+
+Planned: TypeAlias = tuple[Choice, list[int]]
+"""How a memory is read, and for which outputs."""
 
 ORDERS = ("constant", "linear", "kriging")
 BY_LEAVE_ONE_OUT = "leave-one-out"
@@ -58,7 +61,7 @@ default="leave-one-out"
         How uncertain each observation and each query counts as, in the unit of the coordinates; on
         each axis, if there are several. By default that with the least squared error where
         observations are left out, for each output. By kriging it is the length of the field over
-        √2, and by default the most probable one.
+        √2, always the most probable one, and a number is refused.
     axes : {"turned", "own", "alike"}, default="turned"
         Whether a deviation that is found may be another on each axis, and whether the axes may be
         turned, too, which they are in the plane alone. They are where the evidence is worth it.
@@ -128,6 +131,20 @@ default="leave-one-out"
     91% within the intervals of 90 %
     """
 
+    # What is learned comes as a whole: see `_learned`.
+    memory_: SpatialMemory
+    memories_: list[SpatialMemory]
+    origin_: Array
+    order_: list[str]
+    smoothness_: Smoothness | None
+    error_scale_: Array | None
+    mean_: Array
+    tuned_at_: int
+    single_output_: bool
+    _plan: list[Planned]
+    _room: int
+    _fields: list[Kriging] | None
+
     def __init__(
         self,
         order: str = "linear",
@@ -186,11 +203,11 @@ optional
         self._check()
         places, senses = self._checked(X, y, reset=True)
         sds = _as_sds(location_sds, places)
-        self.single_output_ = senses.ndim == 1
-        senses = senses.reshape(len(senses), -1)
         middle = np.square(places - places.mean(axis=0)).sum(axis=1)
-        self.origin_ = places[int(np.argmin(middle))].copy()
-        self._learn(places - self.origin_, senses, sds)
+        origin = places[int(np.argmin(middle))].copy()
+        learned = self._learned(places - origin, senses.reshape(len(senses), -1), sds)
+        # All at once, so that an interrupt finds what was before, or what is now.
+        self.__dict__.update(learned, origin_=origin, single_output_=senses.ndim == 1)
         return self
 
     def partial_fit(self, X: Any, y: Any, location_sds: Any = None) -> Self:
@@ -224,20 +241,22 @@ optional
             raise ValueError(
                 f"y has {senses.shape[1]} outputs, but {outputs} were given to the first call."
             )
+        self._catch_up()
         there = places - self.origin_
         number = len(self.memory_) + len(there)
         is_free = isinstance(self.deviation, str) or self.order == BY_LEAVE_ONE_OUT
         is_full = self.max_memory_size is None and number > self._room
-        if (is_free and number >= 2 * self.tuned_at_) or is_full:
-            old = self._observations()
-            pairs = zip(old, (there, senses, sds), strict=True)
-            where, sensed, unsure = (np.concatenate(pair) for pair in pairs)
-            if is_free and number >= 2 * self.tuned_at_:
-                self._learn(where, sensed, unsure)
-            else:  # with room for more, so that this happens seldom
-                self._renew(where, sensed, unsure, 2 * number)
+        if not (is_full or (is_free and number >= 2 * self.tuned_at_)):
+            self._fields = None
+            for memory, output in self._with_memories():
+                _write(memory, there, senses, sds, *output)
             return self
-        self._write(there, senses, sds)
+        pairs = zip(self._observations(), (there, senses, sds), strict=True)
+        where, sensed, unsure = (np.concatenate(pair) for pair in pairs)
+        if is_free and number >= 2 * self.tuned_at_:
+            self.__dict__.update(self._learned(where, sensed, unsure))
+        else:  # with room for more, so that this happens seldom
+            self.__dict__.update(self._written(where, sensed, unsure, self._plan, 2 * number))
         return self
 
     def _check(self) -> None:
@@ -257,6 +276,11 @@ optional
                 f"deviation must be a distance, one for each axis, or {BY_LEAVE_ONE_OUT!r}, but "
                 f"{self.deviation!r} was given."
             )
+        if self.order == "kriging" and not isinstance(self.deviation, str):
+            raise ValueError(
+                "order='kriging' finds its own length, by the evidence, but deviation="
+                f"{self.deviation!r} was given: leave it out."
+            )
         if self.match_threshold is not None:
             positive_distance("match_threshold", self.match_threshold)
             if self.order == "kriging":
@@ -273,16 +297,16 @@ optional
             _refuse_degrees(places, getattr(self, "feature_names_in_", None))
         return places, np.asarray(senses, np.float64)
 
-    def _learn(self, places: Array, senses: Array, sds: Array) -> None:
-        """Choose how to read, and write everything into new memories."""
+    def _learned(self, places: Array, senses: Array, sds: Array) -> dict[str, Any]:
+        """Choose how to read, and write everything into new memories: all that there is to know."""
         left_out = LeftOut(places, senses, sds, self.match_threshold, self.most, self.axes)
-        orders = list(ORDERS) if self.order == BY_LEAVE_ONE_OUT else [self.order]
-        if self.match_threshold is not None and len(orders) > 1:
-            orders.remove("kriging")
         given = None
         if not isinstance(self.deviation, str):
             shape = torch.Size((self.n_features_in_,))
             given = as_deviations(self.deviation, shape, "deviation", torch.float64).numpy()
+        orders = list(ORDERS) if self.order == BY_LEAVE_ONE_OUT else [self.order]
+        if len(orders) > 1 and (self.match_threshold is not None or given is not None):
+            orders.remove("kriging")
         outputs = range(senses.shape[1])
         together = left_out.best(orders, given, list(outputs))
         each = [
@@ -294,52 +318,60 @@ optional
             [output for output in outputs if kinds[output] == kind] for kind in dict.fromkeys(kinds)
         ]
         needs_field = self.error is not None or any(one.order == "kriging" for one in each)
-        scale = left_out.error_scale(each) if self.error is not None else None
-        shared = each[0] if len(columns) == 1 else together
-        # From here on nothing fails, so that what was there before is not lost.
-        self.order_, self.deviation_ = (
-            [choice.order for choice in each],
-            np.stack([choice.deviation for choice in each]),
-        )
-        self.turn_ = np.array([choice.turn for choice in each])
-        self.smoothness_ = left_out.smoothness if needs_field else None
-        self.error_scale_, self.mean_ = scale, senses.mean(axis=0)
-        self.tuned_at_, self._columns, self._shared = len(places), columns, shared
-        self._renew(places, senses, sds, len(places))
+        # The memory of all outputs comes first, and then those of some, if they are not all.
+        plan = [(each[0] if len(columns) == 1 else together, list(outputs))]
+        if len(columns) > 1:
+            plan += [(each[own[0]], own) for own in columns]
+        return {
+            "order_": [choice.order for choice in each],
+            "deviation_": np.stack([choice.deviation for choice in each]),
+            "turn_": np.array([choice.turn for choice in each]),
+            "smoothness_": left_out.smoothness if needs_field else None,
+            "error_scale_": left_out.error_scale(each) if self.error is not None else None,
+            "mean_": senses.mean(axis=0),
+            "tuned_at_": len(places),
+            **self._written(places, senses, sds, plan, len(places)),
+        }
 
-    def _renew(self, places: Array, senses: Array, sds: Array, room: int) -> None:
-        """Make new memories, with room for as many observations, and write to them."""
-        self._room = self.max_memory_size or room
-        self.memory_ = self._empty(senses.shape[1])
-        is_one = len(self._columns) == 1
-        self.memories_ = (
-            [self.memory_] if is_one else [self._empty(len(own)) for own in self._columns]
-        )
-        self._write(places, senses, sds)
+    def _written(
+        self, places: Array, senses: Array, sds: Array, plan: list[Planned], room: int
+    ) -> dict[str, Any]:
+        """Write observations into new memories, with room for so many."""
+        room = self.max_memory_size or room
+        memories = []
+        for choice, outputs in plan:
+            memory = SpatialMemory(
+                self.n_features_in_, len(outputs), max_memory_size=room, dtype=torch.float64
+            )
+            _write(memory, places, senses, sds, choice, outputs)
+            memories.append(memory)
+        return {
+            "memory_": memories[0],
+            "memories_": memories[1:] or memories,
+            "_plan": plan,
+            "_room": room,
+            "_fields": None,
+        }
+
+    def _with_memories(self) -> list[tuple[SpatialMemory, Planned]]:
+        """All memories, that of all outputs first, and what each is for."""
+        others = [one for one in self.memories_ if one is not self.memory_]
+        return list(zip([self.memory_, *others], self._plan, strict=True))
+
+    def _catch_up(self) -> None:
+        """Write to all memories what an interrupt let come to the first alone."""
+        newest = {int(memory.ids.max()) for memory, _ in self._with_memories()}
+        if len(newest) > 1:
+            self.__dict__.update(self._written(*self._observations(), self._plan, self._room))
 
     def _observations(self) -> tuple[Array, Array, Array]:
         """Places, senses, and what places were uncertain when they were given."""
-        own = self.memory_.observations()
-        shared = np.square(self._shared.deviation)
+        own, choice = self.memory_.observations(), self._plan[0][0]
+        shared = np.square(choice.deviation)
         squares = np.square(own.location_sds.numpy()) - shared
         sds = np.sqrt(np.maximum(squares, 0.0))
         sds[squares <= 1e-9 * shared] = 0.0  # nothing but rounding
-        return turned(own.locations.numpy(), -self._shared.turn), own.senses.numpy(), sds
-
-    def _empty(self, outputs: int) -> SpatialMemory:
-        return SpatialMemory(
-            self.n_features_in_, outputs, max_memory_size=self._room, dtype=torch.float64
-        )
-
-    def _write(self, places: Array, senses: Array, sds: Array) -> None:
-        self._fields: list[Kriging] | None = None
-        own = self._shared
-        self.memory_.write(turned(places, own.turn), np.hypot(sds, own.deviation), senses)
-        if len(self.memories_) == 1:
-            return
-        for memory, columns in zip(self.memories_, self._columns, strict=True):
-            deviation, turn = self.deviation_[columns[0]], self.turn_[columns[0]]
-            memory.write(turned(places, turn), np.hypot(sds, deviation), senses[:, columns])
+        return turned(own.locations.numpy(), -choice.turn), own.senses.numpy(), sds
 
     # --- predicting ------------------------------------------------------------------------------
 
@@ -366,17 +398,18 @@ optional
             If shapes do not fit, or errors are asked for that ``fit`` was told to leave out.
         """
         check_is_fitted(self, "memory_")
+        self._catch_up()
         places = validate_data(self, X, reset=False, dtype=np.float64) - self.origin_
         mean = np.empty((len(places), len(self.order_)))
-        for memory, columns in zip(self.memories_, self._columns, strict=True):
-            if self.order_[columns[0]] == "kriging":
-                mean[:, columns] = self._read_fields(places)[0][:, columns]
+        for memory, (choice, outputs) in self._with_memories()[-len(self.memories_) :]:
+            if choice.order == "kriging":
+                mean[:, outputs] = self._read_fields(places)[0][:, outputs]
                 continue
-            how = ReadOptions(self.match_threshold, self.order_[columns[0]], tail=_TAIL)
-            there = turned(places, self.turn_[columns[0]])
-            found = memory.recall(there, self.deviation_[columns[0]][None], how=how)
+            how = ReadOptions(self.match_threshold, choice.order, tail=_TAIL)
+            there = turned(places, choice.turn)
+            found = memory.recall(there, choice.deviation[None], how=how)
             known = found.known.numpy()[:, None]
-            mean[:, columns] = np.where(known, found.mean.numpy(), self.mean_[columns])
+            mean[:, outputs] = np.where(known, found.mean.numpy(), self.mean_[outputs])
         if not return_std:
             return mean[:, 0] if self.single_output_ else mean
         if self.error_scale_ is None:
@@ -397,7 +430,7 @@ optional
         """
         check_is_fitted(self, "memory_")
         places = validate_data(self, X, reset=False, dtype=np.float64)
-        return turned(places - self.origin_, self._shared.turn)
+        return turned(places - self.origin_, self._plan[0][0].turn)
 
     def from_memory(self, places: Any) -> Array:
         """Tell places of `memory_`, such as those that it draws or finds, as ``fit`` was told.
@@ -419,7 +452,7 @@ optional
         """
         check_is_fitted(self, "memory_")
         own = as_points(places, self.n_features_in_, "places", torch.float64).detach().numpy()
-        return np.asarray(turned(own, -self._shared.turn) + self.origin_)
+        return np.asarray(turned(own, -self._plan[0][0].turn) + self.origin_)
 
     def _read_fields(self, places: Array) -> tuple[Array, Array]:
         """Read by kriging: means, and how far what is sensed may be from them."""
@@ -435,6 +468,18 @@ optional
             mean[:, outputs] += read.mean
             deviation[:, outputs] = claimed(read, field, found.amplitude[outputs])
         return mean, deviation
+
+
+def _write(
+    memory: SpatialMemory,
+    places: Array,
+    senses: Array,
+    sds: Array,
+    choice: Choice,
+    outputs: list[int],
+) -> None:
+    unsure = np.hypot(sds, choice.deviation)
+    memory.write(turned(places, choice.turn), unsure, senses[:, outputs])
 
 
 # --- what is given --------------------------------------------------------------------------------
