@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks import ground_data
 from tree_world.estimators import SpatialMemoryRegressor
 from tree_world.models.memory import ReadOptions, SpatialMemory
 from tree_world.models.memory.recall.noise import smoothness, turned
@@ -169,6 +170,38 @@ def test_the_evidence_is_that_of_a_gaussian_process():
         assert density(found.length[0] * factor, found.nugget[0], found.amplitude[0]) < best
         assert density(found.length[0], found.nugget[0] * factor, found.amplitude[0]) < best
         assert density(found.length[0], found.nugget[0], found.amplitude[0] * factor) < best
+
+
+def test_the_search_finds_the_greatest_evidence_of_two():
+    """Of the cadmium of the Meuse it is great at a long length, and where axes are stretched."""
+    import scipy.optimize
+
+    ground = ground_data.meuse()
+    cadmium = ground.senses[:, :1]
+    generator = np.random.default_rng(0)
+    for _ in range(2):
+        which = generator.permutation(len(cadmium))[:140]
+        places, senses = ground.places[which], cadmium[which]
+        rest = (senses - senses.mean())[:, 0]
+
+        def evidence(point, places=places, rest=rest):
+            (length, nugget), (u, v) = np.exp(point[:2]), point[2:]
+            stretch = np.exp(np.hypot(u, v) * np.array([1.0, -1.0]))
+            told = turned(places, 0.5 * np.arctan2(v, u)) / stretch
+            squares = np.square(told[:, None] - told[None]).sum(axis=-1)
+            matrix = np.exp(-squares / (2 * length**2)) + nugget**2 * np.eye(len(rest))
+            power = rest @ np.linalg.solve(matrix, rest) / len(rest)
+            return -0.5 * (len(rest) * np.log(power) + np.linalg.slogdet(matrix)[1])
+
+        found = smoothness(places, senses)
+        (size, _), turn = np.log(found.stretch[0]), 2 * found.turn[0]
+        point = [np.log(found.length[0]), np.log(found.nugget[0])]
+        told = evidence(np.array([*point, size * np.cos(turn), size * np.sin(turn)]))
+        others = [
+            scipy.optimize.minimize(lambda point: -evidence(point), start, method="Nelder-Mead")
+            for start in ([5.0, -0.8, -0.3, 0.5], [5.8, 0.4, 0.0, 0.0])
+        ]
+        assert told >= max(-other.fun for other in others) - 0.1
 
 
 # --- how far it may be off ------------------------------------------------------------------------

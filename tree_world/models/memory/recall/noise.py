@@ -14,10 +14,12 @@ evidence of one number z of the senses, at the amplitude that suits it best, is
     a^2 = \frac1n z^\top (K + \nu^2 I)^{-1} z.
 
 Length and nugget :math:`\nu` are those for which it is greatest, over a grid and then around its
-best. So are stretches and angle, but they are taken only where they raise the evidence by more than
-half a :math:`\log n` for each of them, which is what a free parameter raises it by for nothing (the
-Bayesian information criterion). In the plane both are one symmetric matrix without trace, which is
-zero where the field is alike in all directions: nothing jumps where an angle comes round.
+best. So are stretches and angle, for which it may be great twice, at a long length and at a short
+one: they are looked for from where nothing is stretched, and from the best of a coarse grid. But
+they are taken only where they raise the evidence by more than half a :math:`\log n` for each of
+them, which is what a free parameter raises it by for nothing (the Bayesian information criterion).
+In the plane both are one symmetric matrix without trace, which is zero where the field is alike in
+all directions: nothing jumps where an angle comes round.
 
 References
 ----------
@@ -28,6 +30,7 @@ G. Schwarz, "Estimating the dimension of a model", 1978.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +51,8 @@ _MOST_AXES = 5  # up to which each may have its own
 _MANY = 16  # numbers of a sense, of more than which all are held to change in the same way
 _SOME = 300  # observations from which axes are learned
 _MOST_STRETCH = math.log(5.0)  # of one axis against the mean of all
+_BEGUN_STRETCH = math.log(2.0)  # likewise, of the grid
+_BEGUN_TURNS, _BEGUN_LENGTHS = 8, 8
 _STEPS = 400  # of the simplex
 
 
@@ -161,22 +166,36 @@ def smoothness(places: Array, senses: Array, axes: str = "turned", most: int = M
     _fill_alike(there, rest, changing, found)
     if axes != "alike" and 1 < dim <= _MOST_AXES and width <= _MANY:
         some = evenly_spread(len(there), _SOME)
-        for number in np.flatnonzero(changing):
-            _fill_axes(there[some], rest[some, number], found, int(number), axes)
+        numbers = np.flatnonzero(changing)
+        starts = _stretched(there[some], rest[np.ix_(some, numbers)], axes)
+        for number, start in zip(numbers.tolist(), starts, strict=True):
+            _fill_axes(there[some], rest[some, number], found, number, start)
     return found
 
 
 def _fill_alike(places: Array, rest: Array, changing: np.ndarray, found: Smoothness) -> None:
-    """Find lengths and nuggets of fields that are alike in all directions, of all at once.
+    """Find lengths and nuggets of fields that are alike in all directions, of all at once."""
+    best = np.full(rest.shape[1], -np.inf)
+    for length, nugget, score, amplitude in _over_grid(places, rest, _LENGTHS):
+        if len(score) > _MANY:
+            score = np.full(len(score), score[changing].sum())
+        better = changing & (score > best)
+        best[better], found.length[better] = score[better], length
+        found.nugget[better], found.amplitude[better] = nugget, amplitude[better]
 
-    One decomposition of the kernel matrix for each length serves all nuggets.
+
+def _over_grid(
+    places: Array, rest: Array, lengths: int
+) -> Iterator[tuple[float, float, Array, Array]]:
+    """Give lengths and nuggets, and of each number the evidence there, and the best amplitude.
+
+    One decomposition of the kernel matrix for each length serves all nuggets, and all numbers.
     """
     squares = scipy.spatial.distance.cdist(places, places, "sqeuclidean")
     apart = scipy.spatial.cKDTree(places).query(places, k=2)[0][:, 1]
     extent = float(np.ptp(places, axis=0).max())
     shortest = max(float(np.median(apart)) / 2, 1e-3 * extent)
-    best = np.full(rest.shape[1], -np.inf)
-    for length in np.geomspace(shortest, 2 * extent, _LENGTHS):
+    for length in np.geomspace(shortest, 2 * extent, lengths):
         values, vectors = scipy.linalg.eigh(np.exp(squares * (-0.5 / length**2)))
         turned_senses = np.square(vectors.T @ rest)
         for nugget in _NUGGETS:
@@ -184,20 +203,44 @@ def _fill_alike(places: Array, rest: Array, changing: np.ndarray, found: Smoothn
             power = (turned_senses / scales[:, None]).mean(axis=0)
             with np.errstate(divide="ignore"):
                 score = -0.5 * (len(places) * np.log(power) + np.log(scales).sum())
-            if len(score) > _MANY:
-                score = np.full(len(score), score[changing].sum())
-            better = changing & (score > best)
-            best[better], found.length[better] = score[better], length
-            found.nugget[better], found.amplitude[better] = nugget, np.sqrt(power[better])
+            yield float(length), float(nugget), score, np.sqrt(power)
 
 
-def _fill_axes(places: Array, rest: Array, found: Smoothness, number: int, axes: str) -> None:
-    """Refine what was found of one number, and stretch the axes if that is worth it."""
+def _stretched(places: Array, rest: Array, axes: str) -> Array:
+    """Find the best of a coarse grid whose axes are stretched: a point of the search each."""
     dim = places.shape[1]
-    extra = dim - 1 + (axes == "turned" and dim == 2)
+    if axes == "turned" and dim == 2:
+        angles = np.arange(_BEGUN_TURNS) * (2 * math.pi / _BEGUN_TURNS)
+        shapes = np.column_stack([np.cos(angles), np.sin(angles)])
+    else:  # one axis longer or shorter than all others
+        single = (np.eye(dim) - 1 / dim) / (1 - 1 / dim)
+        shapes = np.concatenate([single, -single])[:, :-1]
+    best = np.full(rest.shape[1], -np.inf)
+    points = np.zeros((rest.shape[1], 2 + shapes.shape[1]))
+    for shape in _BEGUN_STRETCH * shapes:
+        _, _, stretch, turn = _told(np.array([0.0, 0.0, *shape]), dim)
+        told = turned(places, turn) / stretch
+        for length, nugget, score, _ in _over_grid(told, rest, _BEGUN_LENGTHS):
+            better = score > best
+            best[better] = score[better]
+            points[better] = [math.log(length), math.log(nugget), *shape]
+    return points
+
+
+def _fill_axes(
+    places: Array, rest: Array, found: Smoothness, number: int, stretched: Array
+) -> None:
+    """Refine what was found of one number, and stretch the axes if that is worth it."""
+    dim, extra = places.shape[1], len(stretched) - 2
     start = np.array([math.log(found.length[number]), math.log(found.nugget[number])])
-    round_one = _most_probable(places, rest, start, extra=0)
-    longer = _most_probable(places, rest, np.append(round_one.x, np.zeros(extra)), extra)
+    round_one = _most_probable(places, rest, start)
+    longer = min(
+        (
+            _most_probable(places, rest, begun)
+            for begun in (np.append(round_one.x, np.zeros(extra)), stretched)
+        ),
+        key=lambda one: float(one.fun),
+    )
     is_worth_it = round_one.fun - longer.fun > 0.5 * extra * math.log(len(places))
     best = longer if is_worth_it else round_one
     length, nugget, stretch, turn = _told(best.x, dim)
@@ -206,9 +249,7 @@ def _fill_axes(places: Array, rest: Array, found: Smoothness, number: int, axes:
     found.amplitude[number] = _log_evidence(places, rest, length, nugget, stretch, turn)[1]
 
 
-def _most_probable(
-    places: Array, rest: Array, start: Array, extra: int
-) -> scipy.optimize.OptimizeResult:
+def _most_probable(places: Array, rest: Array, start: Array) -> scipy.optimize.OptimizeResult:
     def loss(point: Array) -> float:
         length, nugget, stretch, turn = _told(point, places.shape[1])
         if not _LEAST_NUGGET <= nugget <= _MOST_NUGGET:
