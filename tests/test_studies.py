@@ -229,7 +229,6 @@ def test_a_short_form_is_confirmed_or_not(project, capsys):
 
 NEVER_RUN = [
     (study_sequences, "long"),  # takes five hours of two processors
-    *((study_ground, name) for name in study_ground.STUDIES),
 ]
 
 STORED_STUDIES = [

@@ -186,12 +186,19 @@ def _fields(entry: str) -> Iterator[tuple[str, str]]:
 
 
 def _work(fields: dict[str, str]) -> Work:
-    names = re.split(r"\s+and\s+", " ".join(fields.get("author", "").split()))
+    by = next((who for who in ("author", "editor") if fields.get(who, "").strip()), None)
+    if by is None:
+        title = _plain(fields.get("title", "")) or "without a title"
+        raise ValueError(f"Give the work {title!r} of the bibliography an author or an editor.")
+    names = re.split(r"\s+and\s+", " ".join(fields[by].split()))
     family = [_plain(name.split(",")[0] if "," in name else name.split()[-1]) for name in names]
     short = f"{family[0]} *et al.*" if len(family) > 2 else " & ".join(family)
     plain = {key: _plain(value) for key, value in fields.items()}
     authors = "; ".join(map(_plain, names))
-    where = [plain[key] for key in ("journal", "booktitle", "publisher") if key in plain]
+    if by == "editor":
+        authors += " (ed.)" if len(names) == 1 else " (eds.)"
+    venues = ("journal", "booktitle", "publisher", "institution")
+    where = [plain[key] for key in venues if key in plain]
     volume = plain.get("volume", "") + (f"({plain['number']})" if "number" in plain else "")
     parts = [*where, volume, plain.get("pages", "")]
     entry = f"{authors} ({plain.get('year', '')}). *{plain.get('title', '')}*. "

@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import importlib.metadata
 import json
 import re
 import sys
@@ -10,6 +11,7 @@ import tomllib
 import nbformat
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tools import computed, downloads, myst, notebooks, references, settings
 from tools.downloads import Around, DownloadError
@@ -124,11 +126,12 @@ def test_cells_import_only_what_the_install_line_names(made, source):
     name, group = re.search(r'"([\w-]+)\[(\w+)\]"', downloads.INSTALL).groups()
     assert name == project["name"]
     wanted = [*project["dependencies"], *project["optional-dependencies"][group]]
-    names = {Requirement(one).name.replace("-", "_") for one in wanted} | {"tree_world"}
-    names |= {"sklearn"} if "scikit_learn" in names else set()
+    names = {canonicalize_name(Requirement(one).name) for one in [name, *wanted]}
+    provided = importlib.metadata.packages_distributions()  # a package may give other modules
     for cell in made[source.stem][1].cells:
         for module in imported(cell.source) if cell.cell_type == "code" else ():
-            assert module in names | set(sys.stdlib_module_names), module
+            by = {canonicalize_name(one) for one in provided.get(module, [])}
+            assert module in sys.stdlib_module_names or by & names, (module, by)
 
 
 def imported(code):
@@ -280,6 +283,20 @@ def test_a_work_is_named_by_its_authors():
     assert found["a"].entry == (
         "Möbius, A.; van Beta, B. (1999). *On One–Two*. Sankhyā, 3(1). <https://doi.org/10.1/x>"
     )
+
+
+def test_a_work_without_authors_is_named_by_its_editors():
+    found = references.works(
+        "@book{a, editor = {Beta, B.}, title = {T}, publisher = {P}, year = {2003}}\n"
+        "@techreport{b, editor = {A, A and B, B}, title = {T}, institution = {I}, year = {2005}}\n"
+    )
+    assert found["a"] == Work("Beta", "2003", "Beta, B. (ed.) (2003). *T*. P")
+    assert found["b"] == Work("A & B", "2005", "A, A; B, B (eds.) (2005). *T*. I")
+
+
+def test_a_work_by_nobody_is_refused():
+    with pytest.raises(ValueError, match="'On Nothing' of the bibliography an author or an editor"):
+        references.works("@book{a, title = {On {Nothing}}, year = {2003}}")
 
 
 def test_every_work_of_the_book_can_be_listed():

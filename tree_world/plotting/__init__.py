@@ -23,6 +23,7 @@ Matplotlib's settings.
 ``beliefs``  how sure a body is of its place, and whether rightly
 ``walks``    what a body gets on a walk, and the space that it learns
 ``spaces``   how well a learned space explains what was smelled
+``ground``   measurements of others, how widely they are read, how sure that is
 ``costs``    time, memory, and how they grow
 ``layers``   what rests on what
 ===========  ===========================================================
@@ -56,6 +57,7 @@ from tree_world.plotting.fares import (
     plot_ledger,
     plot_parts,
 )
+from tree_world.plotting.ground import plot_held, plot_stations, plot_widths
 from tree_world.plotting.layers import plot_layers
 from tree_world.plotting.life import plot_health, plot_survival, plot_trajectory
 from tree_world.plotting.maps import (
@@ -164,6 +166,7 @@ __all__ = [
     "plot_guesses",
     "plot_harvests",
     "plot_health",
+    "plot_held",
     "plot_kernel_profile",
     "plot_known_ground",
     "plot_latencies",
@@ -186,6 +189,7 @@ __all__ = [
     "plot_sightings",
     "plot_similarity",
     "plot_size",
+    "plot_stations",
     "plot_survival",
     "plot_trajectory",
     "plot_unexplained",
@@ -193,6 +197,7 @@ __all__ = [
     "plot_value_field",
     "plot_ways",
     "plot_what_it_gets",
+    "plot_widths",
     "plot_world",
     "scent_legend",
     "stacked_panels",

@@ -32,6 +32,7 @@ from tree_world.plotting.data.unfolding import unfolding
 from tree_world.plotting.data.walk import Walked, walk
 from tree_world.plotting.data.walking import walking
 from tree_world.plotting.data.whereabouts import whereabouts
+from tree_world.plotting.data.width import width
 
 __all__ = [
     "ScentBasis",
@@ -51,4 +52,5 @@ __all__ = [
     "walk",
     "walking",
     "whereabouts",
+    "width",
 ]
