@@ -4,22 +4,29 @@ import { anchorOf } from "./book.mjs";
 import { spoken } from "./render/formulas.mjs";
 import { pageAddress, titleText } from "./render/index.mjs";
 
-/** A script that sets a variable, as pages that are opened from disk may not fetch anything. */
+const FIELDS = ["kind", "label", "id", "title", "text", "code"];
+
+/**
+ * A script that sets a variable, as pages that are opened from disk may not fetch anything. What repeats is told once:
+ * the names of the fields, and what a page is called and where it is.
+ */
 export function searchIndex(book) {
-  const entries = book.contents.flatMap((page) => (book.pages.has(page.slug) ? entriesOf(page, book.pages.get(page.slug)) : []));
-  return `globalThis.bookSections=${JSON.stringify(entries)};\n`;
+  const pages = book.contents.filter(({ slug }) => book.pages.has(slug)).map((page) => ({
+    page: [page.enumerator, titleText(page.title)].filter(Boolean).join(" "),
+    address: pageAddress(page.slug, { prefix: "" }),
+    entries: entriesOf(page, book.pages.get(page.slug)).map((entry) => FIELDS.map((field) => entry[field])),
+  }));
+  return `globalThis.bookIndex=${JSON.stringify({ fields: FIELDS, pages })};\n`;
 }
 
 const NUMBERED = { figure: "Figure", table: "Table" };
 const PROSE = ["paragraph", "admonitionTitle", "summary", "tableCell", "definitionTerm", "cardTitle"];
 
 function entriesOf(entry, data) {
-  const address = pageAddress(entry.slug, { prefix: "" });
-  const page = [entry.enumerator, titleText(entry.title)].filter(Boolean).join(" ");
   const entries = [];
   const begin = (kind, id, title, number) => {
     const label = number ? `${kind} ${number}` : ""; // by which somebody may ask for it
-    const made = { kind, label, address: id ? `${address}#${id}` : address, page, title: title ?? label, text: "", code: "" };
+    const made = { kind, label, id, title: title ?? label, text: "", code: "" };
     entries.push(made);
     return made;
   };

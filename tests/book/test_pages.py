@@ -271,7 +271,14 @@ def test_the_list_of_figures_is_complete_and_in_order(pages, trees):
 
 def search_sections(built_site):
     script = (built_site / "assets" / "search-index.js").read_text()
-    return json.loads(script.removeprefix("globalThis.bookSections=").rstrip().removesuffix(";"))
+    index = json.loads(script.removeprefix("globalThis.bookIndex=").rstrip().removesuffix(";"))
+    sections = []
+    for page in index["pages"]:
+        for values in page["entries"]:
+            told = dict(zip(index["fields"], values, strict=True))
+            address = "#".join(filter(None, (page["address"], told["id"])))
+            sections.append({**told, "page": page["page"], "address": address})
+    return sections
 
 
 def test_search_knows_every_section(pages, built_site):

@@ -30,6 +30,11 @@ function find(search, query) {
   return search.search(telling.join(" "), { combineWith: "OR" });
 }
 
+function entryOf({ page, address }, fields, values) {
+  const told = Object.fromEntries(fields.map((field, at) => [field, values[at]]));
+  return { ...told, page, address: told.id ? `${address}#${told.id}` : address };
+}
+
 let index; // a promise, from the first search on
 
 function loadIndex(home) {
@@ -52,7 +57,8 @@ function loadIndex(home) {
         fuzzy: (word) => (word.length > 4 && !/\d/.test(word) ? 0.2 : false),
       },
     });
-    search.addAll(globalThis.bookSections);
+    const { fields, pages } = globalThis.bookIndex;
+    search.addAll(pages.flatMap((page) => page.entries.map((values) => entryOf(page, fields, values))));
     return search;
   });
   return index;
