@@ -201,7 +201,8 @@ def test_a_formula_in_a_title_is_one_everywhere(page, specimen):
     assert len(outline) == 3  # in both contents, and in the list of the text
     assert all(having(a, "span", "katex") for a in outline)
     found = (specimen / "assets" / "search-index.js").read_text()
-    assert '"Kinds of x2 and code"' in found
+    assert '"page":"Kinds of x2 and code"' in found
+    assert ',"Kinds of x2 and code",' in found  # its title
     (colophon,) = having(page, "section", "colophon")
     assert "Seeds: seed=3 for all." in text(colophon)
 
