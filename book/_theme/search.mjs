@@ -34,6 +34,7 @@ function entriesOf(entry, data) {
   let section = begin(entry.enumerator ? "Chapter" : "Page", "", titleText(entry.title), entry.enumerator);
   section.text = titleText(data.frontmatter.description);
 
+  let term; // which is being explained
   const collect = (node, into) => {
     const kind = kindOf(node);
     if (node.type === "heading" && node.depth <= 3) {
@@ -48,6 +49,10 @@ function entriesOf(entry, data) {
       const [glyph, ...others] = node.children.map(plain);
       const own = begin("Symbol", node.symbol.id, glyph);
       own.text = [node.symbol.names, ...others].filter(Boolean).join(" · ");
+    } else if (node.type === "definitionTerm" && anchorOf(node)) {
+      term = begin("Term", anchorOf(node), plain(node));
+    } else if (node.type === "definitionDescription" && term) {
+      add(term, "text", plain(node));
     } else if (node.type === "hungCells") {
       node.children.forEach((cell) => collect(cell)); // what was computed belongs to the section
     } else if (node.type === "code") {

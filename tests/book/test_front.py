@@ -216,7 +216,14 @@ def test_each_chapter_has_its_card(built_site):
 
 def test_pages_at_the_back_are_told_on_the_front_page(built_site):
     (others,) = [e for e in having(page(built_site, "."), "ol", "others") if len(e) > 1]
-    assert {"List of figures", "Index of symbols", "Errata"} <= {a.text for a in others.iter("a")}
+    assert {
+        "List of figures",
+        "List of tables",
+        "List of exercises",
+        "Index of symbols",
+        "Terms",
+        "Errata",
+    } <= {a.text for a in others.iter("a")}
 
 
 # --- what a chapter asks and gives ---------------------------------------------------------------

@@ -15,8 +15,9 @@ FIRST = {
     "chapter 3": ("Chapter", "3 "),
     "theta": ("Symbol", "θ"),
     "sigma": ("Symbol", "σ"),
-    "bandwidth": ("Figure", "Figure 2."),
-    "certificate": ("Section", "A certificate"),
+    "bandwidth": ("Term", "Bandwidth"),
+    "certificate": ("Term", "Certificate"),
+    "effective number": ("Term", "Effective number"),
     "effective sample size": ("Section", "How far can a read be trusted?"),
     "SpatialMemory.read": ("Section", "Inside the memory"),
     "constructor": ("", "Finding things again"),  # a word that every object of JavaScript knows

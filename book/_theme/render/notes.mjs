@@ -22,7 +22,7 @@ function details(node, context) {
   return h("details.dropdown", { open: node.open }, h("summary", title), body);
 }
 
-const levels = ["easy", "medium", "hard"];
+export const levels = ["easy", "medium", "hard"];
 
 function exercise(node, context) {
   const { title, body } = titled(node, "", context);
