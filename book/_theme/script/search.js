@@ -22,8 +22,18 @@ function formsOf(word) {
   return [...new Set([word, ...parts, ...letters].filter(Boolean).map((form) => form.toLowerCase()))];
 }
 
-/** Places that hold all words of a query; if there are none, the ones that hold most of those that tell something. */
+const fullWord = (word) => SHORT.get(word.toLowerCase()) ?? word.toLowerCase();
+const asked = (text) => wordsOf(text).map(fullWord).join(" ");
+
+/** What is called just as the query comes first: "fig. 2.3", or a term. */
 function find(search, query) {
+  const found = matching(search, query);
+  const isNamed = ({ label, title }) => [label, title].some((name) => asked(name) === asked(query));
+  return [...found.filter(isNamed), ...found.filter((one) => !isNamed(one))];
+}
+
+/** Places that hold all words of a query; if there are none, the ones that hold most of those that tell something. */
+function matching(search, query) {
   const all = search.search(query, { combineWith: "AND" });
   if (all.length > 0) return all;
   const telling = wordsOf(query).filter((word) => !COMMON.has(word.toLowerCase())).flatMap(formsOf);
@@ -46,12 +56,12 @@ function loadIndex(home) {
   }).then(() => {
     const search = new MiniSearch({
       fields: ["title", "label", "page", "text", "code"],
-      storeFields: ["address", "kind", "title", "page", "text", "code"],
+      storeFields: ["address", "kind", "label", "title", "page", "text", "code"],
       idField: "address",
       tokenize: wordsOf,
       processTerm: formsOf,
       searchOptions: {
-        processTerm: (word) => SHORT.get(word.toLowerCase()) ?? word.toLowerCase(),
+        processTerm: fullWord,
         boost: { title: 4, label: 4, page: 2, text: 2 },
         prefix: (word) => !/\d/.test(word),
         fuzzy: (word) => (word.length > 4 && !/\d/.test(word) ? 0.2 : false),
