@@ -23,6 +23,7 @@ import weakref
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
 import filelock
 import numpy as np
@@ -148,6 +149,34 @@ class Folder:
                 f"the folder {path.name} is in use by another memory, in this process or another. "
                 "Let go of that one first, or choose another folder."
             )
+
+    @classmethod
+    def without_memory(cls, path: Path) -> Self:
+        """Take a folder that is new, or holds no memory.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            As for `Folder`.
+
+        Returns
+        -------
+        Folder
+
+        Raises
+        ------
+        FileExistsError
+            If it holds a memory.
+        OSError
+            If it cannot be made, or is in use.
+        """
+        folder = cls(path)
+        if folder.checkpoint.exists():
+            raise FileExistsError(
+                f"the folder {path.name} holds a memory already. Go on with it by "
+                "SpatialMemory.load, or choose another folder."
+            )
+        return folder
 
     @property
     def checkpoint(self) -> Path:
