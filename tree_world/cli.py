@@ -433,7 +433,7 @@ def _add_memory(commands: Any) -> None:
     about = "look after a memory that was saved, in a file or in a folder"
     parser = _command(commands, "memory", about, "tree-world memory info smells.safetensors")
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    path = {"type": Path, "metavar": "MEMORY"}
+    path: dict[str, Any] = {"type": Path, "metavar": "MEMORY"}
     what = "the file that `save` wrote, or the folder that was given as `storage`"
 
     info = _command(

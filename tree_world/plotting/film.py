@@ -49,7 +49,7 @@ def save_film(recording: Recording, world: TreeWorld, path: Path, *, num_frames:
     steps = np.unique(np.linspace(0, recording.num_steps, num_frames).round().astype(int))
     places = recording.positions
     figure = Figure(figsize=_INCHES, layout="constrained")
-    FigureCanvasAgg(figure)  # type: ignore[no-untyped-call]
+    FigureCanvasAgg(figure)
     half_width = max(500.0, 1.05 * float(np.abs(places).max()))
     ax = plot_world(world, figure.add_subplot(), half_width=half_width)
     (way,) = ax.plot([], [], color=SOFT_INK, linewidth=1.4, zorder=5)
