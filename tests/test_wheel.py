@@ -65,7 +65,7 @@ refused("embeddings", lambda: embed_text_sentence_transformers("quince"))
 def wheel(tmp_path_factory):
     """Built once, from a copy, so that nothing is left behind here."""
     source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, source)
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "tree_world", source / "tree_world", ignore=ignored)
@@ -98,7 +98,7 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel):
     for name in ("py.typed", "fonts/OFL.txt", "studies/results/memory.json"):
         assert f"tree_world/{name}" in held
     assert any(name.startswith("tree_world/words/vocabulary-") for name in held)
-    assert {Path(name).name for name in licences} >= {"LICENSE", "OFL.txt"}
+    assert {Path(name).name for name in licences} >= {"LICENSE", "NOTICE", "OFL.txt"}
     assert wheel.stat().st_size < 1_500_000
 
 

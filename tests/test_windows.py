@@ -21,7 +21,8 @@ for name in {MODULES}:
     sys.modules[name] = None  # so that to import it is an error
 import gymnasium, matplotlib.pyplot, numba, sklearn, torch  # on Linux they may use what is here
 for name in {FUNCTIONS}:
-    delattr(os, name)
+    if hasattr(os, name):
+        delattr(os, name)
 
 import tree_world
 modules = [module.name for module in pkgutil.walk_packages(tree_world.__path__, "tree_world.")]
