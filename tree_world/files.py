@@ -63,18 +63,18 @@ def replaced_atomically(path: Path) -> Iterator[Path]:
         yield temporary
         if path.exists():
             mode = stat.S_IMODE(path.stat().st_mode)
+        _wait_until_on_disk(temporary, os.O_RDWR)  # Windows asks for the right to write
         temporary.chmod(mode)  # whoever wrote it may have made a file of its own
-        _wait_until_on_disk(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     if os.name == "posix":  # elsewhere folders cannot be opened
-        _wait_until_on_disk(path.parent)
+        _wait_until_on_disk(path.parent, os.O_RDONLY)
 
 
-def _wait_until_on_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _wait_until_on_disk(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

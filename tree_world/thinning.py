@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
 
 from tree_world.checks import whole_number
+from tree_world.optional import from_extra
 
 
 def farthest_points(places: torch.Tensor, size: int) -> torch.Tensor:
@@ -88,6 +88,9 @@ def cluster_means(
     >>> sorted(zip(where[:, 0].tolist(), what[:, 0].tolist()))
     [(1.0, 2.0), (40.0, 5.0)]
     """
+    with from_extra("learn", "cluster_means"):
+        from sklearn.cluster import KMeans
+
     size = _size(size, places)
     clusters = KMeans(size, n_init=1, max_iter=50, random_state=seed).fit_predict(places.numpy())
     of_each = torch.from_numpy(clusters).long()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tree_world.optional import from_extra
 from tree_world.simulation import stepping
 from tree_world.simulation.trees import images_of
 from tree_world.simulation.worlds import Worlds
@@ -38,9 +39,10 @@ def picture_of(worlds: Worlds, index: int, half_width: float) -> np.ndarray:
     -------
     numpy.ndarray of shape (500, 500, 3), uint8
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle, Wedge
+    with from_extra("plot", "a picture of a world"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Rectangle, Wedge
 
     arrays = worlds.arrays
     x, y = arrays.position[index].tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -111,3 +112,45 @@ def recording_of(
         meal_trees=meals[steps],
         meal_healths=fruit_values[meals[steps]],
     )
+
+
+def joined(parts: Sequence[Recording]) -> Recording:
+    """Join recordings of one life, each of which goes on where the one before ended.
+
+    Parameters
+    ----------
+    parts : sequence of Recording
+        One or more.
+
+    Returns
+    -------
+    Recording
+        As if the life had been recorded at once.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+
+    Examples
+    --------
+    >>> from tree_world.simulation import TreeWorld, TreeWorldConfig
+    >>> world = TreeWorld.random_from_config(TreeWorldConfig(), seed=0)
+    >>> joined([world.run(30), world.run(20)]).num_steps
+    50
+    """
+    if not parts:
+        raise ValueError("at least one recording is needed, but none was given.")
+    begins = np.cumsum([0, *(part.num_steps for part in parts[:-1])])
+    states = {
+        name: np.concatenate(
+            [getattr(parts[0], name)[:1], *(getattr(part, name)[1:] for part in parts)]
+        )
+        for name in ("positions", "headings", "healths")
+    }
+    meals = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("meal_trees", "meal_healths")
+    }
+    steps = [part.meal_steps + begin for part, begin in zip(parts, begins, strict=True)]
+    return Recording(**states, meal_steps=np.concatenate(steps), **meals)

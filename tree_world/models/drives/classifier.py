@@ -9,10 +9,10 @@ from typing import Any
 
 import scipy.optimize
 import torch
-from sklearn.exceptions import ConvergenceWarning
 
 from tree_world.checks import PointsLike, WrongKind, as_senses, whole_number
 from tree_world.models.drives.examples import DriveExamples, as_examples
+from tree_world.optional import convergence_warning
 from tree_world.precision import without_autocast
 
 DRIVES = {"poison": 0, "edible": 1, "neutral": 2}
@@ -221,7 +221,7 @@ def _best_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
     warnings.warn(
         f"there is no best temperature from {coldest} to {hottest}: {why}. {best} was taken. Look "
         "at senses and targets, or give more examples.",
-        ConvergenceWarning,
+        convergence_warning(),
         stacklevel=3,
     )
     return best

@@ -170,12 +170,7 @@ class Common:
         self.assigned_versions: list[int] = []
         if storage is not None:
             self.refuse_other_devices()
-            self.folder = Folder(Path(storage).expanduser())
-            if self.folder.checkpoint.exists():
-                raise FileExistsError(
-                    f"the folder {self.folder.path.name} holds a memory already. Go on with it by "
-                    "SpatialMemory.load, or choose another folder."
-                )
+            self.folder = Folder.without_memory(Path(storage).expanduser())
             self.folder.tidy([])
         self.searches: dict[tuple[int, bytes], CellSearch] = {}
         self.rows = [self.new_row()]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.decomposition import IncrementalPCA
 
+from tree_world.optional import from_extra
 from tree_world.precision import without_autocast
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import IncrementalPCA
 
 
 class Projection:
@@ -85,12 +89,17 @@ class Projection:
         ------
         ValueError
             If there are too few senses.
+        ModuleNotFoundError
+            If scikit-learn is not installed.
         """
         if len(senses) < embed_dim:
             raise ValueError(
                 f"principal components of {embed_dim} dimensions need at least as many senses, but "
                 f"{len(senses)} were given. Fit the projection on more of them first."
             )
+        with from_extra("learn", "a projection that is fitted"):
+            from sklearn.decomposition import IncrementalPCA
+
         values = senses.detach().cpu().double().numpy()
         with np.errstate(invalid="ignore", divide="ignore"):  # shares of a variance that is none
             pca = IncrementalPCA(embed_dim).fit(values)

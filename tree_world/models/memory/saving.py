@@ -95,10 +95,7 @@ def write_state(common: Common, path: Path, with_senses: bool) -> None:
             common.unfinished.checkpoint = temporary.stat().st_ino
 
 
-def load(
-    path: Path,
-    device: torch.device,
-) -> Common:
+def load(path: Path, device: torch.device, storage: Path | None = None) -> Common:
     """Read what `write_state` wrote.
 
     Parameters
@@ -106,6 +103,8 @@ def load(
     path : pathlib.Path
         The file, or the folder of a memory on disk.
     device : torch.device
+    storage : pathlib.Path, optional
+        A folder to keep its senses in from now on; for a file only.
 
     Returns
     -------
@@ -118,16 +117,23 @@ def load(
     ValueError
         If the file is damaged, or not of a memory, or of a later version; if what was sensed is not
         what the checkpoint says.
+    FileExistsError
+        If there is a memory in `storage` already.
     OSError
         If the folder is in use.
     """
+    if storage is not None and path.is_dir():
+        raise ValueError(
+            f"{path.name} is a folder, so its senses are on disk: load it without storage, or save "
+            "it as a file first."
+        )
     torch.empty(0, device=device)  # which is not there, if that fails
     file = path / Folder.CHECKPOINT if path.is_dir() else path
     if not file.exists():
         raise FileNotFoundError(f"there is no file {file.name} in {file.parent}.")
     folder = Folder(path) if path.is_dir() else None
     try:
-        return outside_inference_mode(_load, file, folder, device)
+        return outside_inference_mode(_load, file, folder, device, storage)
     except _WRONG as error:
         raise ValueError(
             f"the file {file.name} is not a spatial memory that this version can read "
@@ -135,7 +141,9 @@ def load(
         ) from error
 
 
-def _load(file: Path, folder: Folder | None, device: torch.device | str) -> Common:
+def _load(
+    file: Path, folder: Folder | None, device: torch.device | str, storage: Path | None
+) -> Common:
     with safetensors.safe_open(file, framework="pt") as content:
         metadata = content.metadata() or {}
         # Copies, as these are the file itself, whoever changes that.
@@ -166,6 +174,8 @@ def _load(file: Path, folder: Folder | None, device: torch.device | str) -> Comm
         dtype=stored,
         storage_dtype=senses,
     )
+    if storage is not None:
+        folder = Folder.without_memory(storage)
     if folder is not None:
         memory.refuse_other_devices()
         memory.folder = folder

@@ -325,7 +325,13 @@ class SpatialMemory(ReadableBatch):
         self.common.checkpoint_is_complete()
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], device: torch.device | str = "cpu") -> Self:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        device: torch.device | str = "cpu",
+        *,
+        storage: str | os.PathLike[str] | None = None,
+    ) -> Self:
         """Read a memory that was saved, or go on with one on disk from its last checkpoint.
 
         Parameters
@@ -334,6 +340,9 @@ class SpatialMemory(ReadableBatch):
             A file that `save` wrote, or the folder that was given as `storage`; ``~`` is the home
             folder. A file may be changed or removed as soon as it is loaded.
         device : torch.device or str, default="cpu"
+        storage : path-like, optional
+            A folder to keep the senses of a saved file in from now on; call `checkpoint` to make it
+            last. It must not hold a memory yet.
 
         Returns
         -------
@@ -348,9 +357,13 @@ class SpatialMemory(ReadableBatch):
             If the file is damaged, or not of a memory, or of a later version; if what was sensed is
             not what the checkpoint says. Nothing is changed then. In files of version 0.1, damage
             to the numbers that were chosen is found only where these do not fit what is stored.
+            If `storage` is given for what is a folder already.
+        FileExistsError
+            If there is a memory in `storage`.
         OSError
             If the folder is in use.
         """
         memory = cls.__new__(cls)
-        memory.common = load(Path(path).expanduser(), torch.device(device))
+        folder = None if storage is None else Path(storage).expanduser()
+        memory.common = load(Path(path).expanduser(), torch.device(device), folder)
         return memory

@@ -120,7 +120,9 @@ class TouchableFigure:
 
         style = script.with_name(STYLE)
         return FigureWidget(
-            script.read_text(), style.read_text() if style.is_file() else "", self.data
+            script.read_text("utf-8"),
+            style.read_text("utf-8") if style.is_file() else "",
+            self.data,
         )
 
     def _ipython_display_(self) -> None:

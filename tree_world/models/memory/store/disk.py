@@ -23,11 +23,15 @@ import weakref
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
+import filelock
 import numpy as np
 import torch
 
 _STEP = 64 * 2**20  # bytes that are asked of the disk at a time
+_ON_WINDOWS = os.name == "nt"
+_BYTES = getattr(os, "O_BINARY", 0)  # without it Windows would take them for lines of text
 
 
 class SensesFile:
@@ -57,8 +61,8 @@ class SensesFile:
         size = num_rows * self._row_bytes
         if not new and not path.exists():
             raise ValueError(f"there is no file {path.name} beside it")
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL if new else os.O_RDWR
-        self._descriptor = os.open(path, flags, 0o666)  # less the umask
+        flags = os.O_CREAT | os.O_EXCL if new else 0
+        self._descriptor = os.open(path, flags | os.O_RDWR | _BYTES, 0o666)  # less the umask
         weakref.finalize(self, os.close, self._descriptor)
         if new:
             os.ftruncate(self._descriptor, size)  # takes no room on the disk yet
@@ -92,8 +96,10 @@ class SensesFile:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(self._descriptor, self._reserved, end - self._reserved)
         else:
-            for start in range(self._reserved, end, 2**20):
-                os.pwrite(self._descriptor, bytes(min(2**20, end - start)), start)
+            os.lseek(self._descriptor, self._reserved, os.SEEK_SET)
+            left = end - self._reserved
+            while left > 0:
+                left -= os.write(self._descriptor, bytes(min(2**20, left)))
         self._reserved = end
 
     def checksums(self, rows: Iterable[int]) -> np.ndarray:
@@ -112,6 +118,8 @@ class SensesFile:
     def flush(self) -> None:
         """Wait until everything is on the disk."""
         self._map.flush()
+        if _ON_WINDOWS:  # where that has begun to write, and no more
+            os.fsync(self._descriptor)
 
 
 class Folder:
@@ -131,20 +139,44 @@ class Folder:
     CHECKPOINT = "memory.safetensors"
 
     def __init__(self, path: Path) -> None:
-        import fcntl  # not on all systems; only memories on disk need it
-
         path.mkdir(exist_ok=True)
         self.path = path
         self._files: weakref.WeakValueDictionary[str, SensesFile] = weakref.WeakValueDictionary()
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o666)  # less the umask
-        weakref.finalize(self, os.close, lock)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        weakref.finalize(self, os.close, lock)  # lets go of it, as does the end of the process
+        if not filelock.lock_descriptor(lock, blocking=False):
             raise OSError(
                 f"the folder {path.name} is in use by another memory, in this process or another. "
                 "Let go of that one first, or choose another folder."
-            ) from error
+            )
+
+    @classmethod
+    def without_memory(cls, path: Path) -> Self:
+        """Take a folder that is new, or holds no memory.
+
+        Parameters
+        ----------
+        path : pathlib.Path
+            As for `Folder`.
+
+        Returns
+        -------
+        Folder
+
+        Raises
+        ------
+        FileExistsError
+            If it holds a memory.
+        OSError
+            If it cannot be made, or is in use.
+        """
+        folder = cls(path)
+        if folder.checkpoint.exists():
+            raise FileExistsError(
+                f"the folder {path.name} holds a memory already. Go on with it by "
+                "SpatialMemory.load, or choose another folder."
+            )
+        return folder
 
     @property
     def checkpoint(self) -> Path:
@@ -169,7 +201,7 @@ class Folder:
         try:
             return self._kept(SensesFile(path, num_rows, width, dtype, new=True))
         except BaseException:
-            path.unlink(missing_ok=True)  # nobody will ever name it
+            _remove(path)  # nobody will ever name it
             raise
 
     def open_file(self, name: str, num_rows: int, width: int, dtype: torch.dtype) -> SensesFile:
@@ -195,7 +227,7 @@ class Folder:
         file : SensesFile
         """
         self._files.pop(file.name, None)
-        (self.path / file.name).unlink(missing_ok=True)
+        _remove(self.path / file.name)
 
     def _kept(self, file: SensesFile) -> SensesFile:
         self._files[file.name] = file
@@ -213,4 +245,12 @@ class Folder:
         ours = ("senses-*.bin", "memory*.tmp", ".tmp*")  # the last by safetensors, before a kill
         for path in [path for pattern in ours for path in self.path.glob(pattern)]:
             if path.name not in kept:
-                path.unlink(missing_ok=True)
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except PermissionError:
+        if not _ON_WINDOWS:  # which keeps a file that is mapped: the next tidying takes it
+            raise
