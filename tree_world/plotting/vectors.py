@@ -34,7 +34,8 @@ WHITE = "#ffffff"
 RASTER_DPI = 220.0
 """Dots per inch of what is not drawn as vectors."""
 MOST_MARKS = 2000
-"""Marks of one kind that are drawn as vectors; more of them become dots."""
+"""Marks of one kind and size that are drawn as vectors; more of them become dots."""
+_OWN_OUTLINE = 6  # times as long in a file is a mark that is as large as no other
 
 ON_WHITE = Paint(
     WHITE,
@@ -122,7 +123,8 @@ def _is_dense(artist: Artist) -> bool:
     if isinstance(artist, QuadMesh):
         return True
     if isinstance(artist, PathCollection):
-        return bool(np.shape(artist.get_offsets())[0] > MOST_MARKS)
+        each = _OWN_OUTLINE if len(artist.get_sizes()) > 1 else 1
+        return bool(np.shape(artist.get_offsets())[0] * each > MOST_MARKS)
     if isinstance(artist, Collection):
         return len(artist.get_paths()) > MOST_MARKS
     if isinstance(artist, Line2D):
