@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { imageSize } from "image-size";
+import { tellTaken } from "./data.mjs";
 import { hangCells } from "./folding.mjs";
 import { tellCitations } from "./render/bibliography.mjs";
 import { formula, parsed } from "./render/formulas.mjs";
@@ -57,11 +58,13 @@ export async function openBook(address) {
   for (const data of pages.values()) hangCells(data.mdast);
   const files = await filesOf(pages.values(), load);
   for (const data of pages.values()) await tellStates(data, files);
-  return {
+  const book = {
     title: project.title ?? "", description: project.description ?? "", contents, pages, load, files,
     colophon: JSON.parse(process.env.BOOK_COLOPHON ?? "{}"),
     imprint: JSON.parse(process.env.BOOK_IMPRINT ?? "{}"),
   };
+  for (const data of pages.values()) await tellTaken(data, book);
+  return book;
 }
 
 /** The name of a node in addresses. */

@@ -94,7 +94,7 @@ async function build() {
   for (const [slug, data] of book.pages) {
     await write(slug === "index" ? "index.html" : `${slug}/index.html`, html.get(slug));
     if (data.numbers.length) await write(numbersAddress(slug), numbersScript(data));
-    for (const { address, text } of data.states) await write(address, text);
+    for (const { address, text } of [...data.states, ...data.taken]) await write(address, text);
     for (const file of downloads(data)) await write(`downloads/${file.name}`, await readFile(file.source));
   }
   for (const where of used) {

@@ -66,6 +66,8 @@ async function answer(pathname) {
     return book.load(where);
   }
   if (pathname.startsWith("/downloads/")) {
+    const taken = [...book.pages.values()].flatMap((data) => data.taken).find(({ address }) => pathname === `/${address}`);
+    if (taken) return taken.text;
     const wanted = [...book.pages.values()].flatMap(downloads).find((file) => pathname === `/downloads/${file.name}`);
     if (!wanted) throw new NotFound(`There is no ${pathname}.`);
     return readFile(wanted.source);

@@ -15,6 +15,7 @@ from tools.checks.check_site import Finding, Node, walk
 from tools.checks.nbval_tolerance import compare_outputs, compare_value
 
 CLEARED = "application/vnd.tree-world.cleared"  # from kernel/cleared_outputs.py
+NUMBERS = "text/csv+numbers"  # from kernel/figures.py; of figures, and for the site alone
 _NOT_COMPARED = re.compile(r"#\s*NBVAL_IGNORE_OUTPUT")
 
 
@@ -119,7 +120,7 @@ def _on_screen(output: dict[str, Any]) -> dict[str, Any]:
 
 
 def _texts(output: Any) -> dict[str, Any]:
-    """Leave out pictures, and the words that stand for them where there are none.
+    """Leave out pictures, and the words and numbers that stand for them where there are none.
 
     Of Markdown, the site alone has HTML, too (``kernel/markdown.py``).
     """
@@ -129,4 +130,5 @@ def _texts(output: Any) -> dict[str, Any]:
     if any(kind.startswith("image/") for kind in data):
         data = {kind: one for kind, one in data.items() if not kind.startswith("image/")}
         data.pop("text/plain", None)
+        data.pop(NUMBERS, None)
     return {**output, "data": data} if "data" in output else dict(output)

@@ -2,21 +2,23 @@
 
 Where ``TREE_WORLD_DARK_FIGURES`` is set, the outputs of a cell hold a figure as PNG, on light
 paper, and as WebP, on dark paper; and both once more laid out for a narrow column. The theme shows
-the one that fits.
+the one that fits. To be taken along, they hold it as SVG, on white, and what it shows as numbers.
 """
 
 
 def _set_up() -> None:
     # Imported in here, so that chapters find no names that they did not import themselves.
     import os
+    from collections.abc import Callable
     from contextlib import ExitStack
+    from functools import partial
     from typing import Any
 
     from IPython.core.formatters import BaseFormatter
     from IPython.core.getipython import get_ipython
     from traitlets import ObjectName, Unicode
 
-    def formatter(kind: str, *, narrow: bool, dark: bool) -> type[BaseFormatter]:
+    def formatter(kind: str, made: Callable[[Any], str | None]) -> type[BaseFormatter]:
         class FigureFormatter(BaseFormatter):
             format_type = Unicode(kind)
             print_method = ObjectName("_repr_webp_")
@@ -29,7 +31,7 @@ def _set_up() -> None:
                     "matplotlib.figure",
                     "Figure",
                 )
-                return draw(obj, narrow=narrow, dark=dark) if is_figure else None
+                return made(obj) if is_figure else None
 
         return FigureFormatter
 
@@ -64,16 +66,29 @@ def _set_up() -> None:
         Image.open(io.BytesIO(png)).save(webp, "webp", lossless=True, quality=80, method=4)
         return base64.b64encode(webp.getvalue()).decode()
 
+    def vectors(figure: Any) -> str | None:
+        from tree_world.plotting.vectors import as_svg
+
+        return as_svg(figure) if figure.axes or figure.lines else None
+
+    def numbers(figure: Any) -> str | None:
+        from tree_world.plotting.numbers import as_csv, figure_numbers
+
+        return as_csv(figure_numbers(figure)) or None
+
     shell = get_ipython()
     display = None if shell is None else shell.display_formatter
     if display is not None and os.environ.get("TREE_WORLD_DARK_FIGURES"):
         # The engine takes the ending of a file from what stands before the plus sign.
-        for kind, narrow, dark in (
-            ("image/webp", False, True),
-            ("image/webp+narrow", True, False),
-            ("image/webp+narrow-dark", True, True),
+        # Those for a narrow column come last, since they lay a figure out anew.
+        for kind, made in (
+            ("image/webp", partial(draw, narrow=False, dark=True)),
+            ("image/svg+xml+paper", vectors),
+            ("text/csv+numbers", numbers),
+            ("image/webp+narrow", partial(draw, narrow=True, dark=False)),
+            ("image/webp+narrow-dark", partial(draw, narrow=True, dark=True)),
         ):
-            shown = formatter(kind, narrow=narrow, dark=dark)
+            shown = formatter(kind, made)
             display.formatters[kind] = shown(parent=display)
 
 

@@ -45,14 +45,22 @@ INSIDE = "inside_of_axes"
 """Name of the attribute of a legend that lies inside of its axes."""
 ANEW = "made_anew"
 """Name of the attribute in which a legend keeps how to be made with another number of columns."""
-PAPER_TO_LEAF = LinearSegmentedColormap.from_list("paper to leaf", [PAPER, "#9cc3ae", LEAF])
-BLUE_TO_ORANGE = LinearSegmentedColormap.from_list(
-    "blue to orange",
-    [
-        *("#005995", "#2c81c0", "#66abe4", "#acd3f5", PAPER),
-        *("#f1c3aa", "#db8f64", "#b5622e", "#893b00"),
-    ],
-)
+
+
+def paper_to_leaf(paper: str) -> LinearSegmentedColormap:
+    """Colours from nothing, which is paper, to much."""
+    return LinearSegmentedColormap.from_list("paper to leaf", [paper, "#9cc3ae", LEAF])
+
+
+def blue_to_orange(paper: str) -> LinearSegmentedColormap:
+    """Colours for numbers below and above zero, which is paper. Both sides darken alike (OKLab)."""
+    below = ["#005995", "#2c81c0", "#66abe4", "#acd3f5"]
+    above = ["#f1c3aa", "#db8f64", "#b5622e", "#893b00"]
+    return LinearSegmentedColormap.from_list("blue to orange", [*below, paper, *above])
+
+
+PAPER_TO_LEAF = paper_to_leaf(PAPER)
+BLUE_TO_ORANGE = blue_to_orange(PAPER)
 """For numbers below and above zero, which is paper. Both sides darken alike (OKLab)."""
 TEXT_WIDTH = 7.4
 """Width in inches of a figure as wide as the text; its labels then have the size of the caption."""

@@ -20,14 +20,21 @@ function container(node, context) {
   const body = node.children.filter((child) => !captions.includes(child) && child !== before && child !== input);
   const code = cells.length ? fold(cells, "Code", context) : null;
   const isBare = node.kind === "quote" && captions.length === 0; // of nobody
-  const caption = isBare ? null : h("figcaption", captions.flatMap((child) => render(child, { ...context, numbered: id })), node.kind === "table" ? null : code);
+  const caption = isBare ? null : h("figcaption", captions.flatMap((child) => render(child, { ...context, numbered: id })), node.kind === "table" ? null : [taken(node, context), code]);
   const shown = body.flatMap((child) => render(child, context) ?? []).map(context.quoting ? (part) => part : enlargeable);
   // What can be touched lies over the picture of its cell, and follows it.
   const [pictures, touched] = [shown.filter((part) => !isTouchable(part)), shown.filter(isTouchable)];
   if (touched.length && !pictures.length) throw new Error(`figure ${id} can be touched, but has no picture for paper. Draw one in its cell`);
   const parts = [...pictures, ...(context.quoting ? [] : touched)];
-  const first = node.kind === "table" ? [caption, parts, code] : [parts, caption];
+  const first = node.kind === "table" ? [caption, parts, taken(node, context), code] : [parts, caption];
   return h(isBare ? "div" : "figure", { id, class: [node.kind, ...(node.class ?? "").split(/\s+/)].filter(Boolean) }, first);
+}
+
+/** Files of a figure or table, to take along. */
+function taken(node, context) {
+  if (!node.taken || context.quoting) return null;
+  const size = (bytes) => `${Math.max(1, Math.round(bytes / 1000))} kB`;
+  return h("p.taken", node.taken.map(({ word, label, address, bytes }) => [h("a", { href: context.prefix + address, download: true, ariaLabel: label, title: size(bytes) }, word), " "]));
 }
 
 /** The number of a figure or table is its own address, to be shared. */

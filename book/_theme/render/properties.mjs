@@ -14,7 +14,7 @@ const KINDS = {
   cite: "kind enumerator prefix suffix | partial protocol url urlSource error",
   citeGroup: "kind",
   code: "lang executable showLineNumbers startingLineNumber emphasizeLines filename enumerator cellId isSetUp caption | enumerated meta",
-  container: "kind enumerator source | enumerated noSubcontainers subcontainer parentEnumerator",
+  container: "kind enumerator source taken | enumerated noSubcontainers subcontainer parentEnumerator",
   crossReference: "kind url template enumerator internal resolved | remote remoteBaseUrl dataUrl urlSource protocol error",
   details: "open",
   embed: "source | remove-input remove-output",
