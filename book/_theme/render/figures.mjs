@@ -7,6 +7,7 @@ import { anchor, children, hasClass, render, text, unwrapped, wrap } from "./cor
 import { chapters } from "./chapters.mjs";
 import { enlargeable } from "./pictures.mjs";
 import { isTouchable, touchable } from "./outputs.mjs";
+import { editions } from "./editions.mjs";
 import { quotedFigure } from "./references.mjs";
 
 function container(node, context) {
@@ -57,6 +58,8 @@ function tableCell(cell, context, scope) {
 function div(node, context) {
   if (hasClass(node, "frontispiece")) return frontispiece(node, context);
   if (hasClass(node, "list-of-chapters")) return chapters(context);
+  const name = Object.keys(editions).find((each) => hasClass(node, each));
+  if (name) return editions[name](node, context);
   if (!hasClass(node, "list-of-figures")) return h("div", { class: node.class }, children(node, context));
   return context.book.contents.flatMap((entry) => {
     const data = context.book.pages.get(entry.slug);
