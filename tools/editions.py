@@ -1,4 +1,4 @@
-"""Which edition of the book this is, how it is cited, and where its sources are, for the pages to say.
+"""What pages say of their edition: which it is, how it is cited, and where its sources are.
 
 Nothing here is read by a chapter: commit and day change with every build.
 """

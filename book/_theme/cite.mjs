@@ -32,12 +32,13 @@ export function chapterOf(work, page) {
 
 const indexed = ({ name, family, given, isPerson }) => (isPerson ? `${family}, ${given}` : name);
 
-/** A sentence, for a list of references. */
+/** A sentence, for a list of references, in three parts: the second is the title of the book. */
 export function sentence(work) {
-  const authors = work.authors.map(indexed).join("; ");
-  const book = `${work.title} (version ${work.version})`;
-  const what = work.part ? `${stopped(work.part.title)} In ${book}, chapter ${work.part.number}` : book;
-  return `${authors} (${work.year}). ${what}.${work.url ? ` ${work.url}` : ""}`;
+  const authors = `${work.authors.map(indexed).join("; ")} (${work.year}). `;
+  const edition = ` Version ${work.version}.${work.url ? ` ${work.url}` : ""}`;
+  if (work.part) return [`${authors}${stopped(work.part.title)} In `, work.title, `, chapter ${work.part.number}.${edition}`];
+  const stop = stopped(work.title).slice(work.title.length);
+  return [authors, work.title, `${stop}${edition}`];
 }
 
 const stopped = (title) => (/[.?!]$/.test(title) ? title : `${title}.`);

@@ -1,5 +1,6 @@
 // What stands at the foot of a page: which edition it is of, how to cite it, and the ways to its source.
 import { h } from "hastscript";
+import { visit } from "./book.mjs";
 import { citation } from "./cite.mjs";
 import { pageAddress } from "./render/addresses.mjs";
 import { titleText } from "./render/titles.mjs";
@@ -23,8 +24,8 @@ export function edition(live) {
 }
 
 /** The foot of a page; nothing if there is nothing to say. */
-export function foot(book, data, context, { hasColophon, hasCode, live }) {
-  const links = [howToCite(book, data, context), ...waysToSource(data, hasCode, live)].filter(Boolean);
+export function foot(book, data, context, { hasColophon, live }) {
+  const links = [howToCite(book, data, context), ...waysToSource(data, live)].filter(Boolean);
   const told = hasColophon ? [] : edition(live);
   if (links.length + told.length === 0) return [];
   return [h("footer.ways", told, links.length ? h("p", links.flatMap((link) => [link, " "]).slice(0, -1)) : null)];
@@ -37,7 +38,13 @@ function howToCite(book, data, context) {
   return isChapter ? h("a", { href: `${address}#cite-${data.slug}` }, "How to cite this chapter") : h("a", { href: address }, "How to cite");
 }
 
-function waysToSource(data, hasCode, live) {
+function isComputed(data) {
+  let found = false;
+  visit(data.mdast, (node) => { found ||= node.type === "code" && node.executable === true; });
+  return found;
+}
+
+function waysToSource(data, live) {
   const source = ownRepository();
   if (!source || !data.location) return [];
   const { title, enumerator } = data.frontmatter;
@@ -49,6 +56,6 @@ function waysToSource(data, hasCode, live) {
     h("a", { href: source.edit(data.location) }, "Edit it"),
     // The script adds where on the page the reader is, to the field that is named.
     h("a.report", { href: report.address, dataField: report.field }, "Report an error"),
-    hasCode ? h("a", { href: source.binder(data.location) }, "Open in Binder") : null,
+    isComputed(data) ? h("a", { href: source.binder(data.location) }, "Open in Binder") : null,
   ];
 }

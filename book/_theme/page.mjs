@@ -224,7 +224,7 @@ ${html(h("div", text).children)}
 ${html(notes)}
 ${html(references(data, context))}
 ${html(made)}
-${html(foot(book, data, context, { hasColophon: made.length > 0, hasCode: data.seconds.size > 0, live }))}
+${html(foot(book, data, context, { hasColophon: made.length > 0, live }))}
 <nav class="neighbours" aria-label="Previous and next">${neighbour(previous, "prev", "← Previous")}${neighbour(next, "next", "Next →")}</nav>
 </main>
 </div>
