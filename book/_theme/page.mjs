@@ -121,7 +121,7 @@ const lens = `<svg viewBox="0 0 16 16" aria-hidden="true"><circle cx="7" cy="7" 
 const searchButton = `<button class="search" type="button">${lens}<span>Search the book</span> <kbd>/</kbd></button>`;
 
 // Before the first paint, or a dark page would flash, and buttons come late. localStorage throws where it is forbidden.
-const early = `document.documentElement.classList.add("scripted");try{const t=localStorage.getItem("tree-world-theme");if(t)document.documentElement.dataset.theme=t}catch{}`;
+export const early = `document.documentElement.classList.add("scripted");try{const t=localStorage.getItem("tree-world-theme");if(t)document.documentElement.dataset.theme=t}catch{}`;
 
 // Fonts that each page begins with come at once; but from disk a browser takes them from the stylesheet alone.
 const preload = (prefix) => `;if(location.protocol!=="file:")for(const f of ${JSON.stringify(FIRST)})document.head.append(Object.assign(document.createElement("link"),{rel:"preload",as:"font",type:"font/woff2",crossOrigin:"",href:"${prefix}assets/fonts/"+f}))`;

@@ -1,9 +1,8 @@
 // What a site has beside its pages: a map for search engines, and the page that a server shows where there is none.
-import { published, wholeAddress } from "./cite.mjs";
-import { titled } from "./render/titles.mjs";
-import { escape } from "./render/core.mjs";
-import { pageAddress } from "./render/addresses.mjs";
 import { toHtml } from "hast-util-to-html";
+import { published, wholeAddress } from "./cite.mjs";
+import { early } from "./page.mjs";
+import { escape, pageAddress, titled } from "./render/index.mjs";
 
 /** The files by name: `sitemap.xml` only where the book's address is known, for a map holds whole ones. */
 export function besidePages(book) {
@@ -29,11 +28,12 @@ else if(at.pathname==="/")return}
 for(const link of document.querySelectorAll("a[data-to]"))link.href=new URL(link.dataset.to,home).href;
 document.head.append(Object.assign(document.createElement("link"),{rel:"stylesheet",href:home+"assets/style.css"}));
 document.head.append(Object.assign(document.createElement("script"),{src:home+"assets/script.js"}));
+${early}
 })();`;
 
 // Until the style of the book comes, and where it does not.
 const style = `:root{color-scheme:light dark}body{margin:0;background:light-dark(#fbfaf6,#141816);color:light-dark(#1f2622,#dfe4df);font:1.125rem/1.6 Georgia,serif}
-main.missing{max-width:38rem;margin:4rem auto;padding:0 1.5rem}.missing a{color:light-dark(#2a6b4c,#86c9a4)}.missing ol{list-style:none;padding:0}.missing li.part{margin-top:1rem;font-weight:600}
+main.missing{display:block;max-width:40rem;margin:4rem auto;padding:0 1.5rem;border:0}.missing a{color:light-dark(#2a6b4c,#86c9a4)}.missing ol{list-style:none;padding:0}.missing li.part{margin-top:1rem;font-weight:600}
 :root:not(.scripted) .missing .search{display:none}.missing .search{max-width:18rem}`;
 
 function missing(book) {

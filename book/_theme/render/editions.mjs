@@ -6,12 +6,12 @@ import { ownRepository } from "../source.mjs";
 import { children } from "./core.mjs";
 
 /** A text to copy, in a frame that says what it is; and the file to take along. */
-const frame = (name, text, file, context) => h("div.cell", h("div.cell-head", h("span", name),
+const frame = (name, text, file, context) => h("div.cell.citation", h("div.cell-head", h("span", name),
   file ? h("a", { href: `${context.prefix}downloads/${file}`, download: file }, file, h("span", { ariaHidden: "true" }, "\u00a0↓")) : null), h("pre", h("code", text.replace(/\n$/, ""))));
 
 const inWords = (work) => {
   const [before, title, after] = sentence(work);
-  return h("div.cell.in-words", h("div.cell-head", h("span", "In words")), h("pre", h("code", before, h("em", title), after)));
+  return h("div.cell.citation.in-words", h("div.cell-head", h("span", "In words")), h("pre", h("code", before, h("em", title), after)));
 };
 
 function book(node, context) {
