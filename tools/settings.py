@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from tools import myst
+from tools import editions, myst
 from tree_world.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -223,6 +223,9 @@ def site_environment() -> dict[str, str]:
         "BOOK_BINDINGS": json.dumps([sys.executable, str(BINDINGS)]),
         "BOOK_COLOPHON": json.dumps(colophon()),
         "BOOK_IMPRINT": json.dumps(imprint()),
+        "BOOK_CITATION": json.dumps(editions.citation(ROOT)),
+        "BOOK_EDITION": json.dumps(editions.edition(ROOT)),
+        "BOOK_SOURCE": editions.source(ROOT),
     }
 
 

@@ -6,8 +6,11 @@ import sharp from "sharp";
 import { downloads, openBook, visit } from "./book.mjs";
 import { subsetFonts } from "./fonts.mjs";
 import { movedPages } from "./moved.mjs";
+import { citationFiles } from "./cite.mjs";
 import { numbersAddress, numbersScript, page } from "./page.mjs";
+import { besidePages } from "./published.mjs";
 import { searchIndex } from "./search.mjs";
+import { ownRepository } from "./source.mjs";
 
 const { BUILD_DIRECTORY: target, CONTENT_CDN: content, BOOK_CACHE: cache } = process.env;
 const paper = "#fbfaf6";
@@ -103,8 +106,9 @@ async function build() {
   }
   const index = searchIndex(book);
   await write("assets/search-index.js", index);
-  await makeFontsSmall([...html.values(), ...moved.values(), index, ...[...book.pages.values()].flatMap((data) => [numbersScript(data), ...data.states.map(({ text }) => text)])]);
-  await write("robots.txt", "User-agent: *\nAllow: /\n");
+  const beside = { ...besidePages(book), ...Object.fromEntries(Object.entries(citationFiles(ownRepository())).map(([name, text]) => [`downloads/${name}`, text])) };
+  for (const [name, text] of Object.entries(beside)) await write(name, text);
+  await makeFontsSmall([...html.values(), ...Object.values(beside), ...moved.values(), index, ...[...book.pages.values()].flatMap((data) => [numbersScript(data), ...data.states.map(({ text }) => text)])]);
 }
 
 await build().catch((error) => {

@@ -3,7 +3,10 @@ import { toHtml } from "hast-util-to-html";
 import { toString } from "hast-util-to-string";
 import { h } from "hastscript";
 import { anchorOf, downloads, minutesToRead, visit } from "./book.mjs";
+import { published } from "./cite.mjs";
 import { FIRST } from "./fonts.mjs";
+import { edition, foot } from "./foot.mjs";
+import { head } from "./head.mjs";
 import { movedPlaces } from "./moved.mjs";
 import { cleaned, duration, escape, pageAddress, quoted, render, titled, titleText } from "./render/index.mjs";
 
@@ -86,7 +89,7 @@ function colophon(book, data, live) {
     seed === undefined ? "Every random draw takes its seed in the cell that makes it. " : ["Seeds: ", titled(seed), ". "],
     spent === undefined ? null : `The ${cells} cells took ${duration(spent)} in all. A cell that has not changed is not run again, and keeps the time of the run that made it.`),
     // What is known only afterwards is filled in by `tools/colophons.py`; while a page is edited, nothing is.
-    live ? null : h("p.confirmed", "Its numbers are ", h("em", "not yet confirmed"), "."))];
+    live ? null : h("p.confirmed", "Its numbers are ", h("em", "not yet confirmed"), "."), edition(live))];
 }
 
 function total(data) {
@@ -118,14 +121,14 @@ const lens = `<svg viewBox="0 0 16 16" aria-hidden="true"><circle cx="7" cy="7" 
 const searchButton = `<button class="search" type="button">${lens}<span>Search the book</span> <kbd>/</kbd></button>`;
 
 // Before the first paint, or a dark page would flash, and buttons come late. localStorage throws where it is forbidden.
-const early = `document.documentElement.classList.add("scripted");try{const t=localStorage.getItem("tree-world-theme");if(t)document.documentElement.dataset.theme=t}catch{}`;
+export const early = `document.documentElement.classList.add("scripted");try{const t=localStorage.getItem("tree-world-theme");if(t)document.documentElement.dataset.theme=t}catch{}`;
 
 // Fonts that each page begins with come at once; but from disk a browser takes them from the stylesheet alone.
 const preload = (prefix) => `;if(location.protocol!=="file:")for(const f of ${JSON.stringify(FIRST)})document.head.append(Object.assign(document.createElement("link"),{rel:"preload",as:"font",type:"font/woff2",crossOrigin:"",href:"${prefix}assets/fonts/"+f}))`;
 
-function document({ title, bookTitle, description, prefix, picture, body, live, styles = [] }) {
+function document({ title, bookTitle, description, prefix, picture, told = "", body, live, styles = [] }) {
   // Whoever shares a page wants its whole address: BOOK_URL says where the book will be, if anybody knows.
-  const home = process.env.BOOK_URL?.replace(/\/?$/, "/");
+  const home = published();
   const image = picture && (home ? new URL(picture, home).href : prefix + picture);
   return `<!doctype html>
 <html lang="en">
@@ -139,7 +142,8 @@ function document({ title, bookTitle, description, prefix, picture, body, live, 
 <meta property="og:title" content="${escape(title)}">
 <meta property="og:description" content="${escape(description)}">${image ? `
 <meta property="og:image" content="${escape(image)}">
-<meta name="twitter:card" content="summary_large_image">` : ""}
+<meta name="twitter:card" content="summary_large_image">` : ""}${told ? `
+${told}` : ""}
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="${prefix}assets/favicon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="${prefix}assets/katex.css">
@@ -177,6 +181,7 @@ export function page(book, slug, live) {
   const notes = footnotes(context);
   const { list, previous, next } = contents({ book, data, context });
   const spent = total(data);
+  const made = colophon(book, data, live);
   const files = slug === "index" ? [] : downloads(data);
   const meta = [
     slug === "index" ? start(book, context) : null,
@@ -218,13 +223,14 @@ ${html(about(data.frontmatter.site))}
 ${html(h("div", text).children)}
 ${html(notes)}
 ${html(references(data, context))}
-${html(colophon(book, data, live))}
+${html(made)}
+${html(foot(book, data, context, { hasColophon: made.length > 0, live }))}
 <nav class="neighbours" aria-label="Previous and next">${neighbour(previous, "prev", "← Previous")}${neighbour(next, "next", "Next →")}</nav>
 </main>
 </div>
 ${cards.join("\n")}`;
   const options = { title: slug === "index" ? book.title : titleText(title), bookTitle: book.title, description: titleText(description ?? book.description), styles: context.outputs.styles };
-  return { html: document({ ...options, prefix: context.prefix, picture: book.picture?.(data), body, live }), used: context.used };
+  return { html: document({ ...options, prefix: context.prefix, picture: book.picture?.(data), told: head(book, data, { previous, next }, context), body, live }), used: context.used };
 }
 
 function movedAttribute(slug, context) {

@@ -1,6 +1,6 @@
 // What the reader's search looks through: every section of the book as text, and every figure, table, equation, exercise
 // and symbol by itself.
-import { anchorOf } from "./book.mjs";
+import { anchorOf, visit } from "./book.mjs";
 import { spoken } from "./render/formulas.mjs";
 import { pageAddress, titleText } from "./render/index.mjs";
 
@@ -67,8 +67,15 @@ function entriesOf(entry, data) {
       node.children?.forEach((child) => collect(child, into));
     }
   };
-  collect(data.mdast);
+  collect(data.frontmatter.site?.search === "headings" ? { children: headingsOf(data) } : data.mdast);
   return entries;
+}
+
+/** Of a long list, such as that of all changes, only the headings are found. */
+function headingsOf(data) {
+  const found = [];
+  visit(data.mdast, (node) => { if (node.type === "heading") found.push(node); });
+  return found;
 }
 
 /** What to call that which has a number of its own, and nothing else. */

@@ -24,7 +24,7 @@ SEARCH_INDEX = 800_000  # a third of that compressed; it comes with the first se
 def pages(built_site):
     return {
         path: html5lib.parse(path.read_text(), namespaceHTMLElements=False)
-        for path in sorted(built_site.rglob("*.html"))
+        for path in sorted(built_site.rglob("index.html"))
     }
 
 

@@ -278,6 +278,8 @@ def _check_page(
             yield found(str(element.get("href")), "a reference without a text")
         for name, attribute in _LOADS:
             address = element.get(attribute) if tag == name else None
+            if element.get("rel") == "canonical":
+                continue  # the page's own address, which no browser loads
             if address and _ELSEWHERE.match(address):
                 yield found(address, f"<{tag}> loads from another host")
             elif address and not address.startswith("data:"):

@@ -5,6 +5,7 @@ import { pageAddress } from "./addresses.mjs";
 import { fold } from "./cells.mjs";
 import { anchor, children, hasClass, render, text, unwrapped, wrap } from "./core.mjs";
 import { chapters } from "./chapters.mjs";
+import { editions } from "./editions.mjs";
 import { lists } from "./lists.mjs";
 import { enlargeable } from "./pictures.mjs";
 import { isTouchable, touchable } from "./outputs.mjs";
@@ -61,12 +62,14 @@ function tableCell(cell, context, scope) {
   }, children(unwrapped(cell), context));
 }
 
+const filled = { ...editions, ...lists };
+
 /** A `{div}` of the class `list-of-figures` is filled with all figures of the book, `list-of-chapters` with its chapters, those of `lists.mjs` with more, `frontispiece` with one figure. */
 function div(node, context) {
   if (hasClass(node, "frontispiece")) return frontispiece(node, context);
   if (hasClass(node, "list-of-chapters")) return chapters(context);
-  const list = Object.keys(lists).find((name) => hasClass(node, name));
-  if (list) return lists[list](context);
+  const name = Object.keys(filled).find((each) => hasClass(node, each));
+  if (name) return filled[name](node, context);
   if (!hasClass(node, "list-of-figures")) return h("div", { class: node.class }, children(node, context));
   return context.book.contents.flatMap((entry) => {
     const data = context.book.pages.get(entry.slug);

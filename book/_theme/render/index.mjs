@@ -3,6 +3,7 @@ import { kinds as cells } from "./cells.mjs";
 import { kinds as citations } from "./citations.mjs";
 import { children, kinds } from "./core.mjs";
 import { kinds as figures } from "./figures.mjs";
+import { include } from "./included.mjs";
 import { kinds as notes } from "./notes.mjs";
 import { kinds as outputs } from "./outputs.mjs";
 import { kinds as pictures } from "./pictures.mjs";
@@ -19,7 +20,7 @@ const shell = {
   mystDirectiveError: failed,
   mystRoleError: failed,
   embed: children,
-  include: children,
+  include,
   mystDirective: children,
   mystTarget: () => null,
   blockBreak: () => null, // by which the source of a page is cut into cells

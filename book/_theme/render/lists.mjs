@@ -25,13 +25,13 @@ function words(node, data, context) {
   return parts.flatMap((part) => (part.tagName === "p" ? part.children : part));
 }
 
-function tables(context) {
+function tables(_, context) {
   const caption = (node, data) => words(node.children.find((child) => child.type === "caption"), data, context);
   return byChapter(context, (node) => node.type === "container" && node.kind === "table", caption);
 }
 
 /** Of an exercise how hard it is, and how it begins. */
-function exercises(context) {
+function exercises(_, context) {
   return byChapter(context, (node) => node.type === "exercise", (node, data) => {
     const level = levels.find((name) => hasClass(node, name));
     const first = node.children.find((child) => child.type === "paragraph");
