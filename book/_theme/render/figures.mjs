@@ -11,6 +11,9 @@ import { enlargeable } from "./pictures.mjs";
 import { isTouchable, touchable } from "./outputs.mjs";
 import { quotedFigure } from "./references.mjs";
 
+// A `{div}` that the theme fills, by its class.
+const filled = { ...editions, ...lists };
+
 function container(node, context) {
   const id = anchor(node);
   const captions = node.children.filter((child) => child.type === "caption" || child.type === "legend");
@@ -61,8 +64,6 @@ function tableCell(cell, context, scope) {
     colSpan: cell.colspan, rowSpan: cell.rowspan,
   }, children(unwrapped(cell), context));
 }
-
-const filled = { ...editions, ...lists };
 
 /** A `{div}` of the class `list-of-figures` is filled with all figures of the book, `list-of-chapters` with its chapters, those of `lists.mjs` with more, `frontispiece` with one figure. */
 function div(node, context) {
