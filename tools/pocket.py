@@ -190,7 +190,7 @@ def _file(slug: str) -> str:
 
 
 def _pictures(book: Book, slug: str) -> Callable[[str], str]:
-    """A function that keeps a picture of a page, and says where it is."""
+    """Give a function that keeps a picture of a page, and says where it is."""
 
     def keep(address: str) -> str:
         name = Path(address).name
@@ -214,7 +214,7 @@ def _pictures(book: Book, slug: str) -> Callable[[str], str]:
 
 
 def _first(book: Book) -> bytes | None:
-    """The picture that the book begins with."""
+    """Find the picture that the book begins with."""
     return next(iter(book.pictures.values()), None)
 
 
@@ -268,7 +268,7 @@ def _navigation(book: Book, pages: list[Page]) -> list[Element]:
 
 
 def _nested(listed: Iterable[tuple[int, str, str]]) -> Element:
-    """A list within lists. A level that is left out counts as the next one."""
+    """Nest a list. A level that is left out counts as the next one."""
     top = element("ol")
     open_: list[tuple[int, Element]] = [(0, top)]
     last: Element | None = None

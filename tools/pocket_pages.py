@@ -269,11 +269,26 @@ class _Conversion:
                 made.set(name, found.get(name))
         if href.startswith("#fn-"):
             made.set("epub:type", "noteref")
-        fill(made, self.inside(found))
-        yield made
+        inner = list(self.inside(found))
+        number = next((one for one in self.numbers(inner) if self.figure_list), None)
+        if number is None:
+            fill(made, inner)
+            yield made
+        else:  # a whole caption underlined would be hard to read
+            fill(made, [number.text or ""])
+            number.text = None
+            number.append(made)
+            yield from inner
+
+    @staticmethod
+    def numbers(parts: Iterable[Part]) -> Iterator[Element]:
+        """List elements that hold the number of something."""
+        for part in parts:
+            if isinstance(part, Element):
+                yield from (one for one in part.iter() if "number" in classes(one))
 
     def image(self, found: Any) -> Element:
-        """A picture on light paper, at the size at which it was drawn."""
+        """Show a picture on light paper, at the size at which it was drawn."""
         made = element("img", src=self.picture(found.get("src") or ""), alt=found.get("alt") or "")
         inches = re.search(r"--inches:([\d.]+)", found.get("style") or "")
         if inches:
@@ -291,12 +306,12 @@ class _Conversion:
         if len(inner) == 1 and isinstance(inner[0], str):  # blanks need no weight
             bare = text.strip()
             before, _, after = text.partition(bare)
-            yield from filter(None, (before, element(tag, bare), after))
+            yield from (before, element(tag, bare), after)
         else:
             yield element(tag, *inner)
 
     def opened(self, found: Any, kinds: list[str]) -> Iterator[Part]:
-        """A fold: code, hints and solutions go to the end of the page, others are opened."""
+        """Put code, hints and solutions to the end of the page, and open other folds."""
         summary = found.find("summary")
         title = words(_without(summary, "time")) if summary is not None else ""
         if "hint" in kinds and self.exercise:
@@ -371,7 +386,7 @@ class _Conversion:
 
 
 def math(found: Any) -> Element:
-    """A formula in MathML without its source, which some readers would show, too."""
+    """Take the MathML of a formula without its source, which some readers would show, too."""
     made = Element("math", {"xmlns": MATHML})
     if found.get("display") == "block":
         made.set("display", "block")
@@ -393,7 +408,7 @@ def _without_namespace(found: Any) -> Element:
 
 
 def _without(found: Any, kind: str) -> Element:
-    """A copy without children of a class."""
+    """Copy an element's words, without children of a class."""
     made = Element("span")
     fill(made, [found.text or ""])
     for child in found:
