@@ -10,6 +10,8 @@ from tools import settings
 FONTS = settings.THEME.parent.parent / "tree_world" / "fonts"
 WIDTH, HEIGHT = 1600, 2400
 """Dots, in the shape of a book."""
+PAPER, INK, SOFT_INK, LEAF = "#fbfaf6", "#1f2622", "#5b665f", "#2a6b4c"
+"""Those of the figures, `tree_world.plotting.style`, which takes seconds to import."""
 _DPI = 200
 
 
@@ -35,8 +37,6 @@ def draw(title: str, promise: str, small: list[str], picture: bytes | None) -> b
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
     from PIL import Image
-
-    from tree_world.plotting.style import INK, LEAF, PAPER, SOFT_INK
 
     regular, bold = (
         FontProperties(fname=str(FONTS / f"Inter-{one}.ttf")) for one in ("Regular", "SemiBold")

@@ -1,8 +1,12 @@
-"""Zip files that are the same, byte for byte, whenever they are made of the same."""
+"""What readers can take with them: names, sizes, and how it is packed.
+
+A zip file is the same, byte for byte, whenever it is made of the same.
+"""
 
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -10,6 +14,13 @@ from pathlib import Path
 
 FIRST_DAY = datetime(1980, 1, 1)
 """The earliest day that a zip file can name."""
+
+PDF, EPUB, ARCHIVE = "tree-world.pdf", "tree-world.epub", "tree-world-site.zip"
+TAKEN = (PDF, EPUB, ARCHIVE)
+"""Names of the files in the site's folder of downloads that hold all of the book."""
+
+PLACE = re.compile(r'(<div class="?take-away"?>).*?(</div>)', re.DOTALL)
+"""Where the front page tells of them."""
 
 # What is small already would only take time.
 _COMPRESSED = {".png", ".jpg", ".webp", ".woff2", ".gz", ".epub", ".pdf", ".zip"}
@@ -41,6 +52,11 @@ def packed(files: Mapping[str, bytes], day: datetime, bare: Collection[str] = ()
             about.compress_type = zipfile.ZIP_STORED if small else zipfile.ZIP_DEFLATED
             archive.writestr(about, content, compresslevel=9)
     return made.getvalue()
+
+
+def emptied(html: str) -> str:
+    """Take what the front page says of such files away: sizes and links hold on the site alone."""
+    return PLACE.sub(r"\1\2", html)
 
 
 def size(path: Path) -> str:

@@ -25,7 +25,6 @@ from tools.pocket_pages import Page, PocketError, document, element, fill
 from tree_world.files import write_atomically
 
 STYLE = settings.THEME / "pocket.css"
-NAME = "tree-world.epub"
 _SOURCES = [Path(module.__file__ or "") for module in (cover, packing, pocket_pages)]
 _MEDIA = {
     ".png": "image/png",
@@ -80,9 +79,8 @@ class Book:
 
     @property
     def made_at(self) -> datetime:
-        """The day of this edition; a fixed one if nobody has named it."""
-        day = self.imprint.get("date")
-        return datetime.strptime(str(day), "%d %B %Y") if day else packing.FIRST_DAY
+        """The day of this edition."""
+        return day(self.imprint)
 
     @property
     def version(self) -> str:
@@ -97,6 +95,12 @@ class Book:
         return [str(name) for name in names] if isinstance(names, list) else []
 
 
+def day(imprint: dict[str, object]) -> datetime:
+    """Read the day of an edition from its imprint; a fixed one if nobody has named it."""
+    named = imprint.get("date")
+    return datetime.strptime(str(named), "%d %B %Y") if named else packing.FIRST_DAY
+
+
 def read() -> Book:
     """Read the built site, and what the engine knows of it."""
     project = json.loads((settings.CONTENT / "config.json").read_text())["projects"][0]
@@ -105,7 +109,9 @@ def read() -> Book:
         number = str(page.get("enumerator") or "")
         entries.append(Entry(page["title"], page.get("slug") or "", number, page.get("level", 1)))
     html = {
-        entry.slug: settings.SITE.joinpath(*_folders(entry.slug), "index.html").read_text()
+        entry.slug: pocket_pages.main_of(
+            settings.SITE.joinpath(*_folders(entry.slug), "index.html").read_text()
+        )
         for entry in entries
         if entry.slug
     }
@@ -143,7 +149,7 @@ def make() -> Path:
     if not (kept.exists() and state.exists() and state.read_text() == now):
         write_atomically(kept, bound(book))
         write_atomically(state, now.encode())
-    offered = settings.SITE / "downloads" / NAME
+    offered = settings.SITE / "downloads" / packing.EPUB
     offered.parent.mkdir(exist_ok=True)
     write_atomically(offered, kept.read_bytes())
     return offered

@@ -17,6 +17,8 @@ from xml.etree.ElementTree import Element
 
 import html5lib
 
+from tools import packing
+
 XHTML = "http://www.w3.org/1999/xhtml"
 OPS = "http://www.idpf.org/2007/ops"
 MATHML = "http://www.w3.org/1998/Math/MathML"
@@ -26,7 +28,7 @@ Part = Element | str
 # What is for a screen: switches, self-made links, times, and what a script would fill.
 _LEFT_OUT = {
     *("anchor", "meta", "minutes", "neighbours", "time", "cell-head", "touch", "for-dark"),
-    *("katex-html", "picture"),
+    *("katex-html", "picture", "take-away"),
 }
 # Of these only what is inside is taken.
 _OPENED = {"samp", "picture", "main"}
@@ -96,11 +98,10 @@ def classes(found: Any) -> list[str]:
     return (found.get("class") or "").split()
 
 
-def parsed(html: str) -> Any:
-    """Parse the text of a page of the site: its ``main``."""
-    start, end = html.index("<main"), html.index("</main>")
-    tree = html5lib.parseFragment(html[start:end] + "</main>", namespaceHTMLElements=False)
-    return tree.find("main")
+def main_of(html: str) -> str:
+    """Cut the text out of a page of the site, without what the front page says of files."""
+    end = "</main>"
+    return packing.emptied(html[html.index("<main") : html.index(end)] + end)
 
 
 def convert(slug: str, html: str, picture: Callable[[str], str], slugs: set[str]) -> Page:
@@ -111,7 +112,7 @@ def convert(slug: str, html: str, picture: Callable[[str], str], slugs: set[str]
     slug : str
         Of the page.
     html : str
-        The page of the site.
+        The text of the page of the site, as `main_of` cuts it out.
     picture : callable
         Takes the address of a picture on the page, and says under which it is in the EPUB.
     slugs : set of str
@@ -125,7 +126,8 @@ def convert(slug: str, html: str, picture: Callable[[str], str], slugs: set[str]
     ------
     PocketError
     """
-    return _Conversion(slug, picture, slugs).page(parsed(html))
+    tree = html5lib.parseFragment(html, namespaceHTMLElements=False)
+    return _Conversion(slug, picture, slugs).page(tree.find("main"))
 
 
 @dataclass
