@@ -277,18 +277,16 @@ def _nested(listed: Iterable[tuple[int, str, str]]) -> Element:
     """Nest a list. A level that is left out counts as the next one."""
     top = element("ol")
     open_: list[tuple[int, Element]] = [(0, top)]
-    last: Element | None = None
     for level, text, href in listed:
-        while len(open_) > 1 and level < open_[-1][0]:
+        while len(open_) > 1 and level <= open_[-2][0]:
             open_.pop()
-        if last is not None and level > open_[-1][0] and len(open_[-1][1]):
+        if level > open_[-1][0] and len(open_[-1][1]):
             inner = element("ol")
             open_[-1][1][-1].append(inner)
             open_.append((level, inner))
-        elif len(open_) == 1:
-            open_[0] = (level, top)
-        last = element("li", element("a", text, href=href) if href else element("span", text))
-        open_[-1][1].append(last)
+        open_[-1] = (level, open_[-1][1])
+        entry = element("a", text, href=href) if href else element("span", text)
+        open_[-1][1].append(element("li", entry))
     return top
 
 

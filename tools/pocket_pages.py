@@ -38,6 +38,8 @@ _KEPT = {
     "aria-label",
 }
 _EMPHASISED = {"k1": "b", "k5": "b", "k6": "i"}
+_DRAWN = re.compile(r'<span class="?katex-html\b[^>]*>')
+_SPAN = re.compile(r"</?span\b[^>]*>")
 _CODE = re.compile(r"k\d")
 _WORDS = re.compile(r"[\w\s]+")
 
@@ -99,9 +101,22 @@ def classes(found: Any) -> list[str]:
 
 
 def main_of(html: str) -> str:
-    """Cut the text out of a page of the site, without what the front page says of files."""
+    """Cut the text out of a page of the site, without what the front page says of files.
+
+    Formulas are left as MathML alone: as they are drawn for eyes, they are half of a page.
+    """
     end = "</main>"
-    return packing.emptied(html[html.index("<main") : html.index(end)] + end)
+    text = packing.emptied(html[html.index("<main") : html.index(end)] + end)
+    kept, at = [], 0
+    for drawn in _DRAWN.finditer(text):
+        kept.append(text[at : drawn.start()])
+        depth = 1
+        for tag in _SPAN.finditer(text, drawn.end()):
+            depth += -1 if tag[0].startswith("</") else 1
+            if depth == 0:
+                at = tag.end()
+                break
+    return "".join([*kept, text[at:]])
 
 
 def convert(slug: str, html: str, picture: Callable[[str], str], slugs: set[str]) -> Page:
