@@ -19,9 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import origins
-from tools import colophons, downloads, failures, notebooks, settings
+from tools import colophons, downloads, failures, notebooks, settings, takeaway
 from tools.checks import check_site
 from tools.engine import plain
+from tools.pocket_pages import PocketError
 
 ENGINE = ["jupyter", "book", "build", "--html", "--execute", "--strict"]
 
@@ -45,6 +46,7 @@ def main() -> int:
             findings, summary = check_site.check_book()
             if findings:
                 raise BuildError("\n".join(["The site has faults:", *map(str, findings)]))
+            _renew_what_is_taken_along()
         except BaseException as error:
             # A site that failed must not be taken for one that did not.
             shutil.rmtree(settings.SITE, ignore_errors=True)
@@ -78,6 +80,13 @@ def _renew_downloads() -> None:
         downloads.renew(home.rstrip("/") + "/")
     except downloads.DownloadError as error:
         raise BuildError(f"A notebook could not be made ready to be downloaded: {error}") from error
+
+
+def _renew_what_is_taken_along() -> None:
+    try:
+        takeaway.renew()
+    except PocketError as error:
+        raise BuildError(f"The EPUB could not be made: {error}") from error
 
 
 def theme_assets() -> None:

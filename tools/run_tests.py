@@ -18,7 +18,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from tools import colophons, settings
+from tools import colophons, settings, takeaway
 from tree_world.files import write_atomically
 
 REPORT = settings.CACHE / "pytest.xml"
@@ -67,6 +67,7 @@ def main() -> int:
         write_atomically(STAMP, state.encode())
         confirm()
         colophons.renew()
+        takeaway.renew()
     print(f"Tested: style, types, book, {count_tests()} in {seconds:.0f} s; site in _build/html")
     return 0
 
