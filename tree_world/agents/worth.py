@@ -9,6 +9,8 @@ import numpy as np
 from tree_world.checks import positive_number
 from tree_world.models.drives import DRIVES, DriveClassifier
 
+__all__ = ["FOOD", "NOTHING", "POISON", "ByDrive", "ByMouth", "Taste"]
+
 FOOD, POISON, NOTHING = 1, -1, 0
 """Verdicts: it does good, it harms, or neither."""
 

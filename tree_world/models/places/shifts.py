@@ -48,6 +48,8 @@ from tree_world.models.places.fields import (
 )
 from tree_world.models.places.windows import by_dimension, sloping, windows_of, with_smells
 
+__all__ = ["FIELDS", "LEAST_R2", "LONGER", "PLANE_STEPS", "ShiftSpace"]
+
 Array: TypeAlias = npt.NDArray[np.float64]
 Actions: TypeAlias = npt.NDArray[np.intp]
 
