@@ -11,8 +11,14 @@ from tree_world.models.drives import DRIVES, DriveClassifier
 
 __all__ = ["FOOD", "NOTHING", "POISON", "ByDrive", "ByMouth", "Taste"]
 
-FOOD, POISON, NOTHING = 1, -1, 0
-"""Verdicts: it does good, it harms, or neither."""
+FOOD = 1
+"""Verdict: it does good."""
+
+POISON = -1
+"""Verdict: it harms."""
+
+NOTHING = 0
+"""Verdict: it does neither good nor harm."""
 
 
 class Taste(Protocol):
