@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import origins
-from tools import colophons, downloads, failures, notebooks, settings, takeaway
+from tools import colophons, downloads, failures, notebooks, reference, settings, takeaway
 from tools.checks import check_site
 from tools.engine import plain
 from tools.pocket_pages import PocketError
@@ -112,6 +112,7 @@ def run_engine() -> int:
     BuildError
         If the engine fails, complains, or takes too long.
     """
+    reference.make(settings.ROOT)
     sources = settings.pages()
     refused = [why for page in sources if page.exists() for why in notebooks.refusals(page)]
     if refused:

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tools import build, settings
+from tools import build, reference, settings
 from tools.engine import plain
 
 FIRST_PORT = 3000  # the engine's own choice
@@ -56,6 +56,7 @@ setInterval(async () => {{
 
 def main() -> int:
     """Keep the engine's server running until it is interrupted, and end all that it started."""
+    reference.make()
     build.theme_assets()
     print("Serving the book; Ctrl-C stops it.", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as tidily as on Ctrl-C

@@ -221,6 +221,7 @@ def site_environment() -> dict[str, str]:
         "BOOK_CONTENT": str(ROOT / "_build" / "site"),  # where the engine writes that runs in ROOT
         "BOOK_MOVED": json.dumps(moved()),
         "BOOK_BINDINGS": json.dumps([sys.executable, str(BINDINGS)]),
+        "BOOK_NAMES": str(ROOT / "book" / "reference" / "names.json"),
         "BOOK_COLOPHON": json.dumps(colophon()),
         "BOOK_IMPRINT": json.dumps(imprint()),
         "BOOK_CITATION": json.dumps(editions.citation(ROOT)),

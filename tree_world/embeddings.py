@@ -33,6 +33,13 @@ import torch
 from tree_world.files import write_atomically
 from tree_world.precision import without_autocast
 
+__all__ = [
+    "DEFAULT_MODEL",
+    "ModelUnavailableError",
+    "default_cache_dir",
+    "embed_text_sentence_transformers",
+]
+
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 """Name of the packaged model: 384 dimensions, installed with the extra ``embeddings``."""
 

@@ -29,6 +29,22 @@ from tree_world.checks import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+__all__ = [
+    "Alignment",
+    "ClaimError",
+    "Estimate",
+    "Reliability",
+    "SurvivalCurve",
+    "claim",
+    "coverage",
+    "mean_with_interval",
+    "paired_difference",
+    "procrustes",
+    "reliability",
+    "survival_curve",
+    "within",
+]
+
 Array: TypeAlias = npt.NDArray[np.float64]
 
 _MAPS = ("affine", "similarity")

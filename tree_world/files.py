@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+__all__ = ["replaced_atomically", "write_atomically"]
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a kill at any moment leaves the old file or the new one.

@@ -13,6 +13,8 @@ import torch
 from tree_world.checks import whole_number
 from tree_world.optional import from_extra
 
+__all__ = ["cheapest_first", "cluster_means", "farthest_points"]
+
 
 def farthest_points(places: torch.Tensor, size: int) -> torch.Tensor:
     """Choose places that are as far apart as can be, one after the other.

@@ -219,10 +219,13 @@ function inchesWide(bytes, width) {
   return width / (bytes.readUInt32BE(at + 4) * 0.0254);
 }
 
+/** Whether a page is made from docstrings (`tools/reference.py`): its headings are names of the library. */
+export const isReference = (data) => data.frontmatter.site?.reference === true;
+
 /** What readers can take with them: the source of a page, and its executed notebook. */
 export function downloads(data) {
   const root = process.env.BOOK_ROOT;
-  if (!root || !data.location) return [];
+  if (!root || !data.location || isReference(data)) return [];
   const source = path.join(root, data.location);
   const { dir, name } = path.parse(source);
   return [

@@ -36,7 +36,14 @@ function contents({ book, data, context }) {
     return h("li", h("a", { href: pageAddress(page.slug, context), ariaCurrent: current ? "page" : undefined }, h("span.number", page.enumerator ?? ""), h("span", titled(page.title))), inner);
   };
   // The name of the book above the list leads to its first page.
-  return { list: h("ol.contents", book.contents.slice(1).map(entry)), ...neighboursOf(book, data) };
+  return { list: h("ol.contents", book.contents.slice(1).filter(isShown(book, data)).map(entry)), ...neighboursOf(book, data) };
+}
+
+/** Pages below another page, as those of the reference, are named there, and on each other. */
+function isShown({ contents: all }, { slug }) {
+  const above = (at) => { while (all[at]?.level > 2) at -= 1; return all[at]; };
+  const here = above(all.findIndex((page) => page.slug === slug));
+  return (page) => !(page.level > 2) || above(all.indexOf(page)) === here;
 }
 
 /** The first page leads to the last of the chapters, and that back to the first; pages at the back lead to each other. */

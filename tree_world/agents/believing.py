@@ -24,6 +24,8 @@ from tree_world.models.places import Belief, Odometry
 from tree_world.models.places.landmarks import Landmarks
 from tree_world.simulation import Action, Body, Percept
 
+__all__ = ["SUREST", "Believing"]
+
 Array: TypeAlias = npt.NDArray[np.float64]
 
 SIGHT_SD = 0.1

@@ -55,6 +55,8 @@ from tree_world.agents.planning import Rules
 from tree_world.checks import real_number
 from tree_world.compiling import compiled_exactly
 
+__all__ = ["MOST_TREES", "Bound", "upper_bound"]
+
 MOST_TREES = 16  # of which all subsets are looked at; with more, only the ledger is drawn up
 _TOLERANCE = 1.0001  # by which the world lets a step be longer, as places are in single precision
 

@@ -13,6 +13,8 @@ from tree_world.agents.constants import Constants
 from tree_world.agents.worth import FOOD, NOTHING, POISON, Taste
 from tree_world.models.memory import Memory
 
+__all__ = ["KNOWN_SD"]
+
 MERGE_DISTANCE = 3.0
 """Two sightings may be of one tree within so many combined deviations: 99 in 100 are."""
 

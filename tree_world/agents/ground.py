@@ -33,6 +33,8 @@ import torch
 from tree_world.checks import positive_distance, positive_number
 from tree_world.models.memory import Memory
 
+__all__ = ["OWN_SHARE"]
+
 SMELL_SD = 5.0
 """Deviation with which a smell is written, in metres."""
 

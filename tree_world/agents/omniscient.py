@@ -15,6 +15,8 @@ from tree_world.agents.routes import Routes
 from tree_world.checks import real_number
 from tree_world.simulation import Action, Body, Percept, TreeWorld
 
+__all__ = ["Omniscient"]
+
 MARGIN = 0.1  # metres, by which steps may be off
 
 

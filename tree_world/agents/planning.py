@@ -41,6 +41,8 @@ from tree_world.checks import real_number, whole_number
 from tree_world.compiling import compiled_exactly
 from tree_world.simulation.config import TreeWorldConfig
 
+__all__ = ["Rules"]
+
 # Columns of the rules, as compiled code reads them: the fields of `Rules` in their order.
 MAX_FRUIT, FRUIT_HEALTH, REGROWTH_STEPS, MAX_HEALTH, MOVE_COST, REST_COST = 0, 1, 2, 3, 4, 5
 MEAN_COUNTS = 0.1  # what the mean of health counts beside the lowest

@@ -9,8 +9,16 @@ import numpy as np
 from tree_world.checks import positive_number
 from tree_world.models.drives import DRIVES, DriveClassifier
 
-FOOD, POISON, NOTHING = 1, -1, 0
-"""Verdicts: it does good, it harms, or neither."""
+__all__ = ["FOOD", "NOTHING", "POISON", "ByDrive", "ByMouth", "Taste"]
+
+FOOD = 1
+"""Verdict: it does good."""
+
+POISON = -1
+"""Verdict: it harms."""
+
+NOTHING = 0
+"""Verdict: it does neither good nor harm."""
 
 
 class Taste(Protocol):

@@ -24,6 +24,8 @@ from tree_world.models.memory.recall.left_out import kriged_left_out
 from tree_world.models.memory.recall.noise import Smoothness, smoothness, turned
 from tree_world.models.memory.tuning import STEP, distances_of_queries, tune, usual_deviations
 
+__all__ = ["NEAREST"]
+
 Array: TypeAlias = npt.NDArray[np.float64]
 
 NEAREST = 32  # observations that tell how far a prediction may be off

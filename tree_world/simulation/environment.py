@@ -17,6 +17,8 @@ from tree_world.simulation.lives import NUM_ACTIONS, Lives, Senses
 from tree_world.simulation.picture import picture_of
 from tree_world.simulation.world import TreeWorld
 
+__all__ = ["TreeWorldEnv", "TreeWorldVectorEnv"]
+
 try:
     import gymnasium
     from gymnasium import spaces

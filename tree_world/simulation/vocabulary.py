@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["EDIBLE_KINDS", "FRUIT_AMOUNTS", "POISONOUS_KINDS", "TREE_IDS", "fruit_amount_index"]
+
 EDIBLE_KINDS: tuple[str, ...] = (
     "apple", "banana", "cherry", "date", "elderberry", "fig", "mango", "nectarine", "orange",
     "papaya", "pear", "plum",

@@ -1,12 +1,13 @@
 // Code cells, and what a sentence has computed.
 import { h } from "hastscript";
 import { highlight, languageName } from "../highlight.mjs";
+import { named } from "../named.mjs";
 import { children, render } from "./core.mjs";
 import { foldedOutputs, outputs } from "./outputs.mjs";
 import { enlargeable, isPicture } from "./pictures.mjs";
 
-export function source(node) {
-  const code = highlight(node.value ?? "", node.lang);
+export function source(node, context) {
+  const code = named(highlight(node.value ?? "", node.lang), node.value ?? "", context);
   if (!node.showLineNumbers && !node.emphasizeLines?.length) return h("pre", code);
   return h("pre", { ...code, children: inLines(code.children, node) });
 }
@@ -43,10 +44,10 @@ export function frame(parts, node, folded, context) {
 
 /** The code of one thing or more behind one mark; each cell keeps its own name. */
 export function fold(cells, word, context) {
-  if (cells.length === 1) return frame([source(cells[0])], cells[0], word, context);
+  if (cells.length === 1) return frame([source(cells[0], context)], cells[0], word, context);
   const seconds = cells.map((cell) => context.seconds?.get(cell) ?? 0).reduce((sum, each) => sum + each, 0);
   const time = seconds >= 0.05 ? h("span.time", { title: "Time of these cells" }, duration(seconds)) : null;
-  return h("details.cell.folded", h("summary", word, time), cells.map((cell) => h("div.part", { id: cell.cellId }, source(cell))));
+  return h("details.cell.folded", h("summary", word, time), cells.map((cell) => h("div.part", { id: cell.cellId }, source(cell, context))));
 }
 
 /** Cells that show nothing, and no figure or table bears. The first of a chapter says how much it is. */
@@ -60,7 +61,7 @@ function hungCells(node, context) {
 export const duration = (seconds) => (seconds < 10 ? `${seconds.toFixed(1)} s` : seconds < 120 ? `${seconds.toFixed(0)} s` : `${(seconds / 60).toFixed(1)} min`);
 
 function code(node, context) {
-  return frame([source(node)], node, null, context);
+  return frame([source(node, context)], node, null, context);
 }
 
 /** A code cell: the engine gives a block that holds a `code` and an `outputs` node. */
@@ -77,11 +78,11 @@ function codeCell(node, context) {
   const texts = printed.filter((part) => !images.includes(part));
   const below = texts.length === 0 ? [] : [hidden(output) ? foldedOutputs(texts) : h("div.outputs", texts)];
   const rest = [...images.map((image) => h("figure", enlargeable(image))), ...(node.visibility === "remove" ? [] : others.flatMap((child) => render(child, context)))];
-  if (hidden(node)) return frame([input && source(input), ...below, ...rest], input ?? node, "Show cell", context);
+  if (hidden(node)) return frame([input && source(input, context), ...below, ...rest], input ?? node, "Show cell", context);
   const cell = [];
   if (removed(input)) cell.push(...below.map((part) => h("div.cell", part)));
   else if (hidden(input)) cell.push(fold([...(before?.children ?? []), input], "Code", context), ...below.map((part) => h("div.cell.alone", part)));
-  else cell.push(frame([source(input), ...below], input, null, context));
+  else cell.push(frame([source(input, context), ...below], input, null, context));
   const shown = [...cell, ...rest];
   // Where code is not shown, a number leads to what stands in its place.
   if (removed(input) && input?.cellId) shown.unshift(h("span.cell-place", { id: input.cellId }));

@@ -1,6 +1,6 @@
 // References to other places of the book, and the cards that show what stands there.
 import { h } from "hastscript";
-import { find } from "../book.mjs";
+import { find, isReference } from "../book.mjs";
 import { fileAddress, internalAddress, internalOrNot, pageAddress, slugOf } from "./addresses.mjs";
 import { anchor, children, raw, render, text } from "./core.mjs";
 import { isTouchable } from "./outputs.mjs";
@@ -35,7 +35,8 @@ function cardOf(node, context) {
   const name = `card-${slug}-${target}`;
   if (!context.cards.has(name)) {
     const data = context.book.pages.get(slug);
-    const found = data && targetOf(data, target);
+    // Pages of the reference name each other so often that they would become as long as all of it.
+    const found = data && !(isReference(data) && isReference(context.book.pages.get(context.slug))) && targetOf(data, target);
     if (!found) return undefined;
     context.cards.set(name, null); // a card may refer to itself
     context.cards.set(name, quoted(found.flatMap((part) => render(part, insideCard(data, context)) ?? [])));

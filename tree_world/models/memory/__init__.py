@@ -25,6 +25,8 @@ only those below it::
 from tree_world.models.memory.memory import Contents, Memory
 from tree_world.models.memory.options import Consolidate, DrawOptions, Expire, Prune
 from tree_world.models.memory.spatial_memory import SpatialMemory
+from tree_world.models.memory.store.exchange import Superseded
+from tree_world.models.memory.store.task import Task
 from tree_world.models.memory.types import Observations, Read, ReadOptions
 
 __all__ = [
@@ -38,4 +40,6 @@ __all__ = [
     "Read",
     "ReadOptions",
     "SpatialMemory",
+    "Superseded",
+    "Task",
 ]

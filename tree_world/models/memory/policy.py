@@ -15,6 +15,8 @@ from tree_world.models.memory.store.exchange import Superseded
 from tree_world.models.memory.store.task import Task
 from tree_world.models.memory.types import ReadOptions
 
+__all__ = ["Forgetter", "ForgettingFailed", "ForgettingPolicy", "NothingMayGo"]
+
 METHODS = ("prune", "consolidate")
 LAST_RESORTS = ("least important", "oldest", "keep")
 

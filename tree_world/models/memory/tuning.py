@@ -31,6 +31,8 @@ from tree_world.models.memory.recall.kriging import (
 from tree_world.models.memory.recall.left_out import kriged_left_out, left_out
 from tree_world.models.memory.types import ReadOptions
 
+__all__ = ["STEP", "Tuning", "distances_of_queries", "tune", "usual_deviations"]
+
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 MOST = 1000

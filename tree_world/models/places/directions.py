@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from tree_world.checks import Number, checked_number
 
+__all__ = ["directions_of"]
+
 Array: TypeAlias = npt.NDArray[np.float64]
 
 _RANK = 1e-5  # of the greatest singular value: smells come in single precision

@@ -48,6 +48,8 @@ import torch
 
 from tree_world.models.places.windows import Windows
 
+__all__ = ["NEAREST", "mean_evidence"]
+
 Array: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.intp]
 

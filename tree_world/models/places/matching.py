@@ -47,6 +47,8 @@ import numpy.typing as npt
 from tree_world.models.memory.recall.kriging import Kriged, Kriging
 from tree_world.models.places.graph import Closures
 
+__all__ = ["SHIFT_SD", "UNKNOWN"]
+
 Array: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.intp]
 Bools: TypeAlias = npt.NDArray[np.bool_]

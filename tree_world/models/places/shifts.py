@@ -48,16 +48,28 @@ from tree_world.models.places.fields import (
 )
 from tree_world.models.places.windows import by_dimension, sloping, windows_of, with_smells
 
+__all__ = ["FIELDS", "LEAST_R2", "LONGER", "PLANE_STEPS", "ShiftSpace"]
+
 Array: TypeAlias = npt.NDArray[np.float64]
 Actions: TypeAlias = npt.NDArray[np.intp]
 
-PLANE_STEPS, PLANES = 16, 300  # steps of a stretch through which a plane is laid, and how many
+PLANE_STEPS = 16
+"""Steps of a stretch through which a plane is laid."""
+
+PLANES = 300
+"""Through how many stretches a plane is laid."""
+
 _ROOM = 4  # dimensions to begin in from random shifts
 _RANDOM_STARTS = 3
 _MOST_DIMS = 6
 _FEWEST_STEPS = 200
-# Of stretches that smell as a smooth field: steps, how many, and every how many steps one looks.
-FIELDS, LONGER = (100, 20, 1), (400, 9, 2)
+
+FIELDS = (100, 20, 1)
+"""Stretches that smell as a smooth field: steps, how many, and every how many steps one looks."""
+
+LONGER = (400, 9, 2)
+"""Longer ones, in the same order."""
+
 _ITERATIONS, _LAST_ITERATIONS = 60, 20
 _NOTHING = 1e-10  # of the mean square of smells: their variance, if they do not change
 _NEARLY = 1.6  # times the least loss: dimensions that explain less are too few

@@ -44,6 +44,8 @@ from tree_world.models.memory.recall.kriging import NUGGET
 from tree_world.models.places.directions import directions_of
 from tree_world.models.places.turn_windows import Windows, places_of
 
+__all__ = ["SHORT", "WINDOW", "StepTurnSpace"]
+
 Array: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.int64]
 

@@ -21,6 +21,8 @@ from tree_world.models.memory.store.task import stop_if_asked
 from tree_world.models.memory.types import Observations, ReadOptions
 from tree_world.precision import without_autocast
 
+__all__ = ["ConsolidationReport"]
+
 RATES = {"places": 0.2, "sds": 0.02, "senses": 0.1}
 """How far the first steps go at most: in deviations, in e-folds, in the typical size of a sense."""
 

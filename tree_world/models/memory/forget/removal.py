@@ -26,6 +26,8 @@ from tree_world.models.memory.forget.neighbours import Neighbours, Places
 from tree_world.models.memory.projection import needed_axes
 from tree_world.models.memory.types import Observations
 
+__all__ = ["CROWDED", "EXACT"]
+
 EXACT = 5000
 """Observations, witnesses among them, up to which always the one goes that costs least."""
 

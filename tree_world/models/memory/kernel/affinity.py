@@ -11,6 +11,8 @@ import torch
 from tree_world.compiling import compiled, times
 from tree_world.precision import without_autocast as without_autocast
 
+__all__ = ["dot_product_features", "log_affinity", "log_density", "squared_distances"]
+
 # --- the threshold: one rule for all ways to read and to draw -------------------------------------
 
 

@@ -55,6 +55,8 @@ from tree_world.checks import (
     whole_number,
 )
 
+__all__ = ["NEAREST", "NUGGET", "Evidence", "Kriged", "Kriging", "evidence", "length_by_evidence"]
+
 Array: TypeAlias = npt.NDArray[np.float64]
 Numbers: TypeAlias = npt.NDArray[np.intp]
 Bools: TypeAlias = npt.NDArray[np.bool_]

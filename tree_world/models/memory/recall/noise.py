@@ -40,6 +40,8 @@ import scipy.spatial
 
 from tree_world.models.memory.recall.kriging import MOST, Array, evenly_spread
 
+__all__ = ["Smoothness", "smoothness", "turned"]
+
 AXES = ("alike", "own", "turned")
 """Whether a field may reach farther along one axis, and whether the axes may be turned."""
 

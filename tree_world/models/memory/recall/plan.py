@@ -15,6 +15,8 @@ import torch
 from tree_world.models.memory.kernel.bounds import greatest_exponent
 from tree_world.models.memory.types import Observations, ReadOptions
 
+__all__ = ["RUN"]
+
 # --- all crossings -------------------------------------------------------------------------------
 # Between which ways, and what is traded. They stand where both took about as long on processors of
 # two to sixteen cores; half or twice as much costs some percent of time and changes no result.

@@ -35,6 +35,8 @@ from tree_world.models.memory.recall.plan import MANY, best_method, can_read_pai
 from tree_world.models.memory.types import Observations, Read, ReadOptions, nothing
 from tree_world.precision import without_autocast
 
+__all__ = ["read"]
+
 
 @dataclass(frozen=True)
 class _Timely:

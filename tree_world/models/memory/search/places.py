@@ -12,6 +12,8 @@ from tree_world.models.memory.search.exact import exact_log_weights
 from tree_world.models.memory.search.query import Query
 from tree_world.models.memory.store.slots import Store
 
+__all__ = ["FoundPlaces"]
+
 
 @dataclass(frozen=True)
 class FoundPlaces:
