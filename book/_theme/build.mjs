@@ -7,6 +7,7 @@ import { downloads, openBook, visit } from "./book.mjs";
 import { subsetFonts } from "./fonts.mjs";
 import { movedPages } from "./moved.mjs";
 import { numbersAddress, numbersScript, page } from "./page.mjs";
+import { writePaper } from "./paper.mjs";
 import { searchIndex } from "./search.mjs";
 
 const { BUILD_DIRECTORY: target, CONTENT_CDN: content, BOOK_CACHE: cache } = process.env;
@@ -103,7 +104,8 @@ async function build() {
   }
   const index = searchIndex(book);
   await write("assets/search-index.js", index);
-  await makeFontsSmall([...html.values(), ...moved.values(), index, ...[...book.pages.values()].flatMap((data) => [numbersScript(data), ...data.states.map(({ text }) => text)])]);
+  const sheet = await writePaper(book, path.join(target, "..", "paper"), cached);
+  await makeFontsSmall([sheet, ...html.values(), ...moved.values(), index, ...[...book.pages.values()].flatMap((data) => [numbersScript(data), ...data.states.map(({ text }) => text)])]);
   await write("robots.txt", "User-agent: *\nAllow: /\n");
 }
 

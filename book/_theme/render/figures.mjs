@@ -56,7 +56,7 @@ function tableCell(cell, context, scope) {
 /** A `{div}` of the class `list-of-figures` is filled with all figures of the book, `list-of-chapters` with its chapters, `frontispiece` with one figure. */
 function div(node, context) {
   if (hasClass(node, "frontispiece")) return frontispiece(node, context);
-  if (hasClass(node, "list-of-chapters")) return chapters(context);
+  if (hasClass(node, "list-of-chapters")) return context.paper ? null : chapters(context); // paper has its contents
   if (!hasClass(node, "list-of-figures")) return h("div", { class: node.class }, children(node, context));
   return context.book.contents.flatMap((entry) => {
     const data = context.book.pages.get(entry.slug);
