@@ -28,11 +28,17 @@
     };
   }
 
-  const isTall = (block) => block.matches("figure, .cell, .table-scroll, .equation, .margin");
   const isHeading = (block) => block.matches("h1, h2, h3, h4");
   const isAnchor = (block) => block.matches("span.place, style");
 
-  /** Blocks that may go before a figure which did not fit: text, formulas, code, up to the next heading or figure. */
+  /** A figure, and those that stand right after it. */
+  function runOf(figure) {
+    const run = [figure];
+    while (run.at(-1).nextElementSibling?.matches("figure")) run.push(run.at(-1).nextElementSibling);
+    return run;
+  }
+
+  /** Blocks that may go before figures which did not fit: text, formulas, code, up to the next figure; a heading only if need be. */
   function followers(figure, wanted, desperate) {
     const found = [];
     let [height, headings] = [0, 0];
@@ -71,12 +77,13 @@
           changed = true;
           break;
         }
-        const others = followers(block, left, left > 0.42 * page.height || turns > 0);
+        const run = runOf(block);
+        const others = followers(run.at(-1), left, left > 0.4 * page.height);
         if (others.length === 0) {
           if (turns === 0 && block.matches(".table")) { block.classList.add("long"); changed = true; }
           continue;
         }
-        others.at(-1).after(block);
+        others.at(-1).after(...run);
         moved.add(block);
         changed = true;
       }

@@ -5,6 +5,7 @@ import { fromHtml } from "hast-util-from-html";
 import { toHtml } from "hast-util-to-html";
 import { toString } from "hast-util-to-string";
 import { h } from "hastscript";
+import sharp from "sharp";
 import { about, footnotes, references, sectionsOf } from "./page.mjs";
 import { pictureOf } from "./render/chapters.mjs";
 import { paperFonts } from "./fonts.mjs";
@@ -22,7 +23,7 @@ export const placeName = (slug, id) => (id ? `${slug}--${id}` : slug);
 // What only a screen can do, or has no use on paper.
 const dropped = (node) => (
   ["template", "script", "button", "summary"].includes(node.tagName)
-  || ["anchor", "back", "touch", "cell-place", "stream-name", "screen-only"].some((name) => has(node, name))
+  || ["anchor", "back", "touch", "cell-place", "stream-name", "take-away"].some((name) => has(node, name))
   || (node.tagName === "details" && ["folded", "output", "long"].some((name) => has(node, name)))
 );
 
@@ -219,6 +220,11 @@ ${parts.map((part) => html([part])).join("\n")}
   return { text, used };
 }
 
+const PAPER = [251, 250, 246]; // says tree_world/plotting/style.py
+
+/** A figure that was drawn on the paper of the site, for white paper: as if one looked at it through white light. */
+const onWhite = (bytes) => sharp(bytes).flatten({ background: "#fff" }).linear(PAPER.map((value) => 255 / value), [0, 0, 0]).webp({ lossless: true, effort: 4 }).toBuffer();
+
 /** Write the document with its style and its pictures into a folder; the document's text. */
 export async function writePaper(book, folder, cached) {
   const { text, used } = paper(book);
@@ -226,7 +232,9 @@ export async function writePaper(book, folder, cached) {
   await mkdir(path.join(folder, "build"), { recursive: true });
   for (const where of used) {
     const file = book.files.get(where);
-    await writeFile(path.join(folder, `build${file?.name ?? where}`), file?.bytes ?? (await book.load(where)));
+    const name = file?.name ?? where;
+    const bytes = file?.bytes ?? (await book.load(where));
+    await writeFile(path.join(folder, `build${name}`), file?.inches ? await cached(`white${name}`, () => onWhite(bytes)) : bytes);
   }
   const style = await readFile(path.join(import.meta.dirname, "paper.css"), "utf8");
   await writeFile(path.join(folder, "paper.css"), style);
