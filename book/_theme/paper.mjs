@@ -234,7 +234,7 @@ export async function writePaper(book, folder, cached) {
     const file = book.files.get(where);
     const name = file?.name ?? where;
     const bytes = file?.bytes ?? (await book.load(where));
-    await writeFile(path.join(folder, `build${name}`), file?.inches ? await cached(`white${name}`, () => onWhite(bytes)) : bytes);
+    await writeFile(path.join(folder, `build${name}`), file?.inches ? await cached(`white-${path.basename(name)}`, () => onWhite(bytes)) : bytes);
   }
   const style = await readFile(path.join(import.meta.dirname, "paper.css"), "utf8");
   await writeFile(path.join(folder, "paper.css"), style);
