@@ -19,9 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import origins
-from tools import colophons, downloads, failures, notebooks, settings
+from tools import browser, colophons, downloads, failures, notebooks, paper, settings
 from tools.checks import check_site
 from tools.engine import plain
+from tools.printing import PrintError
 
 ENGINE = ["jupyter", "book", "build", "--html", "--execute", "--strict"]
 
@@ -39,12 +40,13 @@ def main() -> int:
     with _only_build():
         shutil.rmtree(settings.SITE, ignore_errors=True)
         try:
-            executed = run_engine()
+            executed = run_engine(for_paper=browser.find() is not None)
             colophons.renew()
             _renew_downloads()
             findings, summary = check_site.check_book()
             if findings:
                 raise BuildError("\n".join(["The site has faults:", *map(str, findings)]))
+            _renew_paper()
         except BaseException as error:
             # A site that failed must not be taken for one that did not.
             shutil.rmtree(settings.SITE, ignore_errors=True)
@@ -80,6 +82,13 @@ def _renew_downloads() -> None:
         raise BuildError(f"A notebook could not be made ready to be downloaded: {error}") from error
 
 
+def _renew_paper() -> None:
+    try:
+        paper.make()
+    except PrintError as error:
+        raise BuildError(f"The PDF could not be made: {error}") from error
+
+
 def theme_assets() -> None:
     """Fill the theme's ``public`` folder."""
     subprocess.run(
@@ -90,8 +99,13 @@ def theme_assets() -> None:
     )
 
 
-def run_engine() -> int:
+def run_engine(*, for_paper: bool = False) -> int:
     """Run the engine, with progress, under a time limit.
+
+    Parameters
+    ----------
+    for_paper : bool, optional
+        Whether the theme writes the document for `tools.paper` as well.
 
     Returns
     -------
@@ -109,6 +123,8 @@ def run_engine() -> int:
         raise BuildError("\n".join(refused))
     theme_assets()
     environment = settings.site_environment()
+    if for_paper:
+        environment["BOOK_PAPER"] = str(paper.source())
     log = Path(environment["TREE_WORLD_CELL_LOG"])
     log.unlink(missing_ok=True)
     if not Path(environment["TREE_WORLD_CELL_TIMES"]).exists():

@@ -123,7 +123,9 @@ def printed(program: str) -> bytes:
         return settled(write_and_print, laid["pages"])
 
 
-def settled(write_and_print: Callable[[Mapping[str, int]], bytes], guess: Mapping[str, int]) -> bytes:
+def settled(
+    write_and_print: Callable[[Mapping[str, int]], bytes], guess: Mapping[str, int]
+) -> bytes:
     """Print with page numbers until they are those of the pages.
 
     Parameters

@@ -103,7 +103,7 @@ class Printer:
         return heard
 
     def open(self, page: Path, width: int) -> None:
-        """Open a file as print shows it, in a window of so many pixels, and wait for all it shows."""
+        """Open a file as print shows it, in a window of so many pixels, and wait for all of it."""
         self.ask("Emulation.setEmulatedMedia", media="print")
         self.ask(
             "Emulation.setDeviceMetricsOverride",

@@ -10,7 +10,7 @@ import { numbersAddress, numbersScript, page } from "./page.mjs";
 import { writePaper } from "./paper.mjs";
 import { searchIndex } from "./search.mjs";
 
-const { BUILD_DIRECTORY: target, CONTENT_CDN: content, BOOK_CACHE: cache } = process.env;
+const { BUILD_DIRECTORY: target, CONTENT_CDN: content, BOOK_CACHE: cache, BOOK_PAPER: forPaper } = process.env;
 const paper = "#fbfaf6";
 
 async function write(name, bytes) {
@@ -104,8 +104,8 @@ async function build() {
   }
   const index = searchIndex(book);
   await write("assets/search-index.js", index);
-  const sheet = await writePaper(book, path.join(target, "..", "paper"), cached);
-  await makeFontsSmall([sheet, ...html.values(), ...moved.values(), index, ...[...book.pages.values()].flatMap((data) => [numbersScript(data), ...data.states.map(({ text }) => text)])]);
+  await makeFontsSmall([...html.values(), ...moved.values(), index, ...[...book.pages.values()].flatMap((data) => [numbersScript(data), ...data.states.map(({ text }) => text)])]);
+  if (forPaper) await writePaper(book, forPaper, cached);
   await write("robots.txt", "User-agent: *\nAllow: /\n");
 }
 
