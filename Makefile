@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build epub test notebooks chapter diff bench confirm release live lab screenshots format lock clean distclean
+.PHONY: help setup build pdf epub test notebooks chapter diff bench confirm release live lab screenshots format lock clean distclean
 
 help: ## print this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -23,6 +23,9 @@ setup: $(BENCH) ## install everything the other commands need
 
 build: $(BOOK) ## run the chapters and make the website in _build/html
 	@$(BIN)/python -m tools.build
+
+pdf: $(BOOK) ## print the built book as _build/book.pdf
+	@$(BIN)/python -m tools.paper
 
 epub: $(BOOK) ## make the EPUB of the built book, _build/book.epub
 	@$(BIN)/python -m tools.pocket

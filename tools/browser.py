@@ -14,7 +14,7 @@ NAMES = (
     *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
 )
 MISSING = "Chromium is not installed. On Debian: apt-get install chromium-headless-shell"
-_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def find() -> str | None:
@@ -33,7 +33,7 @@ def launch(playwright: Playwright) -> Browser:
     path = find()
     if path is None:
         raise FileNotFoundError(MISSING)
-    return playwright.chromium.launch(executable_path=path, args=_OPTIONS)
+    return playwright.chromium.launch(executable_path=path, args=OPTIONS)
 
 
 def load_everything(page: Page) -> None:

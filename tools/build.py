@@ -19,10 +19,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import origins
-from tools import colophons, downloads, failures, notebooks, reference, settings, takeaway
+from tools import (
+    browser,
+    colophons,
+    downloads,
+    failures,
+    notebooks,
+    paper,
+    reference,
+    settings,
+    takeaway,
+)
 from tools.checks import check_site
 from tools.engine import plain
 from tools.pocket_pages import PocketError
+from tools.printing import PrintError
 
 ENGINE = ["jupyter", "book", "build", "--html", "--execute", "--strict"]
 
@@ -40,7 +51,7 @@ def main() -> int:
     with _only_build():
         shutil.rmtree(settings.SITE, ignore_errors=True)
         try:
-            executed = run_engine()
+            executed = run_engine(for_paper=browser.find() is not None)
             colophons.renew()
             _renew_downloads()
             findings, summary = check_site.check_book()
@@ -84,7 +95,10 @@ def _renew_downloads() -> None:
 
 def _renew_what_is_taken_along() -> None:
     try:
+        paper.make()
         takeaway.renew()
+    except PrintError as error:
+        raise BuildError(f"The PDF could not be made: {error}") from error
     except PocketError as error:
         raise BuildError(f"The EPUB could not be made: {error}") from error
 
@@ -99,8 +113,13 @@ def theme_assets() -> None:
     )
 
 
-def run_engine() -> int:
+def run_engine(*, for_paper: bool = False) -> int:
     """Run the engine, with progress, under a time limit.
+
+    Parameters
+    ----------
+    for_paper : bool, optional
+        Whether the theme writes the document for `tools.paper` as well.
 
     Returns
     -------
@@ -119,6 +138,8 @@ def run_engine() -> int:
         raise BuildError("\n".join(refused))
     theme_assets()
     environment = settings.site_environment()
+    if for_paper:
+        environment["BOOK_PAPER"] = str(paper.source())
     log = Path(environment["TREE_WORLD_CELL_LOG"])
     log.unlink(missing_ok=True)
     if not Path(environment["TREE_WORLD_CELL_TIMES"]).exists():

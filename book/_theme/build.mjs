@@ -8,11 +8,12 @@ import { subsetFonts } from "./fonts.mjs";
 import { movedPages } from "./moved.mjs";
 import { citationFiles } from "./cite.mjs";
 import { numbersAddress, numbersScript, page } from "./page.mjs";
+import { writePaper } from "./paper.mjs";
 import { besidePages } from "./published.mjs";
 import { searchIndex } from "./search.mjs";
 import { ownRepository } from "./source.mjs";
 
-const { BUILD_DIRECTORY: target, CONTENT_CDN: content, BOOK_CACHE: cache } = process.env;
+const { BUILD_DIRECTORY: target, CONTENT_CDN: content, BOOK_CACHE: cache, BOOK_PAPER: forPaper } = process.env;
 const paper = "#fbfaf6";
 
 async function write(name, bytes) {
@@ -109,6 +110,7 @@ async function build() {
   const beside = { ...besidePages(book), ...Object.fromEntries(Object.entries(citationFiles(ownRepository())).map(([name, text]) => [`downloads/${name}`, text])) };
   for (const [name, text] of Object.entries(beside)) await write(name, text);
   await makeFontsSmall([...html.values(), ...Object.values(beside), ...moved.values(), index, ...[...book.pages.values()].flatMap((data) => [numbersScript(data), ...data.states.map(({ text }) => text)])]);
+  if (forPaper) await writePaper(book, forPaper, cached);
 }
 
 await build().catch((error) => {

@@ -1,14 +1,14 @@
 // The fonts of the book: those of the text, in the weights that the stylesheet asks for, and those of KaTeX.
 import { createHash } from "node:crypto";
-import { readFile, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import subsetFont from "subset-font";
 
 export const FONTS = [
-  { family: "source-serif-4", file: "source-serif-4-latin-wght-normal.woff2", weights: { min: 400, max: 600 } },
-  { family: "source-serif-4", file: "source-serif-4-latin-wght-italic.woff2", weights: 400 },
-  { family: "inter", file: "inter-latin-wght-normal.woff2", weights: { min: 400, max: 650 } },
-  { family: "jetbrains-mono", file: "jetbrains-mono-latin-wght-normal.woff2", weights: { min: 400, max: 500 } },
+  { family: "source-serif-4", file: "source-serif-4-latin-wght-normal.woff2", weights: { min: 400, max: 600 }, onPaper: [400, 600] },
+  { family: "source-serif-4", file: "source-serif-4-latin-wght-italic.woff2", weights: 400, onPaper: [400] },
+  { family: "inter", file: "inter-latin-wght-normal.woff2", weights: { min: 400, max: 650 }, onPaper: [400, 500, 600] },
+  { family: "jetbrains-mono", file: "jetbrains-mono-latin-wght-normal.woff2", weights: { min: 400, max: 500 }, onPaper: [400] },
 ];
 
 // What the stylesheet turns on, or leaves on: the rest is a third of a font.
@@ -27,5 +27,19 @@ export async function subsetFonts(folder, text, cached) {
     const options = { targetFormat: "woff2", ...(weights ? { variationAxes: { wght: weights }, keepFeatures: FEATURES } : {}) };
     const small = await cached(`${digest}-${file}`, () => subsetFont(whole, letters, options));
     if (small.length < whole.length) await writeFile(path.join(folder, file), small);
+  }
+}
+
+/** Fonts for paper, in `folder`: one a weight, since a PDF takes no font that can change its weight but as drawings of its letters. */
+export async function paperFonts(folder, text, cached) {
+  const letters = [...new Set(text)].filter((letter) => letter >= " ").sort().join("");
+  await mkdir(folder, { recursive: true });
+  for (const { family, file, onPaper } of FONTS) {
+    const whole = await readFile(path.join(import.meta.dirname, "node_modules", "@fontsource-variable", family, "files", file));
+    for (const weight of onPaper) {
+      const digest = createHash("sha256").update(whole).update(letters).update(JSON.stringify([weight, FEATURES])).digest("hex").slice(0, 16);
+      const make = () => subsetFont(whole, letters, { targetFormat: "woff2", variationAxes: { wght: weight }, keepFeatures: FEATURES });
+      await writeFile(path.join(folder, file.replace("wght", `${weight}`)), await cached(`${digest}-${weight}-${file}`, make));
+    }
   }
 }

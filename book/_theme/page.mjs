@@ -14,7 +14,7 @@ const html = (tree) => toHtml(tree, { allowDangerousHtml: true });
 
 // --- contents ------------------------------------------------------------------------------------
 
-function sectionsOf(data, context) {
+export function sectionsOf(data, context) {
   const sections = [];
   visit(data.mdast, (node) => {
     if (node.type !== "heading" || node.depth !== 2) return;
@@ -60,14 +60,14 @@ function neighboursOf(book, data) {
 
 // --- what follows the text -----------------------------------------------------------------------
 
-function footnotes(context) {
+export function footnotes(context) {
   if (context.footnotes.length === 0) return [];
   const order = [...context.footnoteUses.keys()];
   const sorted = [...context.footnotes].sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
   return [h("section.footnotes", { ariaLabel: "Footnotes" }, h("ol", sorted.map((note) => h("li", { id: `fn-${note.id}` }, note.body, " ", h("a.back", { href: `#fnref-${note.id}`, ariaLabel: "Back to the text" }, "↩")))))];
 }
 
-function references(data, context) {
+export function references(data, context) {
   const cited = data.references?.cite;
   if (!cited?.order?.length) return [];
   // The engine opens references in a new window; a reader can decide that alone.
@@ -115,7 +115,7 @@ function imprint({ authors, version, date }) {
 }
 
 /** What a chapter asks of its readers, and what it gives them. */
-function about({ asks, gives } = {}) {
+export function about({ asks, gives } = {}) {
   const verb = gives && gives[0].toLowerCase() + gives.slice(1);
   const entries = [["You need", asks], ["Afterwards you can", verb]].filter(([, text]) => text);
   return entries.length ? [h("dl.about", entries.map(([word, text]) => h("div", h("dt", word), h("dd", text))))] : [];

@@ -99,7 +99,7 @@ def specimen(run_folder, once, kept, theme_assets):
             (folder / "notebooks").mkdir()
             notebook = notebooks.nbformat.writes(notebooks.from_chapter(folder / "cells.md"))
             (folder / "notebooks" / "cells.ipynb").write_text(notebook)
-            assert build.run_engine() == 3
+            assert build.run_engine(for_paper=True) == 3
 
     once("specimen", make)
     return folder / "_build" / "html"
@@ -114,6 +114,7 @@ def one_chapter(folder, kept):
     )
     with project(folder, kept) as patch:
         patch.setattr(build, "theme_assets", lambda: None)
+        patch.setattr(build.paper, "make", lambda: None)
         yield patch
 
 

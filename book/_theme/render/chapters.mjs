@@ -43,7 +43,7 @@ function wide(part) {
 }
 
 /** The figure that the chapter names, or its first. */
-function pictureOf(data) {
+export function pictureOf(data) {
   const named = data.frontmatter.site?.picture;
   if (named) return find(data, named);
   let first;

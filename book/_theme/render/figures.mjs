@@ -68,7 +68,7 @@ function tableCell(cell, context, scope) {
 /** A `{div}` of the class `list-of-figures` is filled with all figures of the book, `list-of-chapters` with its chapters, those of `lists.mjs` with more, `frontispiece` with one figure. */
 function div(node, context) {
   if (hasClass(node, "frontispiece")) return frontispiece(node, context);
-  if (hasClass(node, "list-of-chapters")) return chapters(context);
+  if (hasClass(node, "list-of-chapters")) return context.paper ? null : chapters(context); // paper has its contents
   const name = Object.keys(filled).find((each) => hasClass(node, each));
   if (name) return filled[name](node, context);
   if (!hasClass(node, "list-of-figures")) return h("div", { class: node.class }, children(node, context));

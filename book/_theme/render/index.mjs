@@ -33,5 +33,5 @@ export { pageAddress } from "./addresses.mjs";
 export { duration } from "./cells.mjs";
 export { escape, render } from "./core.mjs";
 export { cleaned } from "./html.mjs";
-export { quoted } from "./references.mjs";
+export { quoted, quotedFigure } from "./references.mjs";
 export { titled, titleText } from "./titles.mjs";

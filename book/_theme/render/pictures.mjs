@@ -18,8 +18,18 @@ export function plot(bundle, type, node, context) {
   const style = size.length ? size.join(";") : inches ? `--inches:${inches.toFixed(2)}` : undefined;
   const alt = node.alt ?? "";
   const drawn = (kind, narrow, scheme) => onNarrow(bundle[narrow]?.path, picture(bundle[kind].path, { alt, class: ["plot", scheme].filter(Boolean), style }, context), context);
+  if (context.paper) return onPaper(bundle, type, { alt, class: "plot", style }, context);
   if (type !== "image/png" || !bundle["image/webp"]?.path) return drawn(type, null, "");
   return h("span.themed", drawn(type, "image/webp+narrow", "for-light"), drawn("image/webp", "image/webp+narrow-dark", "for-dark"));
+}
+
+/** Of a figure on paper its lines, where the kernel has drawn them, and else its dots. */
+function onPaper(bundle, type, properties, context) {
+  const lines = bundle["image/svg+xml+paper"]?.path;
+  const { width, height } = context.book.files.get(bundle[type].path) ?? {};
+  // A browser tells a file on disk by its ending.
+  if (lines) Object.assign(context.book.files.get(lines), { name: lines.replace(/(\.[^/]*)?$/, ".svg"), bytes: Buffer.from(context.book.files.get(lines).text) });
+  return picture(lines ?? bundle[type].path, { ...properties, ...(lines ? { width, height } : {}) }, context);
 }
 
 /** A picture that gives way to another one where the text is narrow. */

@@ -1,0 +1,161 @@
+// Lays the paper's document out before it is printed; `tools/paper.py` runs this in the browser. Columns of the size of a
+// page break where pages do, and can be measured: so figures find a place that leaves no hole, and references to what stands
+// on the same page need no number.
+(() => {
+  const MM = 96 / 25.4;
+  const page = { width: 124 * MM, height: 193 * MM, gap: 40 };
+  const ROOM = 0.14; // of a page: what may stay empty above a figure
+  const SMALLEST = 0.84; // to this a figure may shrink to find a place
+
+  const style = document.createElement("style");
+  style.textContent = `
+    article.measured { width: ${page.width}px; height: ${page.height}px; columns: auto ${page.width}px; column-gap: ${page.gap}px; column-fill: auto; }
+    article.measured .solutions { break-before: column; }`;
+  document.head.append(style);
+
+  const columnOf = (x, left) => Math.floor((x - left + page.gap / 2) / (page.width + page.gap));
+
+  /** Where a block begins and ends: columns, and heights within them. */
+  function extent(block, article) {
+    const origin = article.getBoundingClientRect();
+    const rects = [...block.getClientRects()].filter((rect) => rect.height > 0);
+    if (rects.length === 0) return null;
+    const [first, last] = [rects[0], rects.at(-1)];
+    return {
+      from: columnOf(first.left + first.width / 2, origin.left), top: first.top - origin.top,
+      to: columnOf(last.left + last.width / 2, origin.left), bottom: last.bottom - origin.top,
+      height: rects.reduce((sum, rect) => sum + rect.height, 0),
+    };
+  }
+
+  const isHeading = (block) => block.matches("h1, h2, h3, h4");
+  const isAnchor = (block) => block.matches("span.place, style");
+
+  /** A figure, and those that stand right after it. */
+  function runOf(figure) {
+    const run = [figure];
+    while (run.at(-1).nextElementSibling?.matches("figure")) run.push(run.at(-1).nextElementSibling);
+    return run;
+  }
+
+  /** Blocks that may go before figures which did not fit: text, formulas, code, up to the next figure; a heading only if need be. */
+  function followers(figure, wanted, desperate) {
+    const found = [];
+    let [height, headings] = [0, 0];
+    for (let next = figure.nextElementSibling; next && height < wanted; next = next.nextElementSibling) {
+      if (next.matches("figure, .solutions, .exercise")) break;
+      if (isHeading(next) && (!desperate || ++headings > 1)) break;
+      found.push(next);
+      height += next.getBoundingClientRect().height;
+    }
+    while (found.length && isHeading(found.at(-1))) found.pop();
+    return found;
+  }
+
+  function settle(article) {
+    const moved = new Set();
+    const tried = new Map();
+    for (let round = 0; round < 150; round += 1) {
+      const blocks = [...article.children].filter((block) => !isAnchor(block) && !block.matches(".solutions"));
+      const extents = blocks.map((block) => extent(block, article));
+      let changed = false;
+      for (let index = 1; index < blocks.length && !changed; index += 1) {
+        const [before, here, block] = [extents[index - 1], extents[index], blocks[index]];
+        if (!before || !here || here.from === before.to) continue;
+        const left = page.height - before.bottom;
+        if (left < ROOM * page.height || !block.matches("figure")) continue;
+        const turns = tried.get(block) ?? 0;
+        tried.set(block, turns + 1);
+        if (turns >= 3) continue;
+        const image = block.querySelector("img");
+        const over = here.height + 24 - left;
+        // A little smaller, and it stands where it was meant to.
+        if (image && turns === 0 && over < (1 - SMALLEST) * image.getBoundingClientRect().height) {
+          const { width, height } = image.getBoundingClientRect();
+          image.dataset.shrunk = "";
+          image.style.width = `${(width * (height - over)) / height}px`;
+          changed = true;
+          break;
+        }
+        const run = runOf(block);
+        const others = followers(run.at(-1), left, left > 0.4 * page.height);
+        if (others.length === 0) {
+          if (turns === 0 && block.matches(".table")) { block.classList.add("long"); changed = true; }
+          continue;
+        }
+        others.at(-1).after(...run);
+        moved.add(block);
+        changed = true;
+      }
+      if (!changed) break;
+    }
+    return moved.size;
+  }
+
+  /** What is too wide for the page, as `[what, by how much]`; formulas and tables are set smaller until they fit. */
+  function fit() {
+    const wide = [];
+    const right = (node) => Math.max(...[...node.querySelectorAll(".base, .tag, td, th")].map((part) => part.getBoundingClientRect().right));
+    for (const node of document.querySelectorAll(".formula, .table-scroll, .outputs .html")) {
+      const limit = node.closest("body").getBoundingClientRect().left + page.width + 1;
+      for (let size = 100; size >= 70; size -= 5) {
+        if (size < 100) node.style.fontSize = node.matches(".table-scroll") ? "" : `${size}%`;
+        if (size < 100 && node.matches(".table-scroll")) node.firstElementChild.style.fontSize = `${7.8 * size / 100}pt`;
+        if (right(node) <= limit) break;
+        if (size === 70) wide.push([node.textContent.slice(0, 60), right(node) - limit]);
+      }
+    }
+    return wide;
+  }
+
+  function layOut() {
+    const wide = fit();
+    const where = new Map(); // from each element that matters to its page
+    let number = 0;
+    let moved = 0;
+    const fill = [];
+    for (const part of document.body.children) {
+      number += 1;
+      if (part.tagName !== "ARTICLE") {
+        for (const node of [part, ...part.querySelectorAll("[id], [data-to]")]) where.set(node, number);
+        if (part.matches(".contents-page")) number += Math.ceil(part.getBoundingClientRect().height / page.height) - 1;
+        continue;
+      }
+      part.classList.add("measured");
+      for (const table of part.querySelectorAll("figure.table")) if (table.getBoundingClientRect().height > 0.55 * page.height) table.classList.add("long");
+      moved += settle(part);
+      const origin = part.getBoundingClientRect();
+      let last = 0;
+      for (const node of [part, ...part.querySelectorAll("[id], [data-to]")]) {
+        const [rect] = node === part ? [{ left: origin.left, width: 1 }] : node.getClientRects();
+        const shown = rect ? rect.left + 1 : undefined;
+        const column = shown === undefined ? last : columnOf(shown, origin.left);
+        last = column;
+        where.set(node, number + column);
+      }
+      const columns = Math.round((part.scrollWidth + page.gap) / (page.width + page.gap));
+      number += Math.max(columns, 1) - 1;
+      part.classList.remove("measured");
+    }
+    const pages = {};
+    for (const [node, at] of where) if (node.id) pages[node.id] = at;
+    const references = [...document.querySelectorAll("[data-to]")];
+    for (const node of references) {
+      node.dataset.near = node.matches(".page-reference") && pages[node.dataset.to] === where.get(node) ? "same" : "other";
+    }
+    return { pages, wide, moved, count: number };
+  }
+
+  /** Write the numbers of pages; the places that are missing. */
+  function write(pages) {
+    const missing = [];
+    for (const node of document.querySelectorAll("[data-to]")) {
+      const at = pages[node.dataset.to];
+      if (at === undefined) missing.push(node.dataset.to);
+      node.textContent = node.dataset.near === "same" || at === undefined ? "" : node.matches(".page-number") ? `${at}` : `p.\u00a0${at}`;
+    }
+    return missing;
+  }
+
+  globalThis.paper = { layOut, write };
+})();
