@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,23 @@ def source(root: Path) -> str:
     settings = yaml.safe_load(path.read_text()) if path.exists() else {}
     options = (settings.get("site") or {}).get("options") or {}
     return os.environ.get("BOOK_SOURCE") or str(options.get("repository") or "")
+
+
+def home(source: str) -> str:
+    """Take from what `source` found the address that a reader may follow.
+
+    Parameters
+    ----------
+    source : str
+        It may name the scheme of the hosting before the address, and a branch behind it.
+
+    Returns
+    -------
+    str
+        Empty if it is no address of a page.
+    """
+    found = re.fullmatch(r"(?:\w+\+)?(https?://[^#]+?)(?:\.git)?/?(?:#.+)?", source)
+    return found[1] if found else ""
 
 
 def _git(root: Path, *words: str) -> str:

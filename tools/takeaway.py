@@ -9,10 +9,9 @@ fills it, and so do the tests when they have passed, as the pages then say so.
 from __future__ import annotations
 
 import html
-import os
 import sys
 
-from tools import archive, packing, pocket, settings
+from tools import archive, editions, packing, pocket, settings
 from tools.pocket_pages import PocketError
 from tree_world.files import write_atomically
 
@@ -68,9 +67,8 @@ def offers() -> list[tuple[str, str, str]]:
         for name, title, words in _OFFERS
         if (folder / name).exists()
     ]
-    source = os.environ.get("BOOK_SOURCE", "")
-    if source.startswith(("https://", "http://")):
-        found.append((source, "Sources", "of the book and of the library"))
+    if home := editions.home(editions.source(settings.ROOT)):
+        found.append((home, "Sources", "of the book and of the library"))
     return found
 
 
