@@ -20,12 +20,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from tools import cover, packing, pocket_pages, settings
+from tools import cover, packing, pocket_pages, pocket_widths, settings
 from tools.pocket_pages import Page, PocketError, document, element, fill
 from tree_world.files import write_atomically
 
 STYLE = settings.THEME / "pocket.css"
-_SOURCES = [Path(module.__file__ or "") for module in (cover, packing, pocket_pages)]
+_SOURCES = [Path(module.__file__ or "") for module in (cover, packing, pocket_pages, pocket_widths)]
 _MEDIA = {
     ".png": "image/png",
     ".jpg": "image/jpeg",

@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element
 
 import html5lib
 
-from tools import packing
+from tools import packing, pocket_widths
 
 XHTML = "http://www.w3.org/1999/xhtml"
 OPS = "http://www.idpf.org/2007/ops"
@@ -37,6 +37,7 @@ _KEPT = {
     *("id", "href", "src", "alt", "colspan", "rowspan", "scope", "lang", "start", "title"),
     "aria-label",
 }
+_MANY_COLUMNS = 6
 _EMPHASISED = {"k1": "b", "k5": "b", "k6": "i"}
 _DRAWN = re.compile(r'<span class="?katex-html\b[^>]*>')
 _SPAN = re.compile(r"</?span\b[^>]*>")
@@ -245,6 +246,12 @@ class _Conversion:
         if kinds:
             attributes["class"] = " ".join(kinds)
         made = Element(found.tag, attributes)
+        if "formula" in kinds:
+            shares = [pocket_widths.share(one) for one in found.iter(f"{{{MATHML}}}math")]
+            if shares and min(shares) < 1:
+                made.set("style", f"font-size: {100 * min(shares):.0f}%")
+        elif found.tag == "table" and len(found.find(".//tr")) >= _MANY_COLUMNS:
+            made.set("class", "many-columns")
         before = self.place
         if found.tag == "h2":
             self.place = words(_without(found, "anchor"))

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tools import cover, packing, pocket, pocket_pages, settings
+from tools import cover, packing, pocket, pocket_pages, pocket_widths, settings
 from tools.checks.check_site import walk
 
 X = "{http://www.w3.org/1999/xhtml}"
@@ -261,6 +261,25 @@ def test_nothing_is_left_that_only_a_screen_can_do(documents):
             assert not [key for key in element.attrib if key.startswith(("data-", "on"))], name
 
 
+@pytest.mark.parametrize("slug", ["where", "drives"])
+def test_formulas_tables_and_pictures_fit_a_small_reader(files, browser, tmp_path, slug):
+    """In letters of 16 on a page of 480: no reader breaks a formula, and few let it be moved."""
+    folder = tmp_path / "EPUB"
+    for name, content in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    page = browser.new_page(viewport={"width": 480, "height": 640})
+    page.goto((folder / f"{slug}.xhtml").as_uri())
+    wide = page.evaluate(
+        "() => [...document.querySelectorAll('math, table, pre, img')]"
+        ".filter((one) => one.getBoundingClientRect().right > innerWidth + 1)"
+        ".map((one) => `${one.tagName} ${one.closest('[id]').id}`)"
+    )
+    page.close()
+    assert wide == []
+
+
 # --- what the pages of the book do not have ------------------------------------------------------
 
 
@@ -362,6 +381,27 @@ def test_the_cover_has_the_colours_of_the_figures_and_the_shape_of_a_book():
     bare = cover.draw("Title", "A promise.", [], None)
     with Image.open(io.BytesIO(bare)) as image:
         assert image.size == (cover.WIDTH, cover.HEIGHT)
+
+
+def formula(inner, kind="mrow"):
+    namespace = "http://www.w3.org/1998/Math/MathML"
+    return ElementTree.fromstring(f'<math xmlns="{namespace}"><{kind}>{inner}</{kind}></math>')
+
+
+def test_long_formulas_are_set_small():
+    letter = "<mi>x</mi>"
+    assert pocket_widths.share(formula(letter * 20)) == 1
+    assert pocket_widths.LEAST < pocket_widths.share(formula(letter * 60)) < 1
+    assert pocket_widths.share(formula(letter * 200)) == pocket_widths.LEAST
+    one = pocket_widths.width(formula(letter))
+    assert pocket_widths.width(formula("<mo>+</mo>")) > one
+    assert one < pocket_widths.width(formula(letter * 2, "msub")) < 2 * one
+    assert pocket_widths.width(formula(letter * 2, "mfrac")) < 2 * one
+    assert pocket_widths.width(formula(letter * 3, "munderover")) == one
+    assert pocket_widths.width(formula('<mspace width="2em"/>')) == 2
+    cells = f"<mtr><mtd>{letter}</mtd><mtd>{letter}</mtd></mtr>"
+    assert 2 * one < pocket_widths.width(formula(cells * 2, "mtable")) < 4 * one
+    assert pocket_widths.width(formula(f"{letter}<annotation>x_1</annotation>", "semantics")) == one
 
 
 def test_packing_depends_on_nothing_but_what_is_packed():

@@ -1,5 +1,6 @@
 """What readers can take with them: the archive of the site, and the block that tells of it."""
 
+import json
 import posixpath
 import re
 import zipfile
@@ -114,6 +115,25 @@ def test_sources_are_named_where_the_build_is_told_of_them(site, monkeypatch, so
     takeaway.fill()
     found = links((site / "index.html").read_text())
     assert [address for address, *_ in found] == ([shown] if shown else [])
+
+
+def test_a_small_book_that_nobody_has_dated_can_be_taken_along(site, monkeypatch):
+    content = site / "content"
+    content.mkdir()
+    monkeypatch.setattr(settings, "CONTENT", content)
+    monkeypatch.setattr(settings, "CACHE", content)
+    monkeypatch.setattr(settings, "ROOT", content)
+    project = {"title": "Small", "pages": []}
+    (content / "config.json").write_text(json.dumps({"projects": [project]}))
+    (site / "index.html").write_text(
+        "<main><h1>One</h1><p>Words.</p><div class=take-away></div></main>"
+    )
+    assert takeaway.renew() == 2
+    offered = [address for address, *_ in links((site / "index.html").read_text())]
+    assert offered == [f"downloads/{packing.EPUB}", f"downloads/{packing.ARCHIVE}"]
+    with zipfile.ZipFile(site / "downloads" / packing.EPUB) as made:
+        assert b"Words." in made.read("EPUB/index.xhtml")
+        assert b"1980-01-01" in made.read("EPUB/package.opf")
 
 
 def test_a_front_page_without_a_place_is_left_as_it_is(site):
