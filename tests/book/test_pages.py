@@ -136,8 +136,8 @@ def validate(*paths):
     ]
 
 
-def test_the_book_is_valid_html(pages):
-    assert validate(*pages) == []
+def test_the_book_is_valid_html(built_site):
+    assert validate(*built_site.rglob("*.html")) == []
 
 
 def test_the_specimen_is_valid_html(specimen):

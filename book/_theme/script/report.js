@@ -7,9 +7,9 @@ export function setUpReport() {
   const link = document.querySelector(".ways a.report");
   if (!link) return;
   const [plain, foot] = [link.href, link.closest(".ways")];
-  let reading = headingBefore(topOfPage());
+  let reading = headingInView();
   addEventListener("scrollend", () => {
-    if (foot.getBoundingClientRect().top > innerHeight) reading = headingBefore(topOfPage());
+    if (foot.getBoundingClientRect().top > innerHeight) reading = headingInView();
   }, { passive: true });
   const fill = () => {
     const marked = markedWords();
@@ -33,19 +33,18 @@ function filled(address, field, section, words) {
 function markedWords() {
   const selection = getSelection();
   const place = selection.anchorNode;
-  const words = selection.toString().replace(/\s+/g, " ").trim();
-  if (!words || !place || !document.querySelector("main").contains(place)) return null;
-  return { place, words: words.length > LONGEST ? `${words.slice(0, LONGEST)}…` : words };
+  if (selection.isCollapsed || !document.querySelector("main").contains(place)) return null;
+  const marked = selection.getRangeAt(0).cloneContents();
+  // A formula is in the page twice, for the eye and for the ear; it is quoted as it was written.
+  for (const formula of marked.querySelectorAll(".katex")) formula.replaceWith(formula.querySelector("annotation")?.textContent ?? "");
+  const letters = [...marked.textContent.replace(/\s+/g, " ").trim()];
+  return { place, words: letters.length > LONGEST ? `${letters.slice(0, LONGEST).join("")}…` : letters.join("") };
 }
 
 const headings = () => [...document.querySelectorAll("main > :is(h2, h3)[id]")];
 const nameOf = (heading) => heading.textContent.replace(/#$/, "").trim();
 
-/** The last part of the text that begins above the middle of the window. */
-function topOfPage() {
-  return [...document.querySelectorAll("main > *")].findLast((part) => part.getBoundingClientRect().top < innerHeight / 2);
-}
+/** The last one above the middle of the window. */
+const headingInView = () => headings().findLast((heading) => heading.getBoundingClientRect().top < innerHeight / 2);
 
-function headingBefore(place) {
-  return place && headings().findLast((heading) => heading.contains(place) || heading.compareDocumentPosition(place) & Node.DOCUMENT_POSITION_FOLLOWING);
-}
+const headingBefore = (place) => headings().findLast((heading) => heading.contains(place) || heading.compareDocumentPosition(place) & Node.DOCUMENT_POSITION_FOLLOWING);
