@@ -94,7 +94,7 @@ def browser(unavailable):
         browser.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_world():
     """Plant trees at chosen places: ``make_world([[x, y], ...], kinds=[...], **choices)``."""
 

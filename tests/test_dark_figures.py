@@ -1,5 +1,8 @@
 """What a figure says on dark paper must be what it says on light paper."""
 
+from contextlib import contextmanager
+from dataclasses import dataclass
+
 import matplotlib as mpl
 
 mpl.use("Agg")
@@ -24,12 +27,18 @@ from tree_world.simulation import Recording, SimpleSensor
 GRID = plotting.MapGrid(500.0, 40)
 
 
-@pytest.fixture(autouse=True)
-def book_style():
+@contextmanager
+def in_book_style():
     with mpl.rc_context():
         plotting.use_book_style(dpi=80)
         yield
     plt.close("all")
+
+
+@pytest.fixture(autouse=True)
+def book_style():
+    with in_book_style():
+        yield
 
 
 def pixels(figure):
@@ -106,47 +115,60 @@ def eight_trees(make_world):
     )
 
 
+@dataclass
+class Drawn:
+    """A figure, as dots: before, in the dark, afterwards, and after saving has failed."""
+
+    before: np.ndarray
+    dark: np.ndarray
+    letters: set[str]
+    afterwards: np.ndarray
+    after_failure: np.ndarray
+
+
 @pytest.fixture(
+    scope="module",
     params=(*EVERYTHING, *made_up_charts.FIGURES, *made_up_tracks.FIGURES, *made_up_spaces.FIGURES),
     ids=lambda draw: draw.__name__.replace("_", " "),
 )
-def figure(request, make_world):
-    needs_world = request.param in EVERYTHING
-    made = request.param(eight_trees(make_world)) if needs_world else request.param()
-    settle(made)
-    return made
+def drawn(request, make_world):
+    """To draw takes long: once for all tests."""
+    with in_book_style():
+        needs_world = request.param in EVERYTHING
+        figure = request.param(eight_trees(make_world)) if needs_world else request.param()
+        before = settled(figure)
+        with drawn_for_dark(figure):
+            letters = {to_hex(text.get_color()) for text in figure.findobj(Text) if text.get_text()}
+            dark = pixels(figure)
+        afterwards = pixels(figure)
+        with pytest.raises(OSError, match="full"), drawn_for_dark(figure):
+            raise OSError("the disk is full")
+        return Drawn(before, dark, letters, afterwards, pixels(figure))
 
 
-def settle(figure):
+def settled(figure):
     """Draw until nothing moves any more: layout settles in a few rounds."""
     last = pixels(figure)
     for _ in range(20):
-        drawn = pixels(figure)
-        if np.array_equal(drawn, last):
-            return
-        last = drawn
+        now = pixels(figure)
+        if np.array_equal(now, last):
+            return now
+        last = now
     raise AssertionError("the layout of the figure does not settle")
 
 
-def test_a_figure_is_afterwards_as_it_was(figure):
-    before = pixels(figure)
-    with drawn_for_dark(figure):
-        dark = pixels(figure)
-    assert dark.shape == before.shape
-    assert not np.array_equal(dark, before)
-    assert np.abs(pixels(figure).astype(int) - before).max() <= 1  # rounding
+def test_a_figure_is_afterwards_as_it_was(drawn):
+    assert drawn.dark.shape == drawn.before.shape
+    assert not np.array_equal(drawn.dark, drawn.before)
+    assert np.abs(drawn.afterwards.astype(int) - drawn.before).max() <= 1  # rounding
 
 
-def test_a_figure_is_as_it_was_even_if_saving_fails(figure):
-    before = pixels(figure)
-    with pytest.raises(OSError, match="full"), drawn_for_dark(figure):
-        raise OSError("the disk is full")
-    assert np.abs(pixels(figure).astype(int) - before).max() <= 1  # rounding
+def test_a_figure_is_as_it_was_even_if_saving_fails(drawn):
+    assert np.abs(drawn.after_failure.astype(int) - drawn.before).max() <= 1  # rounding
 
 
-def test_no_light_paper_is_left(figure):
-    with drawn_for_dark(figure):
-        dark = pixels(figure)[..., :3].astype(float) / 255
+def test_no_light_paper_is_left(drawn):
+    dark = drawn.dark[..., :3].astype(float) / 255
     np.testing.assert_allclose(dark[0, 0], to_rgb(dark_figures.PAPER), atol=1 / 255)
     paper = np.abs(dark - to_rgb(plotting.PAPER)).max(axis=-1) < 0.02
     fill = np.abs(dark - to_rgb(plotting.UNKNOWN_FILL)).max(axis=-1) < 0.02
@@ -165,11 +187,9 @@ def contrast(color, paper):
     return (bright + 0.05) / (dim + 0.05)
 
 
-def test_letters_can_be_read(figure):
-    with drawn_for_dark(figure):
-        letters = {to_hex(text.get_color()) for text in figure.findobj(Text) if text.get_text()}
-    assert letters
-    assert all(contrast(color, dark_figures.PAPER) >= 4.5 for color in letters)
+def test_letters_can_be_read(drawn):
+    assert drawn.letters
+    assert all(contrast(color, dark_figures.PAPER) >= 4.5 for color in drawn.letters)
 
 
 def test_curves_and_marks_stand_out():
