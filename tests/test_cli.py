@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import tree_world
-from tree_world import cli, embeddings
+from tree_world import cli
 from tree_world.embeddings import embed_text_sentence_transformers
 from tree_world.models.memory import SpatialMemory
 from tree_world.simulation import TreeWorld, TreeWorldConfig
@@ -267,12 +267,10 @@ def test_words_are_printed_or_saved(tmp_path, capsys):
         assert kept["words"].tolist() == ["apple", "desert rose"]
 
 
-def test_a_new_word_without_a_model_names_the_extra(capsys, monkeypatch):
-    monkeypatch.setattr(embeddings, "_packaged_model_folder", lambda: None)
-    monkeypatch.setattr(embeddings, "_read_vocabulary", lambda path: {})
-    embeddings._packaged_words.cache_clear()
+def test_a_new_word_without_a_model_names_the_extra(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("TREE_WORLD_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     told = refused(capsys, ["embed", "quince", "medlar"])
-    embeddings._packaged_words.cache_clear()
     assert "'quince', 'medlar' are new" in told
     assert 'pip install "tree-world[embeddings]"' in told
 
