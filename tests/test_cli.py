@@ -194,6 +194,16 @@ def test_what_a_memory_holds_is_told(saved, capsys):
     assert "2 dimensions" in told["places"]
 
 
+def test_each_memory_of_a_batch_is_told(tmp_path, capsys):
+    memory = SpatialMemory(2, 3)
+    memory.write(torch.tensor([[[0.0, 1.0]], [[2.0, 3.5]]]), 1.0, torch.ones(2, 1, 3))
+    memory.save(tmp_path / "two.safetensors")
+    assert cli.main(["memory", "info", str(tmp_path / "two.safetensors")]) == 0
+    told = capsys.readouterr().out
+    assert "1 + 1 of at most 1,024" in told
+    assert "row 1           2 to 2, 3.5 to 3.5" in told
+
+
 def test_a_memory_is_pruned_into_a_new_file(saved, tmp_path, capsys):
     before, new = saved.read_bytes(), tmp_path / "fewer.safetensors"
     assert cli.main(["memory", "prune", str(saved), str(new)]) == 0
@@ -238,6 +248,9 @@ def test_a_memory_goes_into_a_folder_and_comes_back(saved, tmp_path, capsys):
     assert "holds a memory already" in refused(
         capsys, ["memory", "convert", str(saved), str(folder)]
     )
+    another = str(tmp_path / "another")
+    assert "load it without storage" in refused(capsys, ["memory", "convert", str(folder), another])
+    assert not Path(another).exists()
     assert cli.main(["memory", "prune", str(folder), "--in-place"]) == 0
     assert len(SpatialMemory.load(folder)) < 60
 
