@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import tree_world
-from tree_world import cli, embeddings
+from tree_world import cli
 from tree_world.embeddings import embed_text_sentence_transformers
 from tree_world.models.memory import SpatialMemory
 from tree_world.simulation import TreeWorld, TreeWorldConfig
@@ -194,6 +194,16 @@ def test_what_a_memory_holds_is_told(saved, capsys):
     assert "2 dimensions" in told["places"]
 
 
+def test_each_memory_of_a_batch_is_told(tmp_path, capsys):
+    memory = SpatialMemory(2, 3)
+    memory.write(torch.tensor([[[0.0, 1.0]], [[2.0, 3.5]]]), 1.0, torch.ones(2, 1, 3))
+    memory.save(tmp_path / "two.safetensors")
+    assert cli.main(["memory", "info", str(tmp_path / "two.safetensors")]) == 0
+    told = capsys.readouterr().out
+    assert "1 + 1 of at most 1,024" in told
+    assert "row 1           2 to 2, 3.5 to 3.5" in told
+
+
 def test_a_memory_is_pruned_into_a_new_file(saved, tmp_path, capsys):
     before, new = saved.read_bytes(), tmp_path / "fewer.safetensors"
     assert cli.main(["memory", "prune", str(saved), str(new)]) == 0
@@ -238,6 +248,9 @@ def test_a_memory_goes_into_a_folder_and_comes_back(saved, tmp_path, capsys):
     assert "holds a memory already" in refused(
         capsys, ["memory", "convert", str(saved), str(folder)]
     )
+    another = str(tmp_path / "another")
+    assert "load it without storage" in refused(capsys, ["memory", "convert", str(folder), another])
+    assert not Path(another).exists()
     assert cli.main(["memory", "prune", str(folder), "--in-place"]) == 0
     assert len(SpatialMemory.load(folder)) < 60
 
@@ -267,12 +280,10 @@ def test_words_are_printed_or_saved(tmp_path, capsys):
         assert kept["words"].tolist() == ["apple", "desert rose"]
 
 
-def test_a_new_word_without_a_model_names_the_extra(capsys, monkeypatch):
-    monkeypatch.setattr(embeddings, "_packaged_model_folder", lambda: None)
-    monkeypatch.setattr(embeddings, "_read_vocabulary", lambda path: {})
-    embeddings._packaged_words.cache_clear()
+def test_a_new_word_without_a_model_names_the_extra(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("TREE_WORLD_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     told = refused(capsys, ["embed", "quince", "medlar"])
-    embeddings._packaged_words.cache_clear()
     assert "'quince', 'medlar' are new" in told
     assert 'pip install "tree-world[embeddings]"' in told
 

@@ -39,6 +39,7 @@ ROOMS = {
     "tests/models/test_storage.py": "tree_world/models/memory/store",
     "tests/models/test_ways_of_reading.py": "tree_world/models/memory/recall",
     "tests/simulation/test_lives.py": "tree_world/simulation/world",
+    "tests/test_windows.py": "tree_world/models/memory/store",
 }
 
 

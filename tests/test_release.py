@@ -17,6 +17,7 @@ build-backend = "setuptools.build_meta"
 [project]
 name = "tiny"
 dynamic = ["version"]
+readme = { text = "A tiny project.", content-type = "text/markdown" }
 [tool.setuptools]
 packages = ["tree_world"]
 [tool.setuptools.dynamic]
