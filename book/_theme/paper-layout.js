@@ -6,6 +6,8 @@
   const page = { width: 124 * MM, height: 193 * MM, gap: 40 };
   const ROOM = 0.14; // of a page: what may stay empty above a figure
   const SMALLEST = 0.84; // to this a figure may shrink to find a place
+  const LONG = 0.55; // of a page: tables that are longer may break
+  const ROUNDS = 5;
 
   const style = document.createElement("style");
   style.textContent = `
@@ -14,6 +16,9 @@
   document.head.append(style);
 
   const columnOf = (x, left) => Math.floor((x - left + page.gap / 2) / (page.width + page.gap));
+
+  /** Of a block, its parts on several pages together. */
+  const heightOf = (block) => [...block.getClientRects()].reduce((sum, rect) => sum + rect.height, 0);
 
   /** Where a block begins and ends: columns, and heights within them. */
   function extent(block, article) {
@@ -24,7 +29,7 @@
     return {
       from: columnOf(first.left + first.width / 2, origin.left), top: first.top - origin.top,
       to: columnOf(last.left + last.width / 2, origin.left), bottom: last.bottom - origin.top,
-      height: rects.reduce((sum, rect) => sum + rect.height, 0),
+      height: heightOf(block),
     };
   }
 
@@ -46,14 +51,13 @@
       if (next.matches("figure, .solutions, .exercise")) break;
       if (isHeading(next) && (!desperate || ++headings > 1)) break;
       found.push(next);
-      height += next.getBoundingClientRect().height;
+      height += heightOf(next);
     }
     while (found.length && isHeading(found.at(-1))) found.pop();
     return found;
   }
 
   function settle(article) {
-    const moved = new Set();
     const tried = new Map();
     for (let round = 0; round < 150; round += 1) {
       const blocks = [...article.children].filter((block) => !isAnchor(block) && !block.matches(".solutions"));
@@ -84,12 +88,10 @@
           continue;
         }
         others.at(-1).after(...run);
-        moved.add(block);
         changed = true;
       }
       if (!changed) break;
     }
-    return moved.size;
   }
 
   /** What is too wide for the page, as `[what, by how much]`; formulas and tables are set smaller until they fit. */
@@ -108,42 +110,49 @@
     return wide;
   }
 
-  function layOut() {
-    const wide = fit();
+  /** Find places for figures; the page of each place, and whether a reference leads to its own page. */
+  function paginate() {
     const where = new Map(); // from each element that matters to its page
     let number = 0;
-    let moved = 0;
-    const fill = [];
     for (const part of document.body.children) {
       number += 1;
+      const nodes = [part, ...part.querySelectorAll("[id], [data-to]")];
       if (part.tagName !== "ARTICLE") {
-        for (const node of [part, ...part.querySelectorAll("[id], [data-to]")]) where.set(node, number);
+        for (const node of nodes) where.set(node, number);
         if (part.matches(".contents-page")) number += Math.ceil(part.getBoundingClientRect().height / page.height) - 1;
         continue;
       }
       part.classList.add("measured");
-      for (const table of part.querySelectorAll("figure.table")) if (table.getBoundingClientRect().height > 0.55 * page.height) table.classList.add("long");
-      moved += settle(part);
-      const origin = part.getBoundingClientRect();
-      let last = 0;
-      for (const node of [part, ...part.querySelectorAll("[id], [data-to]")]) {
-        const [rect] = node === part ? [{ left: origin.left, width: 1 }] : node.getClientRects();
-        const shown = rect ? rect.left + 1 : undefined;
-        const column = shown === undefined ? last : columnOf(shown, origin.left);
-        last = column;
+      for (const table of part.querySelectorAll("figure.table")) if (heightOf(table) > LONG * page.height) table.classList.add("long");
+      settle(part);
+      const { left } = part.getBoundingClientRect();
+      let column = 0;
+      for (const node of nodes) {
+        const [rect] = node.getClientRects();
+        if (rect && node !== part) column = columnOf(rect.left + 1, left);
         where.set(node, number + column);
       }
-      const columns = Math.round((part.scrollWidth + page.gap) / (page.width + page.gap));
-      number += Math.max(columns, 1) - 1;
+      number += Math.max(Math.round((part.scrollWidth + page.gap) / (page.width + page.gap)), 1) - 1;
       part.classList.remove("measured");
     }
     const pages = {};
     for (const [node, at] of where) if (node.id) pages[node.id] = at;
-    const references = [...document.querySelectorAll("[data-to]")];
-    for (const node of references) {
-      node.dataset.near = node.matches(".page-reference") && pages[node.dataset.to] === where.get(node) ? "same" : "other";
+    for (const node of document.querySelectorAll(".page-reference[data-to]")) node.dataset.near = pages[node.dataset.to] === where.get(node) ? "same" : "other";
+    return pages;
+  }
+
+  /** Numbers take room, and so may move what they tell of: they are written until nothing moves, or nearly so. */
+  function layOut() {
+    const wide = fit();
+    for (const node of document.querySelectorAll("[data-to]")) node.textContent = "p.\u00a0100";
+    let pages = {};
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const before = pages;
+      pages = paginate();
+      if (Object.keys(pages).every((name) => before[name] === pages[name])) break;
+      write(pages);
     }
-    return { pages, wide, moved, count: number };
+    return { pages, wide };
   }
 
   /** Write the numbers of pages; the places that are missing. */
