@@ -166,5 +166,5 @@
     return missing;
   }
 
-  globalThis.paper = { layOut, write };
+  globalThis.paper = { fit, layOut, write };
 })();
