@@ -7,6 +7,8 @@
   const ROOM = 0.14; // of a page: what may stay empty above a figure
   const SMALLEST = 0.84; // to this a figure may shrink to find a place
   const LONG = 0.55; // of a page: tables that are longer may break
+  const AROUND = 24; // pixels between blocks
+  const TURNS = 3; // to find a place for a figure
   const ROUNDS = 5;
 
   const style = document.createElement("style");
@@ -57,38 +59,45 @@
     return found;
   }
 
+  /** A little smaller, and the figure stands where it was meant to. */
+  function shrunk(figure, left) {
+    const image = figure.querySelector("img");
+    if (!image || image.dataset.shrunk) return false;
+    const { width, height } = image.getBoundingClientRect();
+    const over = heightOf(figure) + AROUND - left;
+    if (over > (1 - SMALLEST) * height) return false;
+    image.dataset.shrunk = "yes";
+    image.style.width = `${(width * (height - Math.max(over, 0))) / height}px`;
+    return true;
+  }
+
+  /** What comes after the figure goes before it, or a long table breaks. */
+  function overtaken(figure, left) {
+    const run = runOf(figure);
+    const others = followers(run.at(-1), left, left > 0.4 * page.height);
+    if (others.length > 0) others.at(-1).after(...run);
+    else if (figure.matches(".table:not(.long)")) figure.classList.add("long");
+    else return false;
+    return true;
+  }
+
   function settle(article) {
-    const tried = new Map();
+    const turnsOf = new Map(); // of each figure
     for (let round = 0; round < 150; round += 1) {
       const blocks = [...article.children].filter((block) => !isAnchor(block) && !block.matches(".solutions"));
       const extents = blocks.map((block) => extent(block, article));
       let changed = false;
       for (let index = 1; index < blocks.length && !changed; index += 1) {
-        const [before, here, block] = [extents[index - 1], extents[index], blocks[index]];
+        const [before, here] = [extents[index - 1], extents[index]];
         if (!before || !here || here.from === before.to) continue;
         const left = page.height - before.bottom;
-        if (left < ROOM * page.height || !block.matches("figure")) continue;
-        const turns = tried.get(block) ?? 0;
-        tried.set(block, turns + 1);
-        if (turns >= 3) continue;
-        const image = block.querySelector("img");
-        const over = here.height + 24 - left;
-        // A little smaller, and it stands where it was meant to.
-        if (image && turns === 0 && over < (1 - SMALLEST) * image.getBoundingClientRect().height) {
-          const { width, height } = image.getBoundingClientRect();
-          image.dataset.shrunk = "";
-          image.style.width = `${(width * (height - over)) / height}px`;
-          changed = true;
-          break;
-        }
-        const run = runOf(block);
-        const others = followers(run.at(-1), left, left > 0.4 * page.height);
-        if (others.length === 0) {
-          if (turns === 0 && block.matches(".table")) { block.classList.add("long"); changed = true; }
-          continue;
-        }
-        others.at(-1).after(...run);
-        changed = true;
+        // A heading stays with what comes after it.
+        const head = isHeading(blocks[index]) ? heightOf(blocks[index]) + AROUND : 0;
+        const figure = blocks[index + (head ? 1 : 0)];
+        const turns = turnsOf.get(figure) ?? 0;
+        if (left < ROOM * page.height || !figure?.matches("figure") || turns === TURNS) continue;
+        turnsOf.set(figure, turns + 1);
+        changed = shrunk(figure, left - head) || overtaken(figure, left);
       }
       if (!changed) break;
     }

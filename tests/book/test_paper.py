@@ -1,5 +1,6 @@
 """The book as a PDF: numbers of pages, bookmarks, links, fonts, pictures, how full pages are."""
 
+import functools
 import io
 import re
 import shutil
@@ -16,7 +17,7 @@ from tools.printing import Printer, PrintError
 
 LARGEST = 12_000_000
 INCH = 72  # points
-RESOLUTION = 18  # dots per inch, to see how full pages are
+RESOLUTION = 12  # dots per inch, to see how full pages are
 
 
 @pytest.fixture(scope="module")
@@ -43,15 +44,12 @@ def places(pdf):
 
 @pytest.fixture(scope="module")
 def texts(pdf):
-    """Text of pages, when it is asked for: to take all would take long."""
-    known = {}
-
-    def text(number):
-        if number not in known:
-            known[number] = pdf.pages[number - 1].extract_text()
-        return known[number]
-
-    return text
+    """Text of a page: pypdf takes long, and is asked for what is needed, if there is no other."""
+    if shutil.which("pdftotext"):
+        command = ["pdftotext", "-layout", settings.BUILD / "book.pdf", "-"]
+        pages = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return lambda number: pages.split("\f")[number - 1]
+    return functools.cache(lambda number: pdf.pages[number - 1].extract_text())
 
 
 def with_class(tree, name):
@@ -124,7 +122,7 @@ def test_contents_name_the_pages_on_which_chapters_begin(document, places, texts
     assert len(chapters) == 16
     first = places[chapters[0]]
     start = next(number for title, number in bookmarks(pdf) if title == "Contents")
-    printed = re.findall(r"\d+", "".join(texts(number) for number in range(start, first)))
+    printed = re.findall(r"\d+", "\n".join(texts(number) for number in range(start, first)))
     # Chapters and sections in order, each with its page.
     at = 0
     for name in entries:
@@ -138,7 +136,7 @@ def test_contents_name_the_pages_on_which_chapters_begin(document, places, texts
 
 def test_references_name_the_pages_of_their_goals(document, places, texts, pdf):
     """Of one chapter all that is printed: its text says `p. 41` only where something is."""
-    first, after = places["drives"], places["sampling"]
+    first, after = places["lifetime"], places["scale"]
     goals = {
         places[node.get("data-to")]
         for node in with_class(document, "page-reference")
@@ -149,7 +147,7 @@ def test_references_name_the_pages_of_their_goals(document, places, texts, pdf):
         on_page = {int(found) for found in re.findall(r"p\.\s(\d+)", texts(number))}
         assert number not in on_page  # what is on the same page has no number
         said |= on_page
-    assert len(said) > 10
+    assert len(said) > 3
     assert said <= goals
 
 
