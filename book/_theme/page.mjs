@@ -166,6 +166,13 @@ ${body}
 `;
 }
 
+/** What the head of each printed page says. */
+function printedHead(book, slug, number, title) {
+  const quotedText = (text) => `"${text.replace(/[\\"<]/g, "\\$&")}"`;
+  const name = slug === "index" ? "" : [number, titleText(title)].filter(Boolean).join("\u2002");
+  return `@page{@top-left{content:${quotedText(book.title)}}@top-right{content:${quotedText(name)}}}`;
+}
+
 /** The HTML of a page, and the files it shows. `live` is the port of the reload socket, if there is one. */
 export function page(book, slug, live) {
   const data = book.pages.get(slug);
@@ -236,7 +243,8 @@ ${html(foot(book, data, context, { hasColophon: made.length > 0, live }))}
 </main>
 </div>
 ${cards.join("\n")}`;
-  const options = { title: slug === "index" ? book.title : titleText(title), bookTitle: book.title, description: titleText(description ?? book.description), styles: context.outputs.styles };
+  const styles = [printedHead(book, slug, enumerator, title), ...context.outputs.styles];
+  const options = { title: slug === "index" ? book.title : titleText(title), bookTitle: book.title, description: titleText(description ?? book.description), styles };
   return { html: document({ ...options, prefix: context.prefix, picture: book.picture?.(data), told: head(book, data, { previous, next }, context), body, live }), used: context.used };
 }
 

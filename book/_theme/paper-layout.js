@@ -6,6 +6,10 @@
   const page = { width: 124 * MM, height: 193 * MM, gap: 40 };
   const ROOM = 0.14; // of a page: what may stay empty above a figure
   const SMALLEST = 0.84; // to this a figure may shrink to find a place
+  const LONG = 0.55; // of a page: tables that are longer may break
+  const AROUND = 24; // pixels between blocks
+  const TURNS = 3; // to find a place for a figure
+  const ROUNDS = 5;
 
   const style = document.createElement("style");
   style.textContent = `
@@ -14,6 +18,9 @@
   document.head.append(style);
 
   const columnOf = (x, left) => Math.floor((x - left + page.gap / 2) / (page.width + page.gap));
+
+  /** Of a block, its parts on several pages together. */
+  const heightOf = (block) => [...block.getClientRects()].reduce((sum, rect) => sum + rect.height, 0);
 
   /** Where a block begins and ends: columns, and heights within them. */
   function extent(block, article) {
@@ -24,7 +31,7 @@
     return {
       from: columnOf(first.left + first.width / 2, origin.left), top: first.top - origin.top,
       to: columnOf(last.left + last.width / 2, origin.left), bottom: last.bottom - origin.top,
-      height: rects.reduce((sum, rect) => sum + rect.height, 0),
+      height: heightOf(block),
     };
   }
 
@@ -46,50 +53,54 @@
       if (next.matches("figure, .solutions, .exercise")) break;
       if (isHeading(next) && (!desperate || ++headings > 1)) break;
       found.push(next);
-      height += next.getBoundingClientRect().height;
+      height += heightOf(next);
     }
     while (found.length && isHeading(found.at(-1))) found.pop();
     return found;
   }
 
+  /** A little smaller, and the figure stands where it was meant to. */
+  function shrunk(figure, left) {
+    const image = figure.querySelector("img");
+    if (!image || image.dataset.shrunk) return false;
+    const { width, height } = image.getBoundingClientRect();
+    const over = heightOf(figure) + AROUND - left;
+    if (over > (1 - SMALLEST) * height) return false;
+    image.dataset.shrunk = "yes";
+    image.style.width = `${(width * (height - Math.max(over, 0))) / height}px`;
+    return true;
+  }
+
+  /** What comes after the figure goes before it, or a long table breaks. */
+  function overtaken(figure, left) {
+    const run = runOf(figure);
+    const others = followers(run.at(-1), left, left > 0.4 * page.height);
+    if (others.length > 0) others.at(-1).after(...run);
+    else if (figure.matches(".table:not(.long)")) figure.classList.add("long");
+    else return false;
+    return true;
+  }
+
   function settle(article) {
-    const moved = new Set();
-    const tried = new Map();
+    const turnsOf = new Map(); // of each figure
     for (let round = 0; round < 150; round += 1) {
       const blocks = [...article.children].filter((block) => !isAnchor(block) && !block.matches(".solutions"));
       const extents = blocks.map((block) => extent(block, article));
       let changed = false;
       for (let index = 1; index < blocks.length && !changed; index += 1) {
-        const [before, here, block] = [extents[index - 1], extents[index], blocks[index]];
+        const [before, here] = [extents[index - 1], extents[index]];
         if (!before || !here || here.from === before.to) continue;
         const left = page.height - before.bottom;
-        if (left < ROOM * page.height || !block.matches("figure")) continue;
-        const turns = tried.get(block) ?? 0;
-        tried.set(block, turns + 1);
-        if (turns >= 3) continue;
-        const image = block.querySelector("img");
-        const over = here.height + 24 - left;
-        // A little smaller, and it stands where it was meant to.
-        if (image && turns === 0 && over < (1 - SMALLEST) * image.getBoundingClientRect().height) {
-          const { width, height } = image.getBoundingClientRect();
-          image.dataset.shrunk = "";
-          image.style.width = `${(width * (height - over)) / height}px`;
-          changed = true;
-          break;
-        }
-        const run = runOf(block);
-        const others = followers(run.at(-1), left, left > 0.4 * page.height);
-        if (others.length === 0) {
-          if (turns === 0 && block.matches(".table")) { block.classList.add("long"); changed = true; }
-          continue;
-        }
-        others.at(-1).after(...run);
-        moved.add(block);
-        changed = true;
+        // A heading stays with what comes after it.
+        const head = isHeading(blocks[index]) ? heightOf(blocks[index]) + AROUND : 0;
+        const figure = blocks[index + (head ? 1 : 0)];
+        const turns = turnsOf.get(figure) ?? 0;
+        if (left < ROOM * page.height || !figure?.matches("figure") || turns === TURNS) continue;
+        turnsOf.set(figure, turns + 1);
+        changed = shrunk(figure, left - head) || overtaken(figure, left);
       }
       if (!changed) break;
     }
-    return moved.size;
   }
 
   /** What is too wide for the page, as `[what, by how much]`; formulas and tables are set smaller until they fit. */
@@ -108,42 +119,49 @@
     return wide;
   }
 
-  function layOut() {
-    const wide = fit();
+  /** Find places for figures; the page of each place, and whether a reference leads to its own page. */
+  function paginate() {
     const where = new Map(); // from each element that matters to its page
     let number = 0;
-    let moved = 0;
-    const fill = [];
     for (const part of document.body.children) {
       number += 1;
+      const nodes = [part, ...part.querySelectorAll("[id], [data-to]")];
       if (part.tagName !== "ARTICLE") {
-        for (const node of [part, ...part.querySelectorAll("[id], [data-to]")]) where.set(node, number);
+        for (const node of nodes) where.set(node, number);
         if (part.matches(".contents-page")) number += Math.ceil(part.getBoundingClientRect().height / page.height) - 1;
         continue;
       }
       part.classList.add("measured");
-      for (const table of part.querySelectorAll("figure.table")) if (table.getBoundingClientRect().height > 0.55 * page.height) table.classList.add("long");
-      moved += settle(part);
-      const origin = part.getBoundingClientRect();
-      let last = 0;
-      for (const node of [part, ...part.querySelectorAll("[id], [data-to]")]) {
-        const [rect] = node === part ? [{ left: origin.left, width: 1 }] : node.getClientRects();
-        const shown = rect ? rect.left + 1 : undefined;
-        const column = shown === undefined ? last : columnOf(shown, origin.left);
-        last = column;
+      for (const table of part.querySelectorAll("figure.table")) if (heightOf(table) > LONG * page.height) table.classList.add("long");
+      settle(part);
+      const { left } = part.getBoundingClientRect();
+      let column = 0;
+      for (const node of nodes) {
+        const [rect] = node.getClientRects();
+        if (rect && node !== part) column = columnOf(rect.left + 1, left);
         where.set(node, number + column);
       }
-      const columns = Math.round((part.scrollWidth + page.gap) / (page.width + page.gap));
-      number += Math.max(columns, 1) - 1;
+      number += Math.max(Math.round((part.scrollWidth + page.gap) / (page.width + page.gap)), 1) - 1;
       part.classList.remove("measured");
     }
     const pages = {};
     for (const [node, at] of where) if (node.id) pages[node.id] = at;
-    const references = [...document.querySelectorAll("[data-to]")];
-    for (const node of references) {
-      node.dataset.near = node.matches(".page-reference") && pages[node.dataset.to] === where.get(node) ? "same" : "other";
+    for (const node of document.querySelectorAll(".page-reference[data-to]")) node.dataset.near = pages[node.dataset.to] === where.get(node) ? "same" : "other";
+    return pages;
+  }
+
+  /** Numbers take room, and so may move what they tell of: they are written until nothing moves, or nearly so. */
+  function layOut() {
+    const wide = fit();
+    for (const node of document.querySelectorAll("[data-to]")) node.textContent = "p.\u00a0100";
+    let pages = {};
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const before = pages;
+      pages = paginate();
+      if (Object.keys(pages).every((name) => before[name] === pages[name])) break;
+      write(pages);
     }
-    return { pages, wide, moved, count: number };
+    return { pages, wide };
   }
 
   /** Write the numbers of pages; the places that are missing. */
@@ -157,5 +175,5 @@
     return missing;
   }
 
-  globalThis.paper = { layOut, write };
+  globalThis.paper = { fit, layOut, write };
 })();

@@ -51,8 +51,8 @@ function onPaper(parts, slug) {
     const children = onPaper(node.children, slug);
     if (id) properties.id = placeName(slug, id);
     if (node.tagName === "details") return { ...node, tagName: "div", properties, children };
-    // Operators are as black as names: in the structure of a PDF each colour is an element.
-    if (has(node, "k1") && !/\w/.test(toString(node))) return children;
+    // Operators and numbers are as black as names: each colour adds to the structure of a PDF, and so to its size.
+    if (has(node, "k2") || (has(node, "k1") && !/\w/.test(toString(node)))) return children;
     if (has(node, "hung") && children.length === 0) return [];
     if (has(node, "figure-list")) return { ...node, properties, children: children.map(inList) };
     if (node.tagName !== "a") return { ...node, properties, children };
