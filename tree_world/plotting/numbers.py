@@ -29,7 +29,6 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
 from matplotlib.path import Path
@@ -412,17 +411,24 @@ def _label_of(artist: Any, ax: Axes) -> str:
     label = str(artist.get_label() or "")
     if label and not label.startswith("_"):
         return label
-    looks = _looks(artist)
     figure = ax.get_figure()
-    legends = [ax.get_legend(), *(figure.legends if isinstance(figure, Figure) else [])]
-    entries = [entry for legend in legends if legend is not None for entry in _entries(legend)]
+    owners: list[Axes | Figure] = [*figure.axes, figure] if isinstance(figure, Figure) else [ax]
+    entries = [entry for owner in owners for entry in _entries(owner)]
+    looks = _looks(artist)
     alike = {text for handle, text in entries if looks is not None and _looks(handle) == looks}
+    if not alike and looks is not None and looks[0] == "around":  # of that which has its colour
+        alike = {text for handle, text in entries if (_looks(handle) or ("", ""))[1] == looks[1]}
     return alike.pop() if len(alike) == 1 else ""
 
 
-def _entries(legend: Legend) -> list[tuple[Any, str]]:
-    texts = [text.get_text() for text in legend.get_texts()]
-    return list(zip(legend.legend_handles, texts, strict=False))
+def _entries(owner: Axes | Figure) -> list[tuple[Any, str]]:
+    legends = [owner.get_legend()] if isinstance(owner, Axes) else owner.legends
+    return [
+        (handle, text.get_text())
+        for legend in legends
+        if legend is not None
+        for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=False)
+    ]
 
 
 def _looks(artist: Any) -> tuple[str, ...] | None:
@@ -435,9 +441,10 @@ def _looks(artist: Any) -> tuple[str, ...] | None:
     if isinstance(artist, PathCollection):
         color = artist.get_facecolor()
         return ("marks", to_hex(color[0])) if len(color) else None
-    if isinstance(artist, LineCollection):
-        color = artist.get_edgecolor()
-        return ("line", to_hex(color[0]), "-", "") if len(color) else None
+    if isinstance(artist, (LineCollection, FillBetweenPolyCollection)):
+        is_line = isinstance(artist, LineCollection)
+        color = artist.get_edgecolor() if is_line else artist.get_facecolor()
+        return ("around", to_hex(color[0])) if len(color) else None
     return None
 
 

@@ -26,6 +26,7 @@ from matplotlib.artist import Artist
 from matplotlib.collections import Collection, PathCollection, QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 
 from tree_world.plotting import style
 from tree_world.plotting.repaint import Paint, repainted
@@ -106,6 +107,7 @@ def as_svg(figure: Figure) -> str:
     with drawn_as_vectors(figure):
         # How much of the figure is shown is measured by the letters of the PNG.
         shown = figure.get_tightbbox().padded(mpl.rcParams["savefig.pad_inches"])
+        shown = Bbox(np.round(shown.get_points(), 3))  # inches; less is noise of the last drawing
         with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "tree-world"}):
             figure.savefig(
                 drawn,
