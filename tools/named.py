@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ Resolve = Callable[[str], str | None]
 Place = tuple[int, int, str]
 """Where a name begins and ends in the code of its cell, in characters, and its address."""
 
+
+_OPTIONS = re.compile(r"\A(?:#\|.*\n)+")  # which the engine takes out of a cell
 
 Places = dict[str, list[Place]]
 
@@ -41,7 +44,7 @@ def listed(sources: Sequence[Path], resolve: Resolve, root: Path) -> dict[str, P
     found = {}
     for source in sources:
         cells = myst.read(source.read_text()).cells
-        steps = [(cell.code, "hide-input" in cell.tags) for cell in cells]
+        steps = [(_OPTIONS.sub("", cell.code), "hide-input" in cell.tags) for cell in cells]
         own = {
             digest_of(code): places
             for (code, _), places in zip(steps, places_of(steps, resolve), strict=True)

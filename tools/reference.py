@@ -49,7 +49,13 @@ class Room:
 
 _MEMORY = "models.memory"
 ROOMS = (
-    Room("world", "The world", "Trees, sensors, bodies, and whole lives in them.", ("simulation",)),
+    Room(
+        "world",
+        "The world",
+        "Trees, sensors, bodies, and whole lives in them.",
+        ("simulation",),
+        "TreeWorldConfig TreeWorld SimpleSensor",
+    ),
     Room(
         "memory",
         "The memory",
@@ -335,6 +341,8 @@ def _parameter(name: str, annotation: Any, default: Any, thing: Any) -> str:
 
 def _literal(default: Any, thing: Any) -> str:
     """Write a default as it is, or the number that its name stands for."""
+    if isinstance(default, griffe.ExprCall) and str(default.function) == "Field":
+        default = default.arguments[0]
     if isinstance(default, griffe.ExprName):
         try:
             module = thing.module

@@ -4,6 +4,7 @@ Its examples are those of the docstrings, which `tests/test_docstrings.py` runs.
 """
 
 import ast
+import html
 import importlib
 import inspect
 import json
@@ -11,7 +12,6 @@ import pkgutil
 import re
 import types
 
-import html5lib
 import pytest
 
 import tree_world
@@ -30,22 +30,19 @@ def library():
 
 @pytest.fixture(scope="module")
 def pages(built_site):
+    """The text of each page, as HTML."""
     slugs = ["reference", *(room.slug for room in reference.ROOMS)]
-    return {
-        slug: html5lib.parse(
-            (built_site / slug / "index.html").read_bytes(), namespaceHTMLElements=False
-        )
-        for slug in slugs
-    }
+    return {slug: main_of(built_site, slug) for slug in slugs}
 
 
-def headings(tree):
-    return {
-        heading.get("id"): "".join(heading.find("code").itertext())
-        for tag in ("h2", "h3")
-        for heading in tree.iter(tag)
-        if (heading.get("id") or "").startswith("lib-")
-    }
+def main_of(built_site, slug):
+    text = (built_site / slug / "index.html").read_text()
+    return re.search(r"<main.*?</main>", text, re.DOTALL)[0]
+
+
+def headings(main):
+    found = re.findall(r'<h[23] id="(lib-[^"]+)">\s*<code>([^<]+)</code>', main)
+    return {label: html.unescape(name) for label, name in found}
 
 
 # --- what is public ------------------------------------------------------------------------------
@@ -125,13 +122,13 @@ def test_every_link_is_alive(pages, built_site):
         return known[path]
 
     links = 0
-    for slug, tree in pages.items():
-        for link in tree.find(".//main").iter("a"):
-            target, _, place = link.get("href").partition("#")
+    for slug, main in pages.items():
+        for href in re.findall(r'<a\b[^>]*?\bhref="([^"]+)"', main):
+            target, _, place = href.partition("#")
             if ":" in target or not place:
                 continue
             page = built_site / slug / (target or "index.html")
-            assert place in ids(page.resolve()), (slug, link.get("href"))
+            assert place in ids(page.resolve()), (slug, href)
             links += 1
     assert links > 1500
 
@@ -140,7 +137,7 @@ def test_names_lead_to_where_the_book_derives_them(library, pages):
     derived = reference.derivations(library, settings.ROOT)
     assert len(derived) > 50
     links = {
-        link.get("href").partition("#")[2] for tree in pages.values() for link in tree.iter("a")
+        place for main in pages.values() for place in re.findall(r'href="[^"#]*#([^"]+)"', main)
     }
     for places in derived.values():
         assert set(places) <= links
@@ -152,14 +149,12 @@ def test_names_lead_to_where_the_book_derives_them(library, pages):
 
 
 def test_nothing_is_left_of_what_docstrings_are_written_in(pages):
-    for slug, tree in pages.items():
-        main = tree.find(".//main")
-        for formula in [one for one in main.iter() if "katex" in (one.get("class") or "")]:
-            formula.clear()
-        words = "".join(main.itertext())
+    for slug, main in pages.items():
+        words = re.sub(r"<(math|annotation|pre)\b.*?</\1>", "", main, flags=re.DOTALL)
+        words = html.unescape(re.sub(r"<[^>]+>", "", words))
         for left in (":math:", ".. math", "``", ">>> ", "]_", ":class:"):
             assert left not in words, (slug, left)
-        assert re.search(r"[^\\]\\[\[*_$]", words) is None, slug
+        assert re.search(r"\\[\[*_$]", words) is None, slug
 
 
 def test_a_room_is_found_by_the_longest_part_of_its_name():
@@ -246,12 +241,9 @@ def test_names_in_cells_lead_to_their_entries(built_site, library):
     assert len(listed) >= len(settings.chapters())
     for page, cells in listed.items():
         slug = re.sub(r"^\d+-", "", page.removeprefix("book/").removesuffix(".md"))
-        tree = html5lib.parse(
-            (built_site / slug / "index.html").read_bytes(), namespaceHTMLElements=False
-        )
-        main = tree.find(".//main")
-        shown = [link for code in main.iter("pre") for link in code.iter("a")]
+        main = main_of(built_site, slug)
+        code = "".join(re.findall(r"<pre\b.*?</pre>", main, re.DOTALL))
+        shown = re.findall(r'<a href="[^"#]+#([^"]+)"', code)
         wanted = [place for found in cells.values() for place in found]
-        assert len(shown) >= 0.9 * len(wanted), page
-        for link in shown:
-            assert link.get("href").partition("#")[2] in labels
+        assert len(shown) >= 0.9 * len(wanted) > 0, page
+        assert set(shown) <= labels
