@@ -131,7 +131,10 @@ def run_engine(*, for_paper: bool = False) -> int:
     BuildError
         If the engine fails, complains, or takes too long.
     """
-    reference.make(settings.ROOT)
+    try:
+        reference.make(settings.ROOT)
+    except ValueError as error:
+        raise BuildError(str(error)) from error
     sources = settings.pages()
     refused = [why for page in sources if page.exists() for why in notebooks.refusals(page)]
     if refused:

@@ -91,7 +91,7 @@ def _flowed(text: str) -> str:
 
 
 def _table(text: str, link: Link) -> str:
-    """A simple table, whose columns begin where its rules do, as a list of definitions."""
+    """Write a simple table, whose columns begin where its rules do, as a list."""
     lines = text.splitlines()
     start = lines[0].rindex(" =") + 1
     rows: list[tuple[str, str]] = []
@@ -162,27 +162,50 @@ def sections(docstring: Docstring, link: Link) -> list[str]:
         The text, and each section, in their order.
     """
     found = []
-    for section in docstring.parse("numpy", warn_unknown_params=False, warnings=False):
+    for section in _parsed(docstring):
         if section.kind is DocstringSectionKind.text:
             found.append(markdown(section.value, link))
         elif section.kind is DocstringSectionKind.examples:
             found.append(f"{titled('Example')}\n\n{examples(section.value, link)}")
         elif section.kind is DocstringSectionKind.admonition:
-            found.append(f"{titled(section.title)}\n\n{markdown(section.value.contents, link)}")
+            found.append(
+                f"{titled(str(section.title))}\n\n{markdown(section.value.contents, link)}"
+            )
         else:
             title = _TITLES[section.kind]
             found.append(f"{titled(title)}\n\n{definitions(section.value, link)}")
     return found
 
 
-def summary(docstring: Docstring | None) -> str:
-    """First sentence of a docstring, on one line, as it is written."""
-    first = _flowed(re.split(r"\n\s*\n", docstring.value.strip())[0]) if docstring else ""
-    return re.sub(r"(?<=[^.]\.)\s.*$|::?$", "", first) if len(first) > 90 else first
+def _parsed(docstring: Docstring) -> list[Any]:
+    """Take a docstring apart. What it does not say of types, the signature does."""
+    alone = Docstring(docstring.value)
+    return alone.parse("numpy", warn_unknown_params=False, warnings=False)
+
+
+def codes(docstring: Docstring) -> list[str]:
+    """List the pieces of code in the examples of a docstring, as they are written on the page."""
+    return [
+        text
+        for section in _parsed(docstring)
+        if section.kind is DocstringSectionKind.examples
+        for kind, value in section.value
+        if kind is DocstringSectionKind.examples
+        for is_code, text in _steps(value)
+        if is_code
+    ]
+
+
+def summary(docstring: Docstring | None, link: Link) -> str:
+    """First sentence of a docstring, as Markdown on one line."""
+    if docstring is None:
+        return "—"
+    first = _flowed(re.split(r"\n\s*\n", docstring.value.strip())[0])
+    return inline(re.sub(r"(?<=\w\.)\s[A-Z].*$|::?$", "", first), link)
 
 
 def titled(title: str) -> str:
-    """A small title, which is no heading: the contents name entries alone."""
+    """Write a small title, which is no heading: the contents name entries alone."""
     return f":::{{div}}\n:class: entry-title\n{title}\n:::"
 
 
@@ -196,8 +219,6 @@ def definitions(items: Iterable[Any], link: Link) -> str:
         same = list(group)
         names = ", ".join(f"`{item.name}`" for item in same if getattr(item, "name", ""))
         kind = _typed(_kind(same[0]), link)
-        if getattr(same[0], "value", None) is not None and "default" not in kind:
-            kind += f", default {inline(f'``{same[0].value}``', link)}"
         term = " ".join(part for part in (names, kind) if part)
         told = markdown(same[0].description, link) or "—"
         made.append(f"{term}\n: {textwrap.indent(told, '  ').strip()}")
@@ -209,7 +230,7 @@ def _kind(item: Any) -> str:
 
 
 def _typed(kind: str, link: Link) -> str:
-    """A type as docstrings say it, in which names lead to their entries."""
+    """Write a type as docstrings say it, in which names lead to their entries."""
     parts = re.split(r"(``[^`]+``|`[^`]+`|[A-Za-z_][\w.]*)", kind)
     made = []
     for index, part in enumerate(parts):
@@ -242,7 +263,7 @@ def examples(parts: Iterable[tuple[DocstringSectionKind, str]], link: Link) -> s
 def _steps(value: str) -> list[tuple[bool, str]]:
     """Take code and outputs of a doctest apart, without prompts, directives and tracebacks."""
     steps: list[tuple[bool, str]] = []
-    value = re.sub(r"^Traceback .*\n +\.\.\.\n", "", value, flags=re.MULTILINE)
+    value = re.sub(r"^Traceback .*\n(?: .*\n)*", "", value, flags=re.MULTILINE)
     for line in value.splitlines():
         is_code = line.startswith((">>>", "..."))
         text = re.sub(r"\s*# doctest: .*", "", line[4:]) if is_code else line

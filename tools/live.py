@@ -20,8 +20,10 @@ import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+
+import yaml
 
 from tools import build, reference, settings
 from tools.engine import plain
@@ -56,7 +58,8 @@ setInterval(async () => {{
 
 def main() -> int:
     """Keep the engine's server running until it is interrupted, and end all that it started."""
-    reference.make()
+    with suppress(OSError, ValueError, yaml.YAMLError):  # what is wrong, the engine tells
+        reference.make(settings.ROOT)
     build.theme_assets()
     print("Serving the book; Ctrl-C stops it.", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as tidily as on Ctrl-C

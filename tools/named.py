@@ -1,4 +1,4 @@
-"""Which names in the cells of a page are the library's: those that it imports, and what hangs on them.
+"""Which names in the cells of a page are the library's: what it imports, and what hangs on that.
 
 Only what is sure is named: an imported name or module and its attributes, as long as no cell binds
 the name to something else.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,8 +21,13 @@ Place = tuple[int, int, str]
 """Where a name begins and ends in the code of its cell, in characters, and its address."""
 
 
-def listed(sources: Sequence[Path], resolve: Resolve, root: Path) -> str:
-    """List the names in the cells of pages as JSON: by page, then by digest of the cell.
+_OPTIONS = re.compile(r"\A(?:#\|.*\n)+")  # which the engine takes out of a cell
+
+Places = dict[str, list[Place]]
+
+
+def listed(sources: Sequence[Path], resolve: Resolve, root: Path) -> dict[str, Places]:
+    """List the names in the cells of pages: by page, then by digest of the cell.
 
     Parameters
     ----------
@@ -34,19 +39,20 @@ def listed(sources: Sequence[Path], resolve: Resolve, root: Path) -> str:
 
     Returns
     -------
-    str
+    dict of str to dict
     """
     found = {}
     for source in sources:
-        cells = [cell.code for cell in myst.read(source.read_text()).cells]
+        cells = myst.read(source.read_text()).cells
+        steps = [(_OPTIONS.sub("", cell.code), "hide-input" in cell.tags) for cell in cells]
         own = {
             digest_of(code): places
-            for code, places in zip(cells, places_of(cells, resolve), strict=True)
+            for (code, _), places in zip(steps, places_of(steps, resolve), strict=True)
             if places
         }
         if own:
             found[source.relative_to(root).as_posix()] = own
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n"
+    return found
 
 
 def digest_of(code: str) -> str:
@@ -54,22 +60,28 @@ def digest_of(code: str) -> str:
     return hashlib.sha256(code.encode()).hexdigest()[:8]
 
 
-def places_of(cells: Sequence[str], resolve: Resolve) -> list[list[Place]]:
+def places_of(
+    cells: Sequence[tuple[str, bool]], resolve: Resolve, known: dict[str, str] | None = None
+) -> list[list[Place]]:
     """Find the names in each cell, the first time that each stands there.
 
     Parameters
     ----------
-    cells : sequence of str
-        Their code, in the order in which they are executed.
+    cells : sequence of (str, bool)
+        Their code, in the order in which they are executed, and whether they are folded: in these
+        only what no cell above has named is found, since pages have a limit.
     resolve : callable
+    known : dict of str to str, optional
+        What is imported before the first cell: names, and their paths.
 
     Returns
     -------
     list of list of (int, int, str)
     """
-    imported: dict[str, str] = {}
-    found = []
-    for code in cells:
+    imported = dict(known or {})
+    named: set[str] = set()
+    found: list[list[Place]] = []
+    for code, is_folded in cells:
         tree = bindings.parsed(code)
         if tree is None:
             found.append([])
@@ -84,15 +96,16 @@ def places_of(cells: Sequence[str], resolve: Resolve) -> list[list[Place]]:
         starts = _starts(code)
         for line, column, text, path in _mentions(tree, code, imported, local):
             address = resolve(path)
-            if address and address not in places:
+            if address and address not in places and not (is_folded and address in named):
                 begin = _at(code, starts, line, column)
                 places[address] = begin, begin + len(text), address
+        named |= places.keys()
         found.append(sorted(places.values()))
     return found
 
 
 def _imports(tree: ast.Module) -> dict[str, str]:
-    made = {}
+    made: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             made |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}

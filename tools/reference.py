@@ -10,10 +10,11 @@ the engine runs.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Room:
     title: str
     description: str
     modules: tuple[str, ...]
+    first: str = ""
 
     @property
     def slug(self) -> str:
@@ -48,13 +50,18 @@ class Room:
 _MEMORY = "models.memory"
 ROOMS = (
     Room(
-        "world", "The world", "Trees, sensors, bodies, and whole lives in them.", ("simulation",)
+        "world",
+        "The world",
+        "Trees, sensors, bodies, and whole lives in them.",
+        ("simulation",),
+        "TreeWorldConfig TreeWorld SimpleSensor",
     ),
     Room(
         "memory",
         "The memory",
         "What is written, read, drawn and searched, and what comes back.",
         (_MEMORY, f"{_MEMORY}.search"),
+        "SpatialMemory Read ReadOptions",
     ),
     Room(
         "kernel",
@@ -68,15 +75,26 @@ ROOMS = (
         "What may go, how much of it, when, and what is reported.",
         (f"{_MEMORY}.forget", f"{_MEMORY}.policy", "thinning"),
     ),
-    Room("drives", "Drives", "What a smell is worth, learned from words.", ("models.drives",)),
+    Room(
+        "drives",
+        "Drives",
+        "What a smell is worth, learned from words.",
+        ("models.drives",),
+        "DriveClassifier",
+    ),
     Room(
         "places",
         "Places",
         "Where one is: by smell, by steps, by both, and in spaces that are learned.",
         ("models.places",),
+        "Localiser Posterior Odometry Tracker Particles Finder",
     ),
-    Room("agents", "Agents", "Those who live by all this, and their parts.", ("agents",)),
-    Room("estimators", "Estimators", "The memory with the manners of scikit-learn.", ("estimators",)),
+    Room(
+        "agents", "Agents", "Those who live by all this, and their parts.", ("agents",), "Forager"
+    ),
+    Room(
+        "estimators", "Estimators", "The memory with the manners of scikit-learn.", ("estimators",)
+    ),
     Room(
         "evaluation",
         "Evaluation, files, words",
@@ -87,7 +105,7 @@ ROOMS = (
 )
 
 
-_ORDER = ("class", "exception", "function", "constant", "method", "property")
+_KINDS = ("class", "exception", "function", "constant", "method", "property")
 
 
 @dataclass
@@ -133,7 +151,7 @@ class Library:
         )
         self.entries: list[Entry] = []
         self.by_definition: dict[str, Entry] = {}
-        for module, name, thing in sorted(self._exported(), key=_depth):
+        for module, thing in sorted(self._exported(), key=_depth):
             if thing.path not in self.by_definition:
                 entry = Entry(module, thing, room_of(module))
                 self.by_definition[thing.path] = entry
@@ -141,15 +159,15 @@ class Library:
         for entry in list(self.entries):
             if entry.thing.is_class:
                 self.entries += self._members(entry)
-        self.entries.sort(key=lambda entry: (_ORDER.index(entry.kind), entry.name.lower()))
+        self.entries.sort(key=_order)
         self._label()
 
-    def _exported(self) -> Iterator[tuple[str, str, Any]]:
+    def _exported(self) -> Iterator[tuple[str, Any]]:
         for module in _modules(self.package):
             for name in map(str, module.exports or []):
                 thing = _member(module, name)
                 if not thing.is_module:
-                    yield module.path, name, thing
+                    yield module.path, thing
 
     def _members(self, entry: Entry) -> Iterator[Entry]:
         """Methods and properties, those of bases that are not public themselves included."""
@@ -167,7 +185,7 @@ class Library:
         self.by_path: dict[str, Entry] = {}
         self.by_name: dict[str, list[Entry]] = {}
         for entry in self.entries:
-            label = f"api-{re.sub(r'[._]+', '-', entry.name).strip('-').lower()}"
+            label = f"lib-{re.sub(r'[._]+', '-', entry.name).strip('-').lower()}"
             others = (label, f"{label}-{entry.room.name}", f"{label}-{entry.kind}")
             more = (f"{label}-{entry.module.rpartition('.')[2]}-{n}" for n in range(1, 9))
             entry.label = next(one for one in (*others, *more) if one not in taken)
@@ -230,6 +248,13 @@ def room_of(module: str) -> Room:
     return max(fitting, key=lambda pair: pair[0])[1]
 
 
+def _order(entry: Entry) -> tuple[int, int, str]:
+    """Sort what a page begins with first; then kind by kind, by name."""
+    first = entry.room.first.split()
+    at = first.index(entry.name) if entry.name in first else len(first)
+    return at, _KINDS.index(entry.kind), entry.name.lower()
+
+
 def _modules(module: Any) -> Iterator[Any]:
     yield module
     for member in module.members.values():
@@ -238,16 +263,16 @@ def _modules(module: Any) -> Iterator[Any]:
 
 
 def _member(thing: Any, name: str) -> Any:
-    """What a name of a module or a class is, where it is defined."""
+    """Find what a name of a module or a class is, where it is defined."""
     member = thing.members[name]
     found = member.final_target if member.is_alias else member
     # A module hides what it is imported for, if that has its name: `data.read` is the function.
     return found.members.get(name, found) if found.is_module else found
 
 
-def _depth(exported: tuple[str, str, Any]) -> tuple[int, str, str]:
-    """The shortest way to a name is the one that is told."""
-    return exported[0].count("."), exported[0], exported[1]
+def _depth(exported: tuple[str, Any]) -> tuple[int, str]:
+    """Sort the shortest way to a name first, which is the one that is told."""
+    return exported[0].count("."), exported[0]
 
 
 def _is_alias(thing: Any) -> bool:
@@ -315,7 +340,9 @@ def _parameter(name: str, annotation: Any, default: Any, thing: Any) -> str:
 
 
 def _literal(default: Any, thing: Any) -> str:
-    """A default as it is written, or the number that its name stands for."""
+    """Write a default as it is, or the number that its name stands for."""
+    if isinstance(default, griffe.ExprCall) and str(default.function) == "Field":
+        default = default.arguments[0]
     if isinstance(default, griffe.ExprName):
         try:
             module = thing.module
@@ -354,6 +381,24 @@ def entry_text(entry: Entry, library: Library, derived: dict[str, list[str]]) ->
     if inherited:
         parts.append(_list(f"From {inherited[0].owner.name}", inherited))  # type: ignore[union-attr]
     return "\n\n".join([*parts, *(entry_text(one, library, derived) for one in own)])
+
+
+def names_in(entry: Entry, address: named.Resolve) -> named.Places:
+    """Find the names in the signature of an entry, and in its examples, by digest of the code."""
+    called = signature(entry)
+    found = {}
+    for match in re.finditer(r"(?<![\w.\"'])[A-Z]\w+(?![\w.\"'=:(])", called):
+        where = address(f"{entry.thing.module.path}.{match[0]}")
+        if where and match.start() >= len(entry.name) and where not in found:
+            found[where] = match.start(), match.end(), where
+    made = {named.digest_of(called): sorted(found.values())}
+    home = entry.owner or entry
+    examples = docstrings.codes(entry.thing.docstring) if entry.thing.docstring else []
+    cells = [(code, False) for code in examples]
+    known = {home.thing.name: home.path}
+    for code, places in zip(examples, named.places_of(cells, address, known), strict=True):
+        made[named.digest_of(code)] = places
+    return {digest: places for digest, places in made.items() if places}
 
 
 def _list(title: str, entries: list[Entry]) -> str:
@@ -395,15 +440,16 @@ def index_text(library: Library) -> str:
     """Write the page that names all rooms, and in each all names."""
     parts = [
         _front("Reference", "Every public name of tree_world, told by its docstring.", "reference"),
-        "Made from the docstrings of the library when the book is built; their examples run as tests. "
-        "Those who read code first may begin with [](#ch-ten-minutes). Places and distances are in "
+        "Made from the docstrings of the library when the book is built; their examples run as "
+        "tests. Those who read code first may begin with [](#ch-ten-minutes). Places and "
+        "distances are in "
         "metres, deviations are standard deviations, and whatever is random takes a seed.",
     ]
     for room in ROOMS:
         entries = [one for one in library.entries if one.room is room and one.owner is None]
         parts.append(f"## [{room.title}](#{room.slug})\n\n{room.description}")
         items = [
-            f"{_named(one)}\n: {docstrings.inline(docstrings.summary(one.thing.docstring), _no_link)}"
+            f"{_named(one)}\n: {docstrings.summary(one.thing.docstring, _no_link)}"
             for one in entries
         ]
         parts.append(":::{div}\n:class: entry-list\n" + "\n\n".join(items) + "\n:::")
@@ -476,13 +522,18 @@ def make(root: Path = settings.ROOT) -> list[Path]:
     if not any(source.parent == folder for source in sources):
         return []
     library = Library(root)
-    address: Callable[[Entry], str] = lambda entry: f"{entry.room.slug}#{entry.label}"  # noqa: E731
+
+    def address(path: str) -> str | None:
+        entry = library.resolve(path)
+        return f"{entry.room.slug}#{entry.label}" if entry else None
+
     made = pages(root, library)
-    made["names.json"] = named.listed(
-        [source for source in sources if source.exists() and source.parent != folder],
-        lambda path: address(entry) if (entry := library.resolve(path)) else None,
-        root,
-    )
+    chapters = [source for source in sources if source.exists() and source.parent != folder]
+    names = named.listed(chapters, address, root)
+    for entry in library.entries:
+        page = names.setdefault(f"{FOLDER}/{entry.room.slug}.md", {})
+        page.update(names_in(entry, address))
+    made["names.json"] = json.dumps(names, separators=(",", ":"), sort_keys=True) + "\n"
     folder.mkdir(exist_ok=True)
     changed = []
     for name, text in made.items():

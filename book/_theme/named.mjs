@@ -31,7 +31,7 @@ export function named(code, value, context) {
     let done = 0;
     for (const [begin, end, address] of places) {
       if (begin < start || end > at) continue; // a name never lies in two tokens
-      parts.push(text(letters, done, begin - start), h("a.n", { href: internalAddress(address, context) }, letters.slice(begin - start, end - start).join("")));
+      parts.push(text(letters, done, begin - start), h("a", { href: internalAddress(address, context) }, letters.slice(begin - start, end - start).join("")));
       done = end - start;
     }
     return [...parts, text(letters, done)].filter((part) => part.value !== "");

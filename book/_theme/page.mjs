@@ -30,10 +30,12 @@ function contents({ book, data, context }) {
   const entry = (page) => {
     if (!page.slug) return h("li.part", titled(page.title));
     const current = page.slug === data.slug;
-    const inner = current && sections.length > 1
+    const below = page.level > 2;
+    const isAbove = !below && book.contents[book.contents.indexOf(page) + 1]?.level > 2; // whose sections are those pages
+    const inner = current && !isAbove && sections.length > 1
       ? h("ol.sections", sections.map((section) => h("li", h("a", { href: `#${section.id}` }, section.number ? h("span.number", section.number) : null, h("span", section.title)))))
       : null;
-    return h("li", h("a", { href: pageAddress(page.slug, context), ariaCurrent: current ? "page" : undefined }, h("span.number", page.enumerator ?? ""), h("span", titled(page.title))), inner);
+    return h(below ? "li.below" : "li", h("a", { href: pageAddress(page.slug, context), ariaCurrent: current ? "page" : undefined }, h("span.number", page.enumerator ?? ""), h("span", titled(page.title))), inner);
   };
   // The name of the book above the list leads to its first page.
   return { list: h("ol.contents", book.contents.slice(1).filter(isShown(book, data)).map(entry)), ...neighboursOf(book, data) };

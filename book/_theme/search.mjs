@@ -1,23 +1,49 @@
 // What the reader's search looks through: every section of the book as text, and every figure, table, equation, exercise
 // and symbol by itself.
-import { anchorOf, visit } from "./book.mjs";
+import { anchorOf, isReference, visit } from "./book.mjs";
 import { spoken } from "./render/formulas.mjs";
 import { pageAddress, titleText } from "./render/index.mjs";
 
-const FIELDS = ["kind", "label", "id", "title", "text", "code"];
+const FIELDS = ["kind", "number", "id", "title", "text", "code"];
 
 /**
  * A script that sets a variable, as pages that are opened from disk may not fetch anything. What repeats is told once:
- * the names of the fields, and what a page is called and where it is.
+ * the names of the fields, what a page is called and where it is, and the title of what is called by kind and number.
  */
 export function searchIndex(book) {
   const pages = book.contents.filter(({ slug }) => book.pages.has(slug)).map((page) => ({
     page: [page.enumerator, titleText(page.title)].filter(Boolean).join(" "),
     address: pageAddress(page.slug, { prefix: "" }),
-    entries: entriesOf(page, book.pages.get(page.slug)).map((entry) => FIELDS.map((field) => entry[field])),
+    ...(isReference(book.pages.get(page.slug)) ? { names: namesOf(book.pages.get(page.slug)) } : {}),
+    entries: entriesOf(page, book.pages.get(page.slug)).map((entry) => trimmed(FIELDS.map((field) => entry[field]))),
   }));
   return `globalThis.bookIndex=${JSON.stringify({ fields: FIELDS, pages })};\n`;
 }
+
+const trimmed = (values) => values.slice(0, values.findLastIndex(Boolean) + 1);
+
+const MOST = 50; // letters of what is told of a name
+
+/**
+ * Names on a page of the reference: a line for each, of its name and what it is, and its place where that does not follow
+ * from the name (`anchorOfName` of script/search.js). Members begin with a full stop, and follow their class.
+ */
+function namesOf(data) {
+  const flow = data.mdast.children.flatMap((block) => (block.type === "block" ? block.children : block));
+  let owner = "";
+  return flow.flatMap((node, at) => {
+    if (node.type !== "heading" || !anchorOf(node)?.startsWith("lib-")) return [];
+    const name = plain(node);
+    const isMember = node.depth > 2;
+    if (!isMember) owner = name;
+    const told = isMember ? "" : shortened(plain(flow.slice(at + 1).find(({ type }) => type === "paragraph") ?? {}));
+    const place = anchorOf(node) === anchorOfName(name) ? "" : anchorOf(node);
+    return [[isMember ? name.replace(owner, "") : name, told, place].join("\t").trimEnd()];
+  }).join("\n");
+}
+
+const anchorOfName = (name) => `lib-${name.toLowerCase().replace(/[._]+/g, "-").replace(/^-|-$/g, "")}`;
+const shortened = (text) => (text.length <= MOST ? text : `${text.slice(0, text.lastIndexOf(" ", MOST))} …`);
 
 const NUMBERED = { figure: "Figure", table: "Table" };
 const PROSE = ["paragraph", "admonitionTitle", "summary", "tableCell", "definitionTerm", "cardTitle"];
@@ -25,8 +51,7 @@ const PROSE = ["paragraph", "admonitionTitle", "summary", "tableCell", "definiti
 function entriesOf(entry, data) {
   const entries = [];
   const begin = (kind, id, title, number) => {
-    const label = number ? `${kind} ${number}` : ""; // by which somebody may ask for it
-    const made = { kind, label, id, title: title ?? label, text: "", code: "" };
+    const made = { kind, number: number ?? "", id, title: title ?? "", text: "", code: "" };
     entries.push(made);
     return made;
   };
@@ -56,7 +81,7 @@ function entriesOf(entry, data) {
     } else if (node.type === "hungCells") {
       node.children.forEach((cell) => collect(cell)); // what was computed belongs to the section
     } else if (node.type === "code") {
-      if (node.visibility !== "remove") add(into ?? section, "code", node.value ?? "");
+      if (node.visibility !== "remove") add(into ?? section, "code", (node.value ?? "").replace(/^\s*# repeats .*\n?/gm, "")); // which is for tests
     } else if (node.type === "math") {
       add(into ?? section, "text", plain(node));
     } else if (node.type === "outputs" || node.type === "comment") {
@@ -67,7 +92,8 @@ function entriesOf(entry, data) {
       node.children?.forEach((child) => collect(child, into));
     }
   };
-  collect(data.frontmatter.site?.search === "headings" ? { children: headingsOf(data) } : data.mdast);
+  const isShort = data.frontmatter.site?.search === "headings";
+  if (!isReference(data)) collect(isShort ? { children: headingsOf(data) } : data.mdast); // of others names are told
   return entries;
 }
 

@@ -1,5 +1,6 @@
 """The pages of the built book keep to a budget, are valid, and bring what they promise."""
 
+import itertools
 import json
 import platform
 import re
@@ -275,9 +276,17 @@ def search_sections(built_site):
     sections = []
     for page in index["pages"]:
         for values in page["entries"]:
-            told = dict(zip(index["fields"], values, strict=True))
+            told = dict(itertools.zip_longest(index["fields"], values, fillvalue=""))
+            told["title"] = told["title"] or f"{told['kind']} {told['number']}"
             address = "#".join(filter(None, (page["address"], told["id"])))
             sections.append({**told, "page": page["page"], "address": address})
+        owner = ""
+        for line in page.get("names", "").splitlines():
+            name, said, place = (*line.split("\t"), "", "")[:3]
+            owner, title = (owner, owner + name) if name.startswith(".") else (name, name)
+            place = place or f"lib-{re.sub('[._]+', '-', title.lower()).strip('-')}"
+            told = {"title": title, "text": said, "code": "", "page": page["page"]}
+            sections.append({**told, "address": f"{page['address']}#{place}"})
     return sections
 
 

@@ -56,8 +56,7 @@ class SpatialMemoryRegressor(RegressorMixin, BaseEstimator):  # type: ignore[mis
     order : {"linear", "constant", "kriging", "leave-one-out"}, default="linear"
         How to read: by a plane, by a mean, by a smooth field; or by whichever of these errs least
         where observations are left out, for each output.
-    deviation : "leave-one-out", float or array_like of shape (n_features,), \
-default="leave-one-out"
+    deviation : "leave-one-out", float or array of shape (n_features,), default="leave-one-out"
         How uncertain each observation and each query counts as, in the unit of the coordinates; on
         each axis, if there are several. By default that with the least squared error where
         observations are left out, for each output. By kriging it is the length of the field over

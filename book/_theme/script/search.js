@@ -34,15 +34,39 @@ function find(search, query) {
 
 /** Places that hold all words of a query; if there are none, the ones that hold most of those that tell something. */
 function matching(search, query) {
-  const all = search.search(query, { combineWith: "AND" });
+  const boostDocument = (address, term, { kind, title }) => (kind === "Reference" ? weightOf(title, query) : 1);
+  const all = search.search(query, { combineWith: "AND", boostDocument });
   if (all.length > 0) return all;
   const telling = wordsOf(query).filter((word) => !COMMON.has(word.toLowerCase())).flatMap(formsOf);
-  return search.search(telling.join(" "), { combineWith: "OR" });
+  return search.search(telling.join(" "), { combineWith: "OR", boostDocument });
 }
 
+/** A name that is written as code is asked for itself: `SpatialMemory.read`, `read()`. A word is looked for in the book first. */
+function weightOf(title, query) {
+  const name = query.trim().replace(/^`|`$|\(\)/g, "");
+  const isName = /^[A-Za-z_][\w.]*$/.test(name) && (name !== query.trim() || /[._]|[a-z][A-Z]/.test(name));
+  if (!isName) return title === name ? 1 : 0.4;
+  if (title === name) return 30;
+  return title.endsWith(`.${name}`) || (name.endsWith(`.${title}`)) ? 20 : 1;
+}
+
+/** A name and what it is, for each line; a member, which begins with a full stop, is called by its class. */
+function namesOf({ page, address, names = "" }) {
+  let owner = "";
+  return names.split("\n").filter(Boolean).map((line) => {
+    const [name, text = "", place] = line.split("\t");
+    if (!name.startsWith(".")) owner = name;
+    const title = name.startsWith(".") ? owner + name : name;
+    return { kind: "Reference", label: "", title, text, code: "", page, address: `${address}#${place || anchorOfName(title)}` };
+  });
+}
+
+const anchorOfName = (name) => `lib-${name.toLowerCase().replace(/[._]+/g, "-").replace(/^-|-$/g, "")}`; // as search.mjs
+
 function entryOf({ page, address }, fields, values) {
-  const told = Object.fromEntries(fields.map((field, at) => [field, values[at]]));
-  return { ...told, page, address: told.id ? `${address}#${told.id}` : address };
+  const told = Object.fromEntries(fields.map((field, at) => [field, values[at] ?? ""]));
+  const label = told.number ? `${told.kind} ${told.number}` : ""; // by which somebody may ask for it
+  return { ...told, label, title: told.title || label, page, address: told.id ? `${address}#${told.id}` : address };
 }
 
 let index; // a promise, from the first search on
@@ -68,7 +92,7 @@ function loadIndex(home) {
       },
     });
     const { fields, pages } = globalThis.bookIndex;
-    search.addAll(pages.flatMap((page) => page.entries.map((values) => entryOf(page, fields, values))));
+    search.addAll(pages.flatMap((page) => [...page.entries.map((values) => entryOf(page, fields, values)), ...namesOf(page)]));
     return search;
   });
   return index;
