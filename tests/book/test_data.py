@@ -31,9 +31,9 @@ def numbered(built_site):
     for page in sorted(built_site.rglob("index.html")):
         text = re.sub(r"<template.*?</template>", "", page.read_text(), flags=re.DOTALL)
         for figure in re.findall(r"<figure\b.*?</figure>", text, re.DOTALL):
-            number = re.search(r'<a class="number"[^>]*>((?:Figure|Table) [^<]+)\.</a>', figure)
+            number = re.search(r'class="number"[^>]*>((?:Figure|Table)\s[^<]+)\.</a>', figure)
             if number:
-                found.append((number[1], figure, taken(figure, page)))
+                found.append((re.sub(r"\s", " ", number[1]), figure, taken(figure, page)))
     return found
 
 
