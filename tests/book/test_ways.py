@@ -291,12 +291,15 @@ def test_an_edition_is_a_commit_and_a_day(tmp_path, monkeypatch):
 
 @pytest.fixture
 def with_source(built_site, made, tmp_path):
-    """A copy of the site in which the first chapter was made with a repository."""
+    """A copy of the site in which the first chapter has the foot of one with a repository."""
     for one in built_site.iterdir():
         if one.name != "simulation":
             (tmp_path / one.name).symlink_to(one)
     (tmp_path / "simulation").mkdir()
-    (tmp_path / "simulation" / "index.html").write_text(made["with source"]["simulation"])
+    pattern = re.compile('<footer class="ways".*?</footer>', re.DOTALL)
+    footer = pattern.search(made["with source"]["simulation"])[0]
+    html = (built_site / "simulation" / "index.html").read_text()
+    (tmp_path / "simulation" / "index.html").write_text(pattern.sub(lambda _: footer, html))
     return tmp_path
 
 
