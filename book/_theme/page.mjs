@@ -230,7 +230,7 @@ ${html(colophon(book, data, live))}
 </main>
 </div>
 ${cards.join("\n")}`;
-  const options = { title: slug === "index" ? book.title : titleText(title), bookTitle: book.title, description: titleText(description ?? book.description), styles: [printedHead(book, slug, enumerator, title), ...context.outputs.styles] };
+  const options = { title: slug === "index" ? book.title : titleText(title), bookTitle: book.title, description: titleText(description ?? book.description), styles: [...context.outputs.styles, printedHead(book, slug, enumerator, title)] };
   return { html: document({ ...options, prefix: context.prefix, picture: book.picture?.(data), body, live }), used: context.used };
 }
 
