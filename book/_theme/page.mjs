@@ -245,7 +245,7 @@ ${html(foot(book, data, context, { hasColophon: made.length > 0, live }))}
 </main>
 </div>
 ${cards.join("\n")}`;
-  const styles = [printedHead(book, slug, enumerator, title), ...context.outputs.styles];
+  const styles = [...context.outputs.styles, printedHead(book, slug, enumerator, title)];
   const options = { title: slug === "index" ? book.title : titleText(title), bookTitle: book.title, description: titleText(description ?? book.description), styles };
   return { html: document({ ...options, prefix: context.prefix, picture: book.picture?.(data), told: head(book, data, { previous, next }, context), body, live }), used: context.used };
 }

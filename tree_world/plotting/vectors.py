@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -117,7 +118,7 @@ def as_svg(figure: Figure) -> str:
                 facecolor=figure.get_facecolor(),
                 metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
             )
-    return _with_fonts(drawn.getvalue())
+    return _with_fonts(_named_in_order(drawn.getvalue()))
 
 
 def _is_dense(artist: Artist) -> bool:
@@ -133,6 +134,21 @@ def _is_dense(artist: Artist) -> bool:
         marked = artist.get_marker() not in (None, "", " ", "None", "none")
         return marked and np.size(artist.get_xdata(orig=False)) > MOST_MARKS
     return False
+
+
+def _named_in_order(svg: str) -> str:
+    """Name the parts of a file by their order, as Matplotlib names them by noise of its drawing.
+
+    No two files have names in common, so that both can stand in one page.
+    """
+    order: dict[str, int] = {}
+
+    def numbered(found: re.Match[str]) -> str:
+        return f"part-{order.setdefault(found[0], len(order))}"
+
+    svg = re.sub(r"(?<=[\"#])[a-z][0-9a-f]{10}(?=[\")])", numbered, svg)
+    digest = hashlib.sha256(svg.encode()).hexdigest()[:8]
+    return re.sub(r"(?<=[\"#])part-(?=\d+[\")])", f"part-{digest}-", svg)
 
 
 # --- fonts ---------------------------------------------------------------------------------------
