@@ -94,7 +94,7 @@ def as_svg(figure: Figure) -> str:
     Returns
     -------
     str
-        The same for the same figure.
+        The same for figures that were made, and drawn, in the same way.
 
     Examples
     --------

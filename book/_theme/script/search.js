@@ -22,6 +22,7 @@ function formsOf(word) {
   return [...new Set([word, ...parts, ...letters].filter(Boolean).map((form) => form.toLowerCase()))];
 }
 
+<<<<<<< HEAD
 const fullWord = (word) => SHORT.get(word.toLowerCase()) ?? word.toLowerCase();
 const asked = (text) => wordsOf(text).map(fullWord).join(" ");
 
@@ -37,17 +38,29 @@ function matching(search, query) {
   const boostDocument = (address, term, { kind, title }) => (kind === "Reference" ? weightOf(title, query) : 1);
   const all = search.search(query, { combineWith: "AND", boostDocument });
   if (all.length > 0) return all;
+=======
+/** Places that hold all words of a query; if there are none, the ones that hold most of those that tell something. */
+function find({ book, names }, query) {
+  const all = book.search(query, { combineWith: "AND" });
+  const boostDocument = (address, term, { title }) => weightOf(title, query);
+  const named = names.search(query.replace(/[`()]/g, ""), { combineWith: "AND", boostDocument });
+  // A name that is written as code is asked for itself: `SpatialMemory.read`, `read()`. A word is looked for in the book.
+  if (nameIn(query) && named.length > 0) return [...named, ...all];
+  if (all.length + named.length > 0) return [...all, ...named];
+>>>>>>> reference
   const telling = wordsOf(query).filter((word) => !COMMON.has(word.toLowerCase())).flatMap(formsOf);
-  return search.search(telling.join(" "), { combineWith: "OR", boostDocument });
+  return book.search(telling.join(" "), { combineWith: "OR" });
 }
 
-/** A name that is written as code is asked for itself: `SpatialMemory.read`, `read()`. A word is looked for in the book first. */
-function weightOf(title, query) {
+function nameIn(query) {
   const name = query.trim().replace(/^`|`$|\(\)/g, "");
-  const isName = /^[A-Za-z_][\w.]*$/.test(name) && (name !== query.trim() || /[._]|[a-z][A-Z]/.test(name));
-  if (!isName) return title === name ? 1 : 0.4;
+  return /^[A-Za-z_][\w.]*$/.test(name) && (name !== query.trim() || /[._]|[a-z][A-Z]/.test(name)) ? name : undefined;
+}
+
+function weightOf(title, query) {
+  const name = nameIn(query) ?? query.trim();
   if (title === name) return 30;
-  return title.endsWith(`.${name}`) || (name.endsWith(`.${title}`)) ? 20 : 1;
+  return title.endsWith(`.${name}`) || name.endsWith(`.${title}`) ? 20 : 1;
 }
 
 /** A name and what it is, for each line; a member, which begins with a full stop, is called by its class. */
@@ -78,7 +91,7 @@ function loadIndex(home) {
     script.addEventListener("error", reject);
     document.head.append(script);
   }).then(() => {
-    const search = new MiniSearch({
+    const options = {
       fields: ["title", "label", "page", "text", "code"],
       storeFields: ["address", "kind", "label", "title", "page", "text", "code"],
       idField: "address",
@@ -90,10 +103,12 @@ function loadIndex(home) {
         prefix: (word) => !/\d/.test(word),
         fuzzy: (word) => (word.length > 4 && !/\d/.test(word) ? 0.2 : false),
       },
-    });
+    };
     const { fields, pages } = globalThis.bookIndex;
-    search.addAll(pages.flatMap((page) => [...page.entries.map((values) => entryOf(page, fields, values)), ...namesOf(page)]));
-    return search;
+    const [book, names] = [new MiniSearch(options), new MiniSearch(options)]; // apart, so that names weigh nothing among texts
+    book.addAll(pages.flatMap((page) => page.entries.map((values) => entryOf(page, fields, values))));
+    names.addAll(pages.flatMap(namesOf));
+    return { book, names };
   });
   return index;
 }
