@@ -22,32 +22,24 @@ function formsOf(word) {
   return [...new Set([word, ...parts, ...letters].filter(Boolean).map((form) => form.toLowerCase()))];
 }
 
-<<<<<<< HEAD
 const fullWord = (word) => SHORT.get(word.toLowerCase()) ?? word.toLowerCase();
 const asked = (text) => wordsOf(text).map(fullWord).join(" ");
 
 /** What is called just as the query comes first: "fig. 2.3", or a term. */
-function find(search, query) {
-  const found = matching(search, query);
+function find(searches, query) {
+  const found = matching(searches, query);
   const isNamed = ({ label, title }) => [label, title].some((name) => asked(name) === asked(query));
   return [...found.filter(isNamed), ...found.filter((one) => !isNamed(one))];
 }
 
 /** Places that hold all words of a query; if there are none, the ones that hold most of those that tell something. */
-function matching(search, query) {
-  const boostDocument = (address, term, { kind, title }) => (kind === "Reference" ? weightOf(title, query) : 1);
-  const all = search.search(query, { combineWith: "AND", boostDocument });
-  if (all.length > 0) return all;
-=======
-/** Places that hold all words of a query; if there are none, the ones that hold most of those that tell something. */
-function find({ book, names }, query) {
+function matching({ book, names }, query) {
   const all = book.search(query, { combineWith: "AND" });
   const boostDocument = (address, term, { title }) => weightOf(title, query);
   const named = names.search(query.replace(/[`()]/g, ""), { combineWith: "AND", boostDocument });
   // A name that is written as code is asked for itself: `SpatialMemory.read`, `read()`. A word is looked for in the book.
   if (nameIn(query) && named.length > 0) return [...named, ...all];
   if (all.length + named.length > 0) return [...all, ...named];
->>>>>>> reference
   const telling = wordsOf(query).filter((word) => !COMMON.has(word.toLowerCase())).flatMap(formsOf);
   return book.search(telling.join(" "), { combineWith: "OR" });
 }
