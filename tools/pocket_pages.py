@@ -28,7 +28,7 @@ Part = Element | str
 # What is for a screen: switches, self-made links, times, and what a script would fill.
 _LEFT_OUT = {
     *("anchor", "meta", "minutes", "neighbours", "time", "cell-head", "touch", "for-dark"),
-    *("katex-html", "picture", "take-away"),
+    *("katex-html", "picture", "take-away", "taken", "ways", "edition"),
 }
 # Of these only what is inside is taken.
 _OPENED = {"samp", "picture", "main"}

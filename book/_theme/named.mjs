@@ -20,7 +20,7 @@ function pages() {
 export function named(code, value, context) {
   const cells = pages()[(context.source ?? "").replace(/^\//, "")];
   const places = cells?.[createHash("sha256").update(value).digest("hex").slice(0, 8)];
-  if (!places || context.quoting) return code;
+  if (!places || context.quoting || context.paper) return code;
   let at = 0;
   const linked = (node) => {
     if (node.type !== "text") return [{ ...node, children: node.children.flatMap(linked) }];

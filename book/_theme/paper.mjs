@@ -6,6 +6,7 @@ import { toHtml } from "hast-util-to-html";
 import { toString } from "hast-util-to-string";
 import { h } from "hastscript";
 import sharp from "sharp";
+import { isReference } from "./book.mjs";
 import { about, footnotes, references, sectionsOf } from "./page.mjs";
 import { pictureOf } from "./render/chapters.mjs";
 import { paperFonts } from "./fonts.mjs";
@@ -27,37 +28,41 @@ const dropped = (node) => (
   || (node.tagName === "details" && ["folded", "output", "long"].some((name) => has(node, name)))
 );
 
-/** The address of a link within the document, or undefined if it leads out of the book. */
-function within(href, slug) {
+/** Pages of the book that are printed: the reference, which is looked up and not read, is on the site alone. */
+const printed = (book) => book.contents.filter(({ slug }) => book.pages.has(slug) && !isReference(book.pages.get(slug)));
+const leftOut = (book) => new Set([...book.pages.values()].filter(isReference).map(({ slug }) => slug));
+
+/** The address of a link within the document, or undefined if it leads out of it. */
+function within(href, slug, without) {
   const [, where, id] = /^([^#]*)#?(.*)$/.exec(href);
   if (!where) return `#${placeName(slug, id)}`;
   const page = /^(?:(.+)\/)?index\.html$/.exec(where);
-  return page ? `#${placeName(page[1] ?? "index", id)}` : undefined;
+  return page && !without.has(page[1]) ? `#${placeName(page[1] ?? "index", id)}` : undefined;
 }
 
 /** A formula as it is seen, with what is said of it to who listens: its MathML would not be heard from a PDF. */
 const drawn = (value) => value.replace(/<span class="?katex"?><span class="?katex-mathml"?>(.*?<\/math>)<\/span>/gs, (_, math) => `<span class="katex" role="img" aria-label="${escape(spoken(math))}">`);
 
 /** Parts of a page for paper: names are those of the document, links lead within it. */
-function onPaper(parts, slug) {
+function onPaper(parts, slug, without = new Set()) {
   return parts.flatMap((node) => {
     if (node.type === "raw") {
       if (node.value.includes("katex")) return { ...node, value: drawn(node.value) };
-      return /\b(id|href|src)=/.test(node.value) ? onPaper(fromHtml(node.value, { fragment: true }).children, slug) : node;
+      return /\b(id|href|src)=/.test(node.value) ? onPaper(fromHtml(node.value, { fragment: true }).children, slug, without) : node;
     }
     if (node.type !== "element") return node;
     if (dropped(node)) return [];
     const { id, href, loading, decoding, dataCard, tabIndex, target, ...properties } = node.properties;
-    const children = onPaper(node.children, slug);
+    const children = onPaper(node.children, slug, without);
     if (id) properties.id = placeName(slug, id);
     if (node.tagName === "details") return { ...node, tagName: "div", properties, children };
     // Operators and numbers are as black as names: each colour adds to the structure of a PDF, and so to its size.
     if (has(node, "k2") || (has(node, "k1") && !/\w/.test(toString(node)))) return children;
     if (has(node, "hung") && children.length === 0) return [];
-    if (has(node, "figure-list")) return { ...node, properties, children: children.map(inList) };
+    if (has(node, "figure-list") || has(node, "entry-list")) return { ...node, properties, children: children.map(inList) };
     if (node.tagName !== "a") return { ...node, properties, children };
     if (has(node, "enlarge")) return id ? h("span", { id: properties.id }, children) : children;
-    const to = within(href, slug);
+    const to = within(href, slug, without);
     if (to === undefined && !/^(https?|mailto):/.test(href)) return { ...node, tagName: "span", properties, children }; // a file of the site
     const link = { ...node, properties: { ...properties, href: to ?? href }, children };
     return to && has(node, "reference") ? [link, pageOf(to)] : link;
@@ -67,7 +72,7 @@ function onPaper(parts, slug) {
 /** Room for the number of the page on which a place is; `tools/paper.py` fills it, where that is another page. */
 const pageOf = (to, always = false) => h(always ? "span.page-number" : "span.page-reference", { dataTo: to.slice(1) });
 
-/** An item of the list of figures: words alone, and the page. */
+/** An item of a list of figures, tables or exercises: words alone, and the page. */
 function inList(item) {
   const [link] = item.children;
   return { ...item, children: [entry(link.properties.href, link.children.filter((part) => !isPicture(part)))] };
@@ -142,7 +147,7 @@ function article(book, data, used, styles) {
   const seeds = site?.seed === undefined ? [] : [h("p.seeds", "Seeds: ", titled(site.seed), ".")];
   styles.push(...context.outputs.styles);
   const answers = [];
-  const body = withoutAnswers(onPaper([...text, ...after], data.slug), answers);
+  const body = withoutAnswers(onPaper([...text, ...after], data.slug, leftOut(book)), answers);
   const head = enumerator ? opening(data, context) : h("header.plain", h("h1", { id: data.slug }, titled(title)), description ? h("p.lede", titled(description)) : null);
   const parts = onPaperOnce([...(enumerator ? [] : [head]), ...body, ...onPaper(seeds, data.slug), ...solutions(data.slug, answers)]);
   return [...(enumerator ? [head] : []), h("article", { class: enumerator ? "chapter" : "other", style: `page:${pageName(data.slug)}` }, parts)];
@@ -155,7 +160,7 @@ const pageName = (slug) => `p-${slug}`;
 
 /** The head of each page names its chapter; a browser knows no other way than a kind of page for each. */
 function runningHeads(book) {
-  return book.contents.filter(({ slug }) => book.pages.has(slug)).map(({ slug, enumerator, title }) => {
+  return printed(book).map(({ slug, enumerator, title }) => {
     const name = titleText(title).replace(/[\\"]/g, "\\$&");
     return `@page ${pageName(slug)}:left { @top-left { content: "${enumerator ? `Chapter ${enumerator}` : book.title}" } }
 @page ${pageName(slug)}:right { @top-right { content: "${name}" } }`;
@@ -189,7 +194,7 @@ function contentsOf(book) {
   const lines = book.contents.flatMap((page) => {
     if (!page.slug) return [h("li.part", titled(page.title))];
     const data = book.pages.get(page.slug);
-    if (!data || page.slug === "index") return [];
+    if (!data || page.slug === "index" || isReference(data)) return [];
     const sections = page.enumerator ? sectionsOf(data, contextOf(book, data, new Set())) : [];
     return [h("li", entry(`#${page.slug}`, numbered(page.enumerator, page.title)), sections.length ? sectionList(sections, page.slug) : null)];
   });
@@ -200,7 +205,7 @@ function contentsOf(book) {
 export function paper(book) {
   const used = new Set();
   const styles = [];
-  const parts = [...cover(book, used), contentsOf(book), ...book.contents.filter(({ slug }) => book.pages.has(slug)).flatMap(({ slug }) => article(book, book.pages.get(slug), used, styles))];
+  const parts = [...cover(book, used), contentsOf(book), ...printed(book).flatMap(({ slug }) => article(book, book.pages.get(slug), used, styles))];
   const text = `<!doctype html>
 <html lang="en">
 <head>

@@ -29,6 +29,7 @@ def steps(tmp_path, monkeypatch):
     monkeypatch.setattr(run_tests, "REPORT", tmp_path / "pytest.xml")
     monkeypatch.setattr(sys, "argv", ["run_tests", "--force"])
     monkeypatch.setattr(run_tests.colophons, "renew", lambda: 0)
+    monkeypatch.setattr(run_tests.takeaway, "renew", lambda: 0)
     (tmp_path / "book").mkdir()
     (tmp_path / "book" / "01-one.md").write_text(PAGE)
 
@@ -55,6 +56,23 @@ def test_a_red_run_confirms_nothing(steps):
     steps("raise SystemExit(1)")
     assert run_tests.main() == 1
     assert settings.confirmation() == {}
+
+
+def test_what_runs_beside_another_step_is_told_and_counted(steps, monkeypatch, capfd):
+    def step(said, code):
+        return [sys.executable, "-c", f"print({said!r}); raise SystemExit({code})"]
+
+    for codes in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0)):
+        names = ("types", "book", "tests")
+        said = [f"of {name}" for name in names]
+        monkeypatch.setattr(
+            run_tests, "STEPS", dict(zip(names, map(step, said, codes), strict=True))
+        )
+        assert run_tests.main() == 1
+        out, err = capfd.readouterr()
+        assert all(line in out for line in said)
+        failed = ", ".join(sorted(name for name, code in zip(names, codes, strict=True) if code))
+        assert f"Failed: {failed} " in err
 
 
 def test_what_was_edited_meanwhile_is_not_confirmed(steps, monkeypatch):
