@@ -22,7 +22,7 @@ help: ## print this list
 setup: $(BENCH) ## install everything the other commands need
 
 build: $(BOOK) ## run the chapters and make the website in _build/html
-	@$(BIN)/python -m tools.build
+	@$(BIN)/python -m tools.build $(if $(FORCE),--force)
 
 pdf: $(BOOK) ## print the built book as _build/book.pdf
 	@$(BIN)/python -m tools.paper

@@ -1,6 +1,9 @@
 """Make the website: run the engine, check the result.
 
-Usage: ``python -m tools.build``
+Usage: ``python -m tools.build [--force]``
+
+When nothing has changed since the site was built, there is nothing to do; ``--force`` builds it all
+the same.
 """
 
 from __future__ import annotations
@@ -28,12 +31,14 @@ from tools import (
     paper,
     reference,
     settings,
+    state,
     takeaway,
 )
 from tools.checks import check_site
 from tools.engine import plain
 from tools.pocket_pages import PocketError
 from tools.printing import PrintError
+from tree_world.files import write_atomically
 
 ENGINE = ["jupyter", "book", "build", "--html", "--execute", "--strict"]
 
@@ -49,6 +54,9 @@ def main() -> int:
     """Build and check the site, and say what was made."""
     started = time.monotonic()
     with _only_build():
+        if "--force" not in sys.argv and _is_current():
+            print("Nothing has changed since the last build. To build again: make build FORCE=1")
+            return 0
         shutil.rmtree(settings.SITE, ignore_errors=True)
         try:
             executed = run_engine(for_paper=browser.find() is not None)
@@ -58,6 +66,7 @@ def main() -> int:
             if findings:
                 raise BuildError("\n".join(["The site has faults:", *map(str, findings)]))
             _renew_what_is_taken_along()
+            write_atomically(_stamp(), state.site_digest().encode())
         except BaseException as error:
             # A site that failed must not be taken for one that did not.
             shutil.rmtree(settings.SITE, ignore_errors=True)
@@ -72,6 +81,15 @@ def main() -> int:
             print(f"Older than the code that makes it: the study {study}")
     print(f"Built {summary}, {executed} executed anew, in {seconds:.0f} s: {index}")
     return 0
+
+
+def _is_current() -> bool:
+    digest = state.site_digest() if _stamp().exists() else ""
+    return bool(digest) and _stamp().read_text() == digest
+
+
+def _stamp() -> Path:
+    return settings.CACHE / "built"  # what the last build left: the state in which it was made
 
 
 @contextmanager

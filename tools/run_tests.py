@@ -9,16 +9,15 @@ environment variable ``CI`` runs everything all the same.
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 from tools import colophons, settings, takeaway
+from tools.state import project_digest
 from tree_world.files import write_atomically
 
 REPORT = settings.CACHE / "pytest.xml"
@@ -131,24 +130,6 @@ def count_tests() -> str:
     if failures + errors:
         text += f", {failures + errors} failed"
     return text + (f", {skipped} skipped" if skipped else "")
-
-
-def project_digest() -> str:
-    """Digest of every file of the project that git does not ignore; empty outside a checkout."""
-    listing = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
-        cwd=settings.ROOT,
-        capture_output=True,
-        check=False,
-    )
-    if listing.returncode != 0:
-        return ""
-    digest = hashlib.sha256()
-    for name in sorted(set(listing.stdout.decode().split("\0"))):
-        path = settings.ROOT / Path(name)
-        if path.is_file():
-            digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":
