@@ -490,6 +490,7 @@ def test_the_book_can_be_read_without_scripts(open_page, path):
     assert texts == with_scripts.locator("main > :not(.masthead)").all_text_contents()
     for button in ("button.theme", "button.search"):
         assert not page.locator(button).first.is_visible()
+    assert page.locator(".touch:visible").count() == 0  # there is the picture
     links = page.locator("main a[href$='index.html'], main a[href*='index.html#']")
     if links.count():
         target = links.first.get_attribute("href").removeprefix("../")

@@ -356,13 +356,6 @@ def test_the_picture_stays_if_anything_fails(browser, address, chapter, name, br
     context.close()
 
 
-@EACH
-@FROM_DISK
-def test_without_scripts_there_is_the_picture(open_page, chapter, name):
-    page = open_page(PAGES[chapter], java_script_enabled=False)
-    assert not page.locator(PLACE.format(name)).is_visible()
-
-
 def test_on_paper_there_is_the_picture(on_a_desk):
     on_a_desk.page.emulate_media(media="print")
     assert not on_a_desk.place.is_visible()
