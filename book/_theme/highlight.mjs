@@ -1,4 +1,5 @@
 // Syntax highlighting at build time: two colours for each token, and the stylesheet picks one.
+import { toString } from "hast-util-to-string";
 import { createHighlighter } from "shiki";
 
 const languages = ["python", "bash", "yaml", "json", "toml", "markdown", "javascript", "html", "css", "latex", "bibtex"];
@@ -27,6 +28,8 @@ function shortened(node) {
   const colours = /^--shiki-light:(#\w+);--shiki-dark:(#\w+)$/.exec(node.properties?.style ?? "");
   const name = colours ? classes[`${colours[1]} ${colours[2]}`.toLowerCase()] : undefined;
   if (name === undefined) return [{ ...node, children }];
+  // Operators are as quiet as brackets: what they join has the colours.
+  if (name === "k1" && !/\w/.test(toString(node))) return children;
   return name ? [{ ...node, properties: { className: [name] }, children }] : children;
 }
 

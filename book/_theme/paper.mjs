@@ -56,8 +56,8 @@ function onPaper(parts, slug, without = new Set()) {
     const children = onPaper(node.children, slug, without);
     if (id) properties.id = placeName(slug, id);
     if (node.tagName === "details") return { ...node, tagName: "div", properties, children };
-    // Operators and numbers are as black as names: each colour adds to the structure of a PDF, and so to its size.
-    if (has(node, "k2") || (has(node, "k1") && !/\w/.test(toString(node)))) return children;
+    // Numbers are as black as names: each colour adds to the structure of a PDF, and so to its size.
+    if (has(node, "k2")) return children;
     if (has(node, "hung") && children.length === 0) return [];
     if (has(node, "figure-list") || has(node, "entry-list")) return { ...node, properties, children: children.map(inList) };
     if (node.tagName !== "a") return { ...node, properties, children };

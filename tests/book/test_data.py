@@ -11,7 +11,7 @@ from tests.book.test_kinds import javascript
 from tools import settings
 from tools.checks import agreement
 
-SIZE = 300_000  # bytes of an SVG file, at most
+SIZE = 600_000  # bytes of an SVG file, at most
 
 
 def taken(figure, page):

@@ -215,7 +215,7 @@ def test_each_chapter_has_its_card(built_site):
 
 
 def test_pages_at_the_back_are_told_on_the_front_page(built_site):
-    (others,) = [e for e in having(page(built_site, "."), "ol", "others") if len(e) > 1]
+    lists = having(page(built_site, "."), "ol", "others")
     assert {
         "List of figures",
         "List of tables",
@@ -223,7 +223,7 @@ def test_pages_at_the_back_are_told_on_the_front_page(built_site):
         "Index of symbols",
         "Terms",
         "Errata",
-    } <= {a.text for a in others.iter("a")}
+    } <= {a.text for others in lists for a in others.iter("a")}
 
 
 # --- what a chapter asks and gives ---------------------------------------------------------------

@@ -262,12 +262,13 @@ def test_the_list_of_figures_is_complete_and_in_order(pages, trees):
     labels = [
         text(span) for ol in lists for span in ol.iter("span") if span.get("class") == "number"
     ]
-    numbers = [
-        (not chapter.isdigit(), chapter.zfill(3), int(number))  # letters come at the back
-        for chapter, number in (re.search(r"(\w+)\.(\d+)", label).groups() for label in labels)
-    ]
-    assert numbers == sorted(numbers)
-    assert len(numbers) == len(links)
+    numbers = [re.search(r"(\w+)\.(\d+)", label).groups() for label in labels]
+    chapters = list(dict.fromkeys(chapter for chapter, _ in numbers))
+    digits = [chapter for chapter in chapters if chapter.isdigit()]
+    assert chapters[: len(digits)] == sorted(digits, key=int)  # letters come at the back
+    places = [(chapters.index(chapter), int(number)) for chapter, number in numbers]
+    assert places == sorted(places)
+    assert len(places) == len(links)
 
 
 def search_sections(built_site):

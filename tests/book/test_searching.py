@@ -25,7 +25,7 @@ FIRST = {
     "ReadOptions": ("Reference", "ReadOptions"),
     "plot_scent_field": ("Reference", "plot_scent_field"),
     "coverage()": ("Reference", "coverage"),
-    "read": ("Section", "read"),
+    "read": ("Term", "Read"),
     "constructor": ("", "Finding things again"),  # a word that every object of JavaScript knows
     "What is one observation worth?": ("Section", "What is one observation worth?"),
     "where does the smell have a seam, and why": ("Section", "How wide should the kernel be?"),

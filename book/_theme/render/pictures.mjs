@@ -27,8 +27,6 @@ export function plot(bundle, type, node, context) {
 function onPaper(bundle, type, properties, context) {
   const lines = bundle["image/svg+xml+paper"]?.path;
   const { width, height } = context.book.files.get(bundle[type].path) ?? {};
-  // A browser tells a file on disk by its ending.
-  if (lines) Object.assign(context.book.files.get(lines), { name: lines.replace(/(\.[^/]*)?$/, ".svg"), bytes: Buffer.from(context.book.files.get(lines).text) });
   return picture(lines ?? bundle[type].path, { ...properties, ...(lines ? { width, height } : {}) }, context);
 }
 
