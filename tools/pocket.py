@@ -106,6 +106,8 @@ def read() -> Book:
     project = json.loads((settings.CONTENT / "config.json").read_text())["projects"][0]
     entries = [Entry(str(project.get("title", "")), "index")]
     for page in project["pages"]:
+        if is_left_out(page.get("slug")):
+            continue
         number = str(page.get("enumerator") or "")
         entries.append(Entry(page["title"], page.get("slug") or "", number, page.get("level", 1)))
     html = {
@@ -117,6 +119,13 @@ def read() -> Book:
     }
     title, description = str(project.get("title", "")), str(project.get("description", ""))
     return Book(title, description, settings.imprint(settings.ROOT), entries, html)
+
+
+def is_left_out(slug: str | None) -> bool:
+    """Whether a page is on the site alone, as it is looked up and not read: its front matter says."""
+    tree = settings.CONTENT / "content" / f"{slug}.json"
+    site = json.loads(tree.read_text())["frontmatter"].get("site") if slug else None
+    return (site or {}).get("printed") is False
 
 
 def _folders(slug: str) -> list[str]:

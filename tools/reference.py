@@ -419,6 +419,7 @@ def _front(title: str, description: str, label: str) -> str:
         numbering: false
         site:
           reference: true
+          printed: false
         ---
         """
     )

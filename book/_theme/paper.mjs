@@ -3,10 +3,8 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fromHtml } from "hast-util-from-html";
 import { toHtml } from "hast-util-to-html";
-import { toString } from "hast-util-to-string";
 import { h } from "hastscript";
 import sharp from "sharp";
-import { isReference } from "./book.mjs";
 import { about, footnotes, references, sectionsOf } from "./page.mjs";
 import { pictureOf } from "./render/chapters.mjs";
 import { paperFonts } from "./fonts.mjs";
@@ -28,9 +26,10 @@ const dropped = (node) => (
   || (node.tagName === "details" && ["folded", "output", "long"].some((name) => has(node, name)))
 );
 
-/** Pages of the book that are printed: the reference, which is looked up and not read, is on the site alone. */
-const printed = (book) => book.contents.filter(({ slug }) => book.pages.has(slug) && !isReference(book.pages.get(slug)));
-const leftOut = (book) => new Set([...book.pages.values()].filter(isReference).map(({ slug }) => slug));
+/** Pages that are looked up and not read are on the site alone; their front matter says so. */
+const isLeftOut = (data) => data.frontmatter.site?.printed === false;
+const printed = (book) => book.contents.filter(({ slug }) => book.pages.has(slug) && !isLeftOut(book.pages.get(slug)));
+const leftOut = (book) => new Set([...book.pages.values()].filter(isLeftOut).map(({ slug }) => slug));
 
 /** The address of a link within the document, or undefined if it leads out of it. */
 function within(href, slug, without) {
@@ -194,7 +193,7 @@ function contentsOf(book) {
   const lines = book.contents.flatMap((page) => {
     if (!page.slug) return [h("li.part", titled(page.title))];
     const data = book.pages.get(page.slug);
-    if (!data || page.slug === "index" || isReference(data)) return [];
+    if (!data || page.slug === "index" || isLeftOut(data)) return [];
     const sections = page.enumerator ? sectionsOf(data, contextOf(book, data, new Set())) : [];
     return [h("li", entry(`#${page.slug}`, numbered(page.enumerator, page.title)), sections.length ? sectionList(sections, page.slug) : null)];
   });
