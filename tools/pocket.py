@@ -122,7 +122,7 @@ def read() -> Book:
 
 
 def is_left_out(slug: str | None) -> bool:
-    """Whether a page is on the site alone, as it is looked up and not read: its front matter says."""
+    """Whether a page is on the site alone, as its front matter says: it is looked up, not read."""
     tree = settings.CONTENT / "content" / f"{slug}.json"
     site = json.loads(tree.read_text())["frontmatter"].get("site") if slug else None
     return (site or {}).get("printed") is False
