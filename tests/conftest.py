@@ -37,6 +37,20 @@ def pytest_addoption(parser):
 
 
 @pytest.fixture
+def book_style():
+    """Figures as the book has them, in a small size; closed afterwards."""
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    from tree_world import plotting
+
+    with mpl.rc_context():
+        plotting.use_book_style(dpi=80)
+        yield
+    plt.close("all")
+
+
+@pytest.fixture
 def device(request):
     """The device that ``--device`` names."""
     return request.config.getoption("--device")

@@ -6,7 +6,6 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex, to_rgb, to_rgba
@@ -18,13 +17,7 @@ from tree_world.plotting import dark
 from tree_world.plotting.dark import drawn_for_dark
 from tree_world.plotting.narrow import drawn_narrow, small_letters
 
-
-@pytest.fixture(autouse=True)
-def book_style():
-    with mpl.rc_context():
-        plotting.use_book_style(dpi=80)
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def pixels(figure):

@@ -20,12 +20,7 @@ X = np.linspace(0.0, 3.0, 40)
 ROWS = np.array([0.0, 1.0, 2.0])
 
 
-@pytest.fixture(autouse=True)
-def book_style():
-    with mpl.rc_context():
-        plotting.use_book_style(dpi=80)
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def graph(draw):

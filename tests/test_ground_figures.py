@@ -6,7 +6,6 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.text import Text
@@ -23,12 +22,7 @@ SENSES = {metal: GENERATOR.normal(size=30) for metal in METALS}
 DEVIATIONS = np.geomspace(13.0, 6000.0, 25)
 
 
-@pytest.fixture(autouse=True)
-def book_style():
-    with mpl.rc_context():
-        plotting.use_book_style(dpi=80)
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def valley(best, depth):

@@ -25,12 +25,7 @@ GRID = plotting.MapGrid(500.0, 20)
 LABELS = ["everything", "the policy", "2,000 at random", "5,000 at random", "the last 2,000"]
 
 
-@pytest.fixture(autouse=True)
-def book_style():
-    with mpl.rc_context():
-        plotting.use_book_style(dpi=80)
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def maps(number):

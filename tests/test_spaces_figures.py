@@ -25,12 +25,7 @@ from tree_world.plotting.palette import srgb_to_oklab
 SEARCH = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-@pytest.fixture(autouse=True)
-def book_style():
-    with mpl.rc_context():
-        plotting.use_book_style(dpi=80)
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def pixels(figure):

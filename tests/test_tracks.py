@@ -24,12 +24,7 @@ from tree_world.plotting.narrow import drawn_narrow, small_letters
 TRUE = np.array([[10.0, 20.0], [40.0, 20.0], [40.0, 60.0]])
 
 
-@pytest.fixture(autouse=True)
-def book_style():
-    with mpl.rc_context():
-        plotting.use_book_style(dpi=80)
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("book_style")
 
 
 def pixels(figure):
