@@ -58,7 +58,7 @@ function onPaper(parts, slug, without = new Set()) {
     // Numbers are as black as names: each colour adds to the structure of a PDF, and so to its size.
     if (has(node, "k2")) return children;
     if (has(node, "hung") && children.length === 0) return [];
-    if (has(node, "figure-list") || has(node, "entry-list")) return { ...node, properties, children: children.map(inList) };
+    if (has(node, "figure-list") || has(node, "numbered-list")) return { ...node, properties, children: children.map(inList) };
     if (node.tagName !== "a") return { ...node, properties, children };
     if (has(node, "enlarge")) return id ? h("span", { id: properties.id }, children) : children;
     const to = within(href, slug, without);

@@ -22,7 +22,7 @@ export function searchIndex(book) {
 
 const trimmed = (values) => values.slice(0, values.findLastIndex(Boolean) + 1);
 
-const MOST = 50; // letters of what is told of a name
+const MOST = 46; // letters of what is told of a name
 
 /**
  * Names on a page of the reference: a line for each, of its name and what it is, and its place where that does not follow
@@ -92,8 +92,8 @@ function entriesOf(entry, data) {
       node.children?.forEach((child) => collect(child, into));
     }
   };
-  const isShort = data.frontmatter.site?.search === "headings";
-  if (!isReference(data)) collect(isShort ? { children: headingsOf(data) } : data.mdast); // of others names are told
+  if (isReference(data)) collect({ children: headingsOf(data).filter((node) => !anchorOf(node)?.startsWith("lib-")) }); // names are told otherwise
+  else collect(data.frontmatter.site?.search === "headings" ? { children: headingsOf(data) } : data.mdast);
   return entries;
 }
 

@@ -99,7 +99,8 @@ def test_planning_is_a_plan_of_the_situation(seed, number):
         at.routes.places, at.ripe_at, at.position, 100, at.health,
         fruits=at.fruits, rules=RULES, order=(1, 0), horizon=300, effort=50,
     )  # fmt: skip
-    assert Nearest(300).choose(at).lives_until <= found.lives_until
+    # A meal that has begun before the horizon may end after it.
+    assert min(Nearest(300).choose(at).lives_until, 400) <= found.lives_until
 
 
 @pytest.mark.parametrize("choosing", [Planning(500), Nearest(500), Drawn(APPLE.numpy())])

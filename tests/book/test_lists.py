@@ -44,7 +44,7 @@ def numbered(trees, type_, kind=None):
     [("tables", "container", "table", "Table"), ("exercises", "exercise", None, "Exercise")],
 )
 def test_the_list_is_complete_and_in_order(built_site, trees, page, slug, type_, kind, word):
-    lists = [ol for ol in page(slug).iter("ol") if ol.get("class") == "entry-list"]
+    lists = [ol for ol in page(slug).iter("ol") if ol.get("class") == "numbered-list"]
     links = [a for ol in lists for a in ol.iter("a")]
     wanted = numbered(trees, type_, kind)
     assert len(wanted) > 20

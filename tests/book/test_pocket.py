@@ -146,6 +146,7 @@ def test_the_package_says_what_it_is_and_who_can_read_it(files):
     order = [one.get("idref") for one in package[2]]
     names = ["index" if one.stem == "index" else one.stem for one in settings.pages()]
     slugs = [re.sub(r"^\d+-", "", name) for name in names]
+    slugs = [slug for slug in slugs if not pocket.is_left_out(slug)]
     wanted = ["cover", "index", "nav", *slugs[1:]]
     assert order == [f"file-{slug}-xhtml" for slug in wanted]
 
@@ -174,8 +175,8 @@ def test_everything_that_has_a_number_is_in_it(documents, trees):
     )
 
 
-def test_every_formula_is_mathml_alone(documents, built_site):
-    for slug in (path.stem for path in (settings.CONTENT / "content").glob("*.json")):
+def test_every_formula_is_mathml_alone(documents, built_site, trees):
+    for slug in trees:
         site = built_site / ("" if slug == "index" else slug) / "index.html"
         document = documents[page(slug)]
         formulas = list(document.iter(MATH))

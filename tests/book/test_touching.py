@@ -285,7 +285,8 @@ JUDGE = """async (selector) => {
     const figure = document.querySelector(selector).closest("figure");
     for (let one = figure; !one.matches("main"); one = one.parentElement)
         for (const other of [...one.parentElement.childNodes]) {
-            if (other === one) continue;
+            // By its title scripts know the page.
+            if (other === one || other.querySelector?.("h1")) continue;
             away.push([other, document.createComment("")]);
             other.replaceWith(away.at(-1)[1]);
         }

@@ -31,8 +31,8 @@ from tree_world.models.drives import (
     examples,
     fit_drives,
     train_drive_classifier,
-    training,
 )
+from tree_world.models.drives import estimator as estimator_module
 from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
 from tree_world.simulation.vocabulary import FRUIT_AMOUNTS
 
@@ -514,7 +514,7 @@ def test_a_failed_fit_leaves_the_estimator_as_it_was(monkeypatch):
     values = np.random.default_rng(0).normal(size=(40, 3))
     estimator = DriveEstimator().fit(values, values[:, 0] > 0)
     before = estimator.predict(values)
-    monkeypatch.setattr(training, "fit_drives", lambda *_: 1 / 0)
+    monkeypatch.setattr(estimator_module, "fit_drives", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         estimator.fit(values, np.arange(40) % 4)
     np.testing.assert_array_equal(estimator.predict(values), before)

@@ -15,7 +15,7 @@ function byChapter(context, isWanted, entry) {
     if (data) visit(data.mdast, (node) => { if (node.enumerator && anchor(node) && isWanted(node)) found.push(node); });
     if (found.length === 0) return [];
     const items = found.map((node) => h("li", h("a", { href: `${pageAddress(data.slug, context)}#${anchor(node)}` }, entry(node, data))));
-    return [h("h2", page.enumerator ? [h("span.number", page.enumerator), " "] : null, titled(page.title)), h("ol.entry-list", items)];
+    return [h("h2", page.enumerator ? [h("span.number", page.enumerator), " "] : null, titled(page.title)), h("ol.numbered-list", items)];
   });
 }
 
