@@ -28,6 +28,7 @@ from tools import (
     downloads,
     failures,
     notebooks,
+    packing,
     paper,
     reference,
     settings,
@@ -161,6 +162,7 @@ def run_engine(*, for_paper: bool = False) -> int:
     environment = settings.site_environment()
     if for_paper:
         environment["BOOK_PAPER"] = str(paper.source())
+        environment["BOOK_PDF"] = f"downloads/{packing.PDF}"
     log = Path(environment["TREE_WORLD_CELL_LOG"])
     log.unlink(missing_ok=True)
     if not Path(environment["TREE_WORLD_CELL_TIMES"]).exists():

@@ -51,7 +51,7 @@ def edition(root: Path) -> dict[str, Any]:
         ``date``, which is that of ``SOURCE_DATE_EPOCH`` where this is set, as for builds that are
         to be the same to the byte.
     """
-    commit = _git(root, "rev-parse", "--short=10", "HEAD")
+    commit = git(root, "rev-parse", "--short=10", "HEAD")
     now = os.environ.get("SOURCE_DATE_EPOCH")
     moment = (
         datetime.datetime.fromtimestamp(int(now), datetime.UTC)
@@ -60,7 +60,7 @@ def edition(root: Path) -> dict[str, Any]:
     )
     return {
         "commit": commit,
-        "changed": bool(commit and _git(root, "status", "--porcelain")),
+        "changed": bool(commit and git(root, "status", "--porcelain")),
         "date": f"{moment.day} {moment:%B %Y}",
     }
 
@@ -101,6 +101,7 @@ def home(source: str) -> str:
     return found[1] if found else ""
 
 
-def _git(root: Path, *words: str) -> str:
+def git(root: Path, *words: str) -> str:
+    """Ask git of a folder; empty where it has no answer, as outside a checkout."""
     done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -21,11 +21,10 @@ from pathlib import Path
 
 import pypdf
 
-from tools import browser, settings
+from tools import browser, packing, settings
 from tools.printing import Printer, PrintError
 from tree_world.files import write_atomically
 
-DOWNLOAD = "tree-world.pdf"
 LAYOUT = settings.THEME / "paper-layout.js"
 WIDTH = 469
 """Of the text, in pixels: 124 mm."""
@@ -85,7 +84,7 @@ def make() -> Path | None:
     made = settings.SITE.parent / "book.pdf"
     shutil.copyfile(kept, made)
     (settings.SITE / "downloads").mkdir(exist_ok=True)
-    shutil.copyfile(kept, settings.SITE / "downloads" / DOWNLOAD)
+    shutil.copyfile(kept, settings.SITE / "downloads" / packing.PDF)
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import select
 import subprocess
 import tempfile
 from pathlib import Path
@@ -25,10 +26,13 @@ class Printer:
     ----------
     path : str
         The browser's program.
+    patience : float, optional
+        For how many seconds it may say nothing before it is given up.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, patience: float = 300) -> None:
         self._path = path
+        self._patience = patience
         self._sent = 0
         self._session: str | None = None
         self._heard = b""
@@ -53,10 +57,14 @@ class Printer:
         )
         os.close(to_read)
         os.close(to_write)
-        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
-        attached = self.ask("Target.attachToTarget", targetId=target, flatten=True)
-        self._session = attached["sessionId"]
-        self.ask("Page.enable")
+        try:
+            target = self.ask("Target.createTarget", url="about:blank")["targetId"]
+            attached = self.ask("Target.attachToTarget", targetId=target, flatten=True)
+            self._session = attached["sessionId"]
+            self.ask("Page.enable")
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
@@ -65,6 +73,9 @@ class Printer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         os.close(self._write)
         os.close(self._read)
         self._browser.terminate()
@@ -94,6 +105,8 @@ class Printer:
     def _next(self) -> dict[str, Any]:
         parts = [self._heard]
         while b"\0" not in parts[-1]:
+            if not select.select([self._read], [], [], self._patience)[0]:
+                raise PrintError(f"The browser has said nothing for {self._patience} seconds.")
             part = os.read(self._read, 1 << 20)
             if not part:
                 raise PrintError("The browser ended before it was done.")

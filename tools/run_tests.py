@@ -16,7 +16,7 @@ import sys
 import time
 import xml.etree.ElementTree as ElementTree
 
-from tools import colophons, settings, takeaway
+from tools import colophons, editions, settings, takeaway
 from tools.state import project_digest
 from tree_world.files import write_atomically
 
@@ -100,21 +100,14 @@ def _ended(processes: dict[str, subprocess.Popen[bytes]]) -> list[str]:
 def confirm() -> None:
     """Write down what was tested: the state of each page, for its colophon to say when."""
     pages = {path.stem: settings.page_digest(path) for path in sorted(settings.BOOK.glob("*.md"))}
-    changes = _git("status", "--porcelain")
+    changes = editions.git(settings.ROOT, "status", "--porcelain")
     stamp = {
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": editions.git(settings.ROOT, "rev-parse", "HEAD"),
         "clean": not changes,
         "date": datetime.date.today().isoformat(),
         "pages": pages,
     }
     write_atomically(settings.CONFIRMED, (json.dumps(stamp, indent=1) + "\n").encode())
-
-
-def _git(*words: str) -> str:
-    done = subprocess.run(
-        ["git", *words], cwd=settings.ROOT, capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def count_tests() -> str:

@@ -7,19 +7,18 @@ import importlib.metadata
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
-from tools import browser, settings
+from tools import browser, editions, settings
 
 _SETTINGS = ("BOOK_URL", "BOOK_SOURCE", "SOURCE_DATE_EPOCH")
 
 
 def project_digest() -> str:
     """Digest of every file of the project that git does not ignore; empty outside a checkout."""
-    listing = _git("ls-files", "-co", "--exclude-standard", "-z")
-    if listing is None:
+    listing = editions.git(settings.ROOT, "ls-files", "-co", "--exclude-standard", "-z")
+    if not listing:
         return ""
     digest = hashlib.sha256()
     for name in sorted(set(listing.split("\0"))):
@@ -38,7 +37,7 @@ def site_digest() -> str:
         Changes with a file of the project, its commit, a package that builds the book, the browser,
         a setting, or a file of the site, as names, sizes and times tell.
     """
-    project, commit = project_digest(), _git("rev-parse", "HEAD")
+    project, commit = project_digest(), editions.git(settings.ROOT, "rev-parse", "HEAD")
     if not project:
         return ""
     made_by = [sys.version, browser.find(), *_packages(), *map(os.environ.get, _SETTINGS)]
@@ -63,10 +62,3 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return "missing"
-
-
-def _git(*words: str) -> str | None:
-    done = subprocess.run(
-        ["git", *words], cwd=settings.ROOT, capture_output=True, text=True, check=False
-    )
-    return done.stdout if done.returncode == 0 else None

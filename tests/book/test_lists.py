@@ -78,6 +78,8 @@ def words(node):
 def section(trees, identifier):
     """What stands below a heading, down to the next one of its depth; or a whole page."""
     for tree in trees.values():
+        if tree["frontmatter"].get("label") == identifier:
+            return words(tree["mdast"])
         flow = [
             node
             for block in tree["mdast"]["children"]

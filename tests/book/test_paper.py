@@ -8,6 +8,7 @@ import subprocess
 
 import html5lib
 import numpy as np
+import psutil
 import pypdf
 import pytest
 from PIL import Image
@@ -209,10 +210,10 @@ def test_the_file_is_small_enough():
     assert (settings.BUILD / "book.pdf").stat().st_size <= LARGEST
 
 
-def test_pages_are_full(pdf, tmp_path):
+def test_pages_are_full(pdf, tmp_path, unavailable):
     """All but the last ones of chapters, of their text and of their answers, are half full."""
     if shutil.which("pdftoppm") is None:
-        pytest.skip("pdftoppm is not installed. On Debian: apt-get install poppler-utils")
+        unavailable("pdftoppm is not installed. On Debian: apt-get install poppler-utils")
     command = ["pdftoppm", "-r", str(RESOLUTION), "-gray", settings.BUILD / "book.pdf"]
     subprocess.run([*command, tmp_path / "page"], check=True)
     ends = {page - 1 for title, page in bookmarks(pdf) if title == "Hintsandsolutions"}
@@ -331,3 +332,15 @@ def test_a_script_that_fails_is_told(pdf, tmp_path):
         with pytest.raises(PrintError, match=r"The browser refused Page\.fly"):
             printer.ask("Page.fly")
         assert printer.print().startswith(b"%PDF")
+
+
+def test_a_browser_that_says_nothing_is_given_up(tmp_path):
+    silent, told = tmp_path / "browser", tmp_path / "pid"
+    silent.write_text(f"#!/bin/sh\necho $$ > {told}\nexec sleep 60\n")
+    silent.chmod(0o700)
+    with (
+        pytest.raises(PrintError, match=r"has said nothing for 0\.5 seconds"),
+        Printer(str(silent), patience=0.5),
+    ):
+        pass
+    assert not psutil.pid_exists(int(told.read_text()))

@@ -82,7 +82,7 @@ def test_it_begins_where_it_is_told_to(project, monkeypatch):
 
 
 def test_outside_a_checkout_nothing_is_known(project, monkeypatch):
-    monkeypatch.setattr(state, "_git", lambda *words: None)
+    monkeypatch.setattr(state.editions, "git", lambda *words: "")
     assert state.project_digest() == state.site_digest() == ""
     (project / ".cache" / "built").write_text("")
     monkeypatch.setattr(build, "run_engine", lambda **_: 1 / 0)
