@@ -22,7 +22,7 @@ export function searchIndex(book) {
 
 const trimmed = (values) => values.slice(0, values.findLastIndex(Boolean) + 1);
 
-const MOST = 46; // letters of what is told of a name
+const MOST = 40; // letters of what is told of a name
 
 /**
  * Names on a page of the reference: a line for each, of its name and what it is, and its place where that does not follow

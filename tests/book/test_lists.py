@@ -75,11 +75,16 @@ def words(node):
     return " ".join([*own, *(words(child) for child in node.get("children", []))]).strip()
 
 
+def text_at(trees, node):
+    """What stands where a reference leads: on a page, or in a section."""
+    if node["type"] == "link":
+        return words(trees[node["url"].strip("/")]["mdast"])
+    return section(trees, node["identifier"])
+
+
 def section(trees, identifier):
-    """What stands below a heading, down to the next one of its depth; or a whole page."""
+    """What stands below a heading, down to the next one of its depth."""
     for tree in trees.values():
-        if tree["frontmatter"].get("label") == identifier:
-            return words(tree["mdast"])
         flow = [
             node
             for block in tree["mdast"]["children"]
@@ -106,9 +111,11 @@ def test_terms_are_in_order_and_said_once(trees):
 
 def test_terms_are_used_where_they_lead(trees):
     for term, body in explained(trees["terms"]):
-        places = [
-            node["identifier"] for node in check_site.walk(body) if node["type"] == "crossReference"
-        ]
+        places = {
+            node.get("identifier") or node["url"]: text_at(trees, node)
+            for node in check_site.walk(body)
+            if node["type"] == "crossReference" or (node["type"] == "link" and node["internal"])
+        }
         assert places, f"{term} leads nowhere"
-        for place in places:
-            assert stem(term) in section(trees, place).lower(), f"{place} does not speak of {term}"
+        for place, said in places.items():
+            assert stem(term) in said.lower(), f"{place} does not speak of {term}"
