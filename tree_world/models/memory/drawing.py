@@ -52,15 +52,7 @@ def drawn(
     -------
     Samples
     """
-    temperature = how.temperature
-    query = Query(
-        key.detach().cpu().numpy(),
-        math.sqrt(common.sensory_dim) if temperature is None else temperature,
-        None if place is None else place.detach().cpu().double().numpy(),
-        None if sd is None else sd.detach().cpu().double().numpy(),
-        how.location_temperature,
-        how.match_threshold,
-    )
+    query = query_of(common, key, place, sd, how)
     slots, log_p = _draw_slots(common, store, query, how, generator, with_origin)
     # Cells do not say how likely their draws were unless they are asked.
     if (with_origin or how.method == "exact") and np.isnan(log_p).any():
@@ -77,6 +69,58 @@ def drawn(
         noise,
     )
     return Samples(found, torch.from_numpy(store.ids[slots]), torch.from_numpy(log_p))
+
+
+def query_of(
+    common: Common,
+    key: torch.Tensor,
+    place: torch.Tensor | None,
+    sd: torch.Tensor | None,
+    how: DrawOptions,
+) -> Query:
+    """Put together what to draw for.
+
+    Parameters
+    ----------
+    common, key, place, sd, how
+        As for `drawn`.
+
+    Returns
+    -------
+    Query
+    """
+    temperature = how.temperature
+    return Query(
+        key.detach().cpu().numpy(),
+        math.sqrt(common.sensory_dim) if temperature is None else temperature,
+        None if place is None else place.detach().cpu().double().numpy(),
+        None if sd is None else sd.detach().cpu().double().numpy(),
+        how.location_temperature,
+        how.match_threshold,
+    )
+
+
+def log_total_weight(common: Common, store: Store, query: Query) -> float:
+    """Logarithm of the sum of the weights of all observations; the lock is held.
+
+    By it draws from several memories are shared out among them.
+
+    Parameters
+    ----------
+    common : Common
+    store : Store
+        One of its stores.
+    query : Query
+
+    Returns
+    -------
+    float
+        −∞ if nothing matches.
+    """
+    if _by_cells(common) and len(store) > _FEW:
+        return _with_search(common, store, query.search_key, lambda own: own.log_total(query))
+    weights = exact_log_weights(store, query)
+    return float(np.logaddexp.reduce(weights)) if len(weights) else -math.inf
 
 
 def _draw_slots(

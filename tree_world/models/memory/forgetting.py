@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -138,39 +138,92 @@ def work_of(memory: HasCommon, how: Prune | Consolidate, which: list[int] | None
     return lambda stop: ConsolidationReport.joined(_exchange(memory, consolidating, begun, stop))
 
 
+@dataclass(frozen=True)
+class Halo:
+    """What lies around a memory that is a part of a larger one.
+
+    Attributes
+    ----------
+    observations : Observations
+        They are read, stay where they are, and none goes.
+    witnesses : Witnesses
+        What has gone there, and must still be told.
+    """
+
+    observations: Observations
+    witnesses: Witnesses
+
+
+def prune_beside(memory: HasCommon, how: Prune, halo: Halo) -> PruneReport:
+    """Prune a memory that is a part of a larger one, so that the whole is as well told as asked.
+
+    Parameters
+    ----------
+    memory : Memory
+        With one store.
+    how : Prune
+    halo : Halo
+        Of the rest of the whole: observations up to twice the threshold away, as those are read
+        where a witness lies that is up to one away, and such witnesses.
+
+    Returns
+    -------
+    PruneReport
+        Of this part alone.
+    """
+    memory.common.refuse_gradients()
+    pruning = _pruning(memory.common, how, halo)
+    return _exchange(memory, pruning, _begin(memory, [0]), np.zeros(1, dtype=np.bool_))[0]
+
+
 def _pruning(
-    common: Common, how: Prune
+    common: Common, how: Prune, halo: Halo | None = None
 ) -> Callable[[Snapshot, np.ndarray], tuple[Replacement, PruneReport]]:
     def work(snapshot: Snapshot, stop: np.ndarray) -> tuple[Replacement, PruneReport]:
         observations, witnesses = snapshot.observations, snapshot.witnesses
+        number = len(observations)
+        together, everyone, fixed = observations, witnesses, None
+        if halo is not None:
+            together = observations.followed_by(halo.observations)
+            fixed = np.arange(len(together)) >= number
+            everyone = _joined(witnesses, halo.witnesses)
         pruned = prune(
-            observations,
+            together,
             how.max_error_to_prune,
             how.match_threshold,
             how.max_prune_steps,
             target_size=how.target_size,
             certify=how.certify,
-            witnesses=witnesses,
+            witnesses=everyone,
+            fixed=fixed,
             memory_limit=how.memory_limit,
             stop=stop,
         )
-        origins, gone = np.flatnonzero(pruned.kept), np.flatnonzero(~pruned.kept)
-        still = witnesses.take(np.flatnonzero(pruned.witnesses_kept))
-        limits = np.full(len(pruned.kept), how.max_error_to_prune)
-        new = Witnesses(observations, limits).take(gone)
-        everyone = Witnesses(
-            still.observations.followed_by(new.observations),
-            np.concatenate([still.limits, new.limits]),
-        )
+        kept, held = pruned.kept[:number], pruned.witnesses_kept[: len(witnesses)]
+        origins, gone = np.flatnonzero(kept), np.flatnonzero(~kept)
+        still = witnesses.take(np.flatnonzero(held))
+        limits = np.full(number, how.max_error_to_prune)
+        everyone = _joined(still, Witnesses(observations, limits).take(gone))
         most = how.max_witnesses
         most = common.max_memory_size - len(origins) if most is None else most
         latest = np.arange(max(0, len(everyone) - most), len(everyone))
         where = torch.from_numpy(origins).to(observations.senses.device)
-        kept = observations.take(where)
+        left = observations.take(where)
         times = snapshot.times[origins]
-        return Replacement(kept, origins, times, everyone.take(latest), False), pruned.report
+        report = pruned.report
+        if halo is not None:
+            counts = {"num_witnesses": int(held.sum()), "num_lost_witnesses": int((~held).sum())}
+            report = replace(report, **counts)
+        return Replacement(left, origins, times, everyone.take(latest), False), report
 
     return work
+
+
+def _joined(first: Witnesses, second: Witnesses) -> Witnesses:
+    return Witnesses(
+        first.observations.followed_by(second.observations),
+        np.concatenate([first.limits, second.limits]),
+    )
 
 
 def _consolidation(

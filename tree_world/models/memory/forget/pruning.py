@@ -57,6 +57,7 @@ def prune(
     target_size: int = 0,
     certify: Certify = "gone",
     witnesses: Witnesses | None = None,
+    fixed: np.ndarray | None = None,
     memory_limit: int = PRUNING_LIMIT,
     stop: np.ndarray | None = None,
 ) -> Pruned:
@@ -110,6 +111,8 @@ def prune(
     witnesses : Witnesses, optional
         Observations that went before and that must be told, too, within their own limits or the
         tolerance, whichever is greater.
+    fixed : numpy.ndarray of bool, of shape (n_observations,), optional
+        Observations that stay whatever comes, and of which the report does not tell.
     memory_limit : int, default=1 GiB
         For the lists of neighbours, in bytes. What does not fit is taken in parts.
     stop : numpy.ndarray of bool, of shape (1,), optional
@@ -144,6 +147,8 @@ def prune(
     stop = np.zeros(1, dtype=np.bool_) if stop is None else stop
     number = len(observations)
     everything, limits = observations, np.full(number, float(max_error_to_prune))
+    own = np.ones(number, dtype=np.bool_) if fixed is None else ~fixed
+    limits[~own] = -1.0  # no error is so small, and so none may go
     limits_kept = None
     if certify == "all":
         limits_kept = limits_of_what_stays(observations, max_error_to_prune, match_threshold)
@@ -159,6 +164,7 @@ def prune(
         if limits_kept is not None:
             limits_kept = np.concatenate([limits_kept, np.full(len(still), np.inf)])
     crowds = Crowds(everything, number, limits, match_threshold, stop, limits_kept)
+    target_size += int((~own).sum())
     removal = crowds.removal_that_fits(max_error_to_prune, target_size, memory_limit)
     if removal is None:
         errors = crowds.settle(everything)
@@ -172,10 +178,12 @@ def prune(
         errors_kept = errors_at(np.flatnonzero(kept), everything, rest, match_threshold)
     else:
         errors_kept = removal.errors_kept()
-    kept, why = kept[:number], why[kept]
+    own_kept = np.concatenate([own, np.zeros(len(kept) - number, dtype=np.bool_)])[kept]
+    errors_kept, why = errors_kept[own_kept], why[kept][own_kept]
+    kept = kept[:number]
     report = PruneReport(
-        num_before=number,
-        num_kept=int(kept.sum()),
+        num_before=int(own.sum()),
+        num_kept=int(kept[own].sum()),
         num_isolated=int((why == ISOLATED).sum()),
         num_own_error=int((why == OWN_ERROR).sum()),
         num_needed=int((why == NEEDED).sum()),

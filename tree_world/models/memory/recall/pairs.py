@@ -60,7 +60,7 @@ _Reach = Callable[[np.ndarray, np.ndarray], float]
 """How far from a box observations can matter, in metres: (low corner, high corner)."""
 
 
-def _reach_of_weight(
+def reach_of_weight(
     nearby: Nearby,
     variances: np.ndarray,
     observations: Observations,
@@ -205,7 +205,7 @@ def read_pairs(
     locations, location_sds, senses = (array.detach().numpy() for array in arrays)
     if nearby is not None:
         if options.match_threshold is None:
-            reach = _reach_of_weight(
+            reach = reach_of_weight(
                 nearby, variances, observations, options.tail / 2, options.support
             )
             usual_reach = _USUAL_REACH * math.hypot(

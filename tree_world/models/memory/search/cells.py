@@ -216,6 +216,25 @@ class CellSearch:
         total = _log_total(tree, sums, sds, target) if with_total else math.nan
         return slots, log_weights - total
 
+    def log_total(self, query: Query) -> float:
+        """Logarithm of the sum of all weights, unnormalised.
+
+        Parameters
+        ----------
+        query : Query
+            With the key of this search.
+
+        Returns
+        -------
+        float
+            −∞ if nothing matches.
+        """
+        sums, target = self.sums(query.temperature), target_of(query, self._store)
+        tree = self._store.index.tree
+        if tree.links[0, COUNT] == 0:
+            return -math.inf
+        return float(_log_total(tree, sums, self._store.location_sds.detach().numpy(), target))
+
 
 def target_of(query: Query, store: Store) -> Target:
     """Take the place of a query as compiled functions do.

@@ -261,28 +261,19 @@ class Store(Arrays):
         int or None
             The id of the slot; None if no slot agrees, and nothing has changed.
         """
-        if len(self) == 0:
-            return None
         # By NumPy, whose calls take less time on few numbers; in double precision, so that what is
         # merged thousands of times stays what was written.
         place, own_sd, new_sense = (
             each.detach().cpu().numpy().astype(np.float64)
             for each in (location, location_sd, sense)
         )
-        # Within so many combined deviations is within so many of the greatest, in metres.
-        reach = how.distance * float(np.hypot(own_sd.max(), self.greatest_sd))
-        slots = self._around(place, reach)
-        places, sds = (self._in_double(name, slots) for name in TENSORS[:2])
-        with np.errstate(over="ignore"):  # what is so far away is not near
-            away = np.square((place - places) / np.hypot(own_sd, sds)).sum(axis=-1)
-        near = np.flatnonzero(away <= how.distance * how.distance)
-        senses = self._in_double("senses", slots[near])
-        agrees = np.linalg.norm(new_sense - senses, axis=-1) <= how.sense_distance
-        if not agrees.any():
+        agreeing = self.agreeing(place, own_sd, new_sense, how)
+        if agreeing is None:
             return None
-        chosen = int(np.where(agrees, away[near], np.inf).argmin())
-        slot, old_sense = int(slots[near[chosen]]), senses[chosen]
-        old_place, old_sd = places[near[chosen]], sds[near[chosen]]
+        slot = agreeing[0]
+        old_place, old_sd, old_sense = (
+            self._in_double(name, np.array([slot]))[0] for name in TENSORS
+        )
         # Precisions, as parts of the greatest, which may itself be beyond what a number can be.
         least = min(own_sd.min(), old_sd.min())
         own, old = np.square(least / own_sd), np.square(least / old_sd)
@@ -304,6 +295,39 @@ class Store(Arrays):
         self.ids[where] = identity
         self._touch(where, np.array([when]))
         return identity
+
+    def agreeing(
+        self, place: np.ndarray, sd: np.ndarray, sense: np.ndarray, how: Merging
+    ) -> tuple[int, float] | None:
+        """Find the nearest slot that agrees with an observation in place and in sense.
+
+        Parameters
+        ----------
+        place, sd : numpy.ndarray of float64, of shape (location_dim,)
+            In metres.
+        sense : numpy.ndarray of float64, of shape (embed_dim,)
+        how : Merging
+
+        Returns
+        -------
+        slot, away : int and float, or None
+            How far away it is: the square of a number of combined deviations.
+        """
+        if len(self) == 0:
+            return None
+        # Within so many combined deviations is within so many of the greatest, in metres.
+        reach = how.distance * float(np.hypot(sd.max(), self.greatest_sd))
+        slots = self._around(place, reach)
+        places, sds = (self._in_double(name, slots) for name in TENSORS[:2])
+        with np.errstate(over="ignore"):  # what is so far away is not near
+            away = np.square((place - places) / np.hypot(sd, sds)).sum(axis=-1)
+        near = np.flatnonzero(away <= how.distance * how.distance)
+        senses = self._in_double("senses", slots[near])
+        agrees = np.linalg.norm(sense - senses, axis=-1) <= how.sense_distance
+        if not agrees.any():
+            return None
+        chosen = int(np.where(agrees, away[near], np.inf).argmin())
+        return int(slots[near[chosen]]), float(away[near[chosen]])
 
     def delete(self, ids: np.ndarray) -> None:
         """Forget observations.

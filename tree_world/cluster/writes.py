@@ -1,0 +1,121 @@
+"""Changes that concern more than one shard: what is merged, and what pruning needs of others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tree_world.cluster.shard import Held
+from tree_world.cluster.whole import Whole, rows_of
+from tree_world.models.memory.types import Merging
+
+
+def merged(whole: Whole, held: Held, codes: np.ndarray, how: Merging) -> np.ndarray:
+    """Write observations one after the other, each merged with what is like it.
+
+    What cannot be near anything of another shard waits, and goes there together; before one that
+    can, all that waits is written.
+
+    Parameters
+    ----------
+    whole : Whole
+    held : Held
+    codes : numpy.ndarray of int64, of shape (n,)
+    how : Merging
+
+    Returns
+    -------
+    numpy.ndarray of int64, of shape (n,)
+        Ids: of what they were merged with, or their own.
+    """
+    ids = held.ids.copy()
+    waiting: dict[int, list[int]] = {}
+
+    def write(requests: dict[int, list[int]]) -> None:
+        asked: dict[int, tuple[Any, ...]] = {}
+        for shard, rows in requests.items():
+            low, high = whole.regions.of(shard)
+            asked[shard] = "merge", rows_of(held, np.array(rows)), how, low, high
+        for shard, (names, elsewhere, summary) in whole.ask(asked).items():
+            ids[requests[shard]] = names
+            whole.summaries[shard] = summary
+            if len(elsewhere.ids):  # merging has drawn it across a border
+                whole.put(elsewhere, whole.codes(elsewhere.locations))
+
+    home = whole.regions.shard_of(codes).tolist()
+    sds = np.broadcast_to(held.location_sds, held.locations.shape).astype(np.float64)
+    places = held.locations.astype(np.float64)
+    widest = sds.max(initial=0.0)
+    # Places that are written meanwhile are within the box of all these.
+    for row in range(len(ids)):
+        near = [home[row]]
+        for shard in whole.regions.shards:
+            if shard == home[row]:
+                continue
+            own = whole.summaries[shard]
+            reach = how.distance * float(np.hypot(sds[row].max(), max(own.greatest_sd, widest)))
+            boxes = np.square(own.gaps(places[row : row + 1])).sum() <= reach**2 * (1 + 1e-6)
+            rows = waiting.get(shard, [])
+            beside = np.square(places[rows] - places[row]).sum(axis=1) <= reach**2 * (1 + 1e-6)
+            if boxes or beside.any():
+                near.append(shard)
+        if len(near) == 1:
+            waiting.setdefault(home[row], []).append(row)
+            continue
+        write(waiting)
+        waiting = {}
+        given = places[row], sds[row], held.senses[row], how
+        found = whole.ask({shard: ("agreeing", *given) for shard in near})
+        away = {shard: own for shard, own in found.items() if own is not None}
+        write({min(away, key=away.__getitem__) if away else home[row]: [row]})
+    write(waiting)
+    return ids
+
+
+def halos(whole: Whole, shard: int, threshold: float) -> Held:
+    """Gather what lies around a shard, as pruning it needs to know.
+
+    Parameters
+    ----------
+    whole : Whole
+    shard : int
+    threshold : float
+        In metres.
+
+    Returns
+    -------
+    Held
+        Observations of others within twice that of its box, and witnesses within it.
+    """
+    box = whole.summaries[shard]
+    near = []
+    for other, own in enumerate(whole.summaries):
+        gaps = np.maximum(np.maximum(box.low - own.high, own.low - box.high), 0.0)
+        # Witnesses may lie beyond the box of what is left.
+        if other != shard and (own.witnesses or np.sqrt(np.square(gaps).sum()) <= 2 * threshold):
+            near.append(other)
+    given = box.low, box.high, threshold
+    answers = list(whole.ask({other: ("halo", *given) for other in near}).values())
+    if not answers:
+        answers = list(whole.ask({shard: ("held", 0, 0)}).values())
+    names = [np.concatenate([own[part] for own in answers]) for part in range(6)]
+    witnesses = [own.witnesses for own in answers if own.witnesses is not None]
+    return Held(
+        *names, tuple(np.concatenate(arrays) for arrays in zip(*witnesses, strict=True))
+    )
+
+
+def forget_witnesses(whole: Whole, most: int) -> None:
+    """Let go of witnesses, if there are too many; each shard keeps its share.
+
+    Parameters
+    ----------
+    whole : Whole
+    most : int
+    """
+    numbers = {shard: own.witnesses for shard, own in enumerate(whole.summaries) if own.witnesses}
+    everyone = sum(numbers.values())
+    if everyone > most:
+        shares = {shard: max(0, most) * own // everyone for shard, own in numbers.items()}
+        whole.tell({shard: ("keep_witnesses", share) for shard, share in shares.items()})
