@@ -96,6 +96,13 @@ ROOMS = (
         "estimators", "Estimators", "The memory with the manners of scikit-learn.", ("estimators",)
     ),
     Room(
+        "cluster",
+        "Many machines",
+        "A memory in shards, over the workers of a cluster.",
+        ("cluster",),
+        "ShardedMemory WritesLost",
+    ),
+    Room(
         "evaluation",
         "Evaluation, files, words",
         "Claims and intervals, stored studies, files, embeddings, and what arguments may be.",

@@ -87,16 +87,19 @@ class Fleet:
     def __init__(self, client: Client | str | None, number: int) -> None:
         with from_extra("cluster", "ShardedMemory"):
             from distributed import Client, LocalCluster
-        self.cluster, self.owned = None, not isinstance(client, Client)
+        self.cluster: Any = None
+        self.owned = not isinstance(client, Client)
+        connect: Any = Client
+        address: Any = client
         if client is None:
+            own_cluster: Any = LocalCluster
             workers = max(1, min(number, os.cpu_count() or 1))
-            self.cluster = LocalCluster(
+            self.cluster = address = own_cluster(
                 n_workers=workers, threads_per_worker=1, dashboard_address=None
             )
-            client = self.cluster
         if self.owned:
-            client = Client(client, set_as_default=False, direct_to_workers=True)
-        self.client: Any = client
+            address = connect(address, set_as_default=False, direct_to_workers=True)
+        self.client: Any = address
         self.places: dict[int, _Place] = {}
 
     def close(self) -> None:

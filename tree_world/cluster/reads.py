@@ -41,7 +41,7 @@ def recalled(whole: Whole, places: torch.Tensor, sds: torch.Tensor, how: ReadOpt
         return _kriged(whole, places, how)
     reading = _Reading(whole, places.detach().cpu(), sds.detach().cpu(), how)
     reading.read()
-    found = reading.found()
+    found = reading.answer
     projection = whole.common.projection
     if projection is None or not how.mean:
         return found
@@ -75,10 +75,6 @@ class _Reading:
         if how.support and not how.mean:
             self.answer.spread[:] = torch.nan
         self.centre = places.double().mean(dim=0) if number else None
-
-    def found(self) -> Read:
-        """What was read."""
-        return self.answer
 
     def read(self) -> None:
         """Ask until all is answered."""
@@ -143,17 +139,17 @@ class _Reading:
             alone, others = rows[shard]
             self._set(alone, [each[: len(alone)] for each in read])
             if len(others):
-                at = np.searchsorted(places, others)
-                parts.append(_spread(len(places), at, [each[len(alone) :] for each in read]))
+                where = np.searchsorted(places, others)
+                parts.append(_spread(len(places), where, [each[len(alone) :] for each in read]))
                 if moments is not None:
-                    means.append(_spread(len(places), at, list(moments)))
+                    means.append(_spread(len(places), where, list(moments)))
         if not parts:
             return
         joined = Read.joined(parts)
         if means and self.how.mean:
             assert self.centre is not None
-            where = torch.from_numpy(places)
-            given = self.places[where], self.sds[where], self.how.ridge, self.centre
+            own = torch.from_numpy(places)
+            given = self.places[own], self.sds[own], self.how.ridge, self.centre
             mean = plane(Read.joined(means), *given).to(joined.mean.dtype)
             joined = dataclasses.replace(joined, mean=mean)
         self._set(places, list(arrays_of(joined, self.how.support)))
@@ -183,8 +179,15 @@ def _spread(number: int, rows: np.ndarray, arrays: list[np.ndarray]) -> Read:
         own = np.full(number, np.nan, dtype=values.dtype)
         own[rows] = values
         rest.append(torch.from_numpy(own))
-    arrays_now = torch.from_numpy(whole_mean), torch.from_numpy(whole_known)
-    return Read(*arrays_now, *rest, torch.from_numpy(whole_weight))
+    size, spread, nearest = rest
+    return Read(
+        torch.from_numpy(whole_mean),
+        torch.from_numpy(whole_known),
+        size,
+        spread,
+        nearest,
+        torch.from_numpy(whole_weight),
+    )
 
 
 # --- kriging -------------------------------------------------------------------------------------
@@ -197,7 +200,7 @@ def _kriged(whole: Whole, places: torch.Tensor, how: ReadOptions) -> Read:
     where = places.detach().cpu().double().numpy()
     nugget = NUGGET if how.nugget is None else how.nugget
     holders = whole.those_with_any()
-    counts = whole.ask({shard: ("number", how) for shard in holders}) if how.by_time else {}
+    counts = whole.ask(dict.fromkeys(holders, ("number", how))) if how.by_time else {}
     counts = counts or {shard: whole.summaries[shard].size for shard in holders}
     everything = sum(counts.values())
     amplitude = how.amplitude if how.support else 1.0
@@ -274,7 +277,7 @@ def _nearest_of_all(
 def _contents(whole: Whole, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Places and senses of what has some ids, wherever it is."""
     holders = whole.those_with_any()
-    has = whole.ask({shard: ("has", ids) for shard in holders})
+    has = whole.ask(dict.fromkeys(holders, ("has", ids)))
     own = {shard: np.flatnonzero(mask) for shard, mask in has.items() if mask.any()}
     there = np.empty((len(ids), whole.common.location_dim))
     senses = np.empty((len(ids), whole.common.sensory_dim))
@@ -293,7 +296,7 @@ def _as_sensed(whole: Whole, values: np.ndarray) -> np.ndarray:
 
 
 def _amplitude(whole: Whole, counts: dict[int, int], how: ReadOptions, nugget: float) -> float:
-    """The most probable amplitude, from some of each shard, each its share."""
+    """Find the most probable amplitude, from some of each shard, each its share."""
     everything = sum(counts.values())
     most = min(MOST, everything)
     shares = {s: -(-most * own // everything) for s, own in counts.items() if own}

@@ -66,7 +66,7 @@ def along_curve(places: np.ndarray, cell_size: float) -> np.ndarray:
     for shift in range(bits - 1, -1, -1):
         for axis in range(axes):
             found = (found << 1) | ((turned[axis] >> shift) & 1)
-    return found
+    return np.asarray(found)
 
 
 class Summary(NamedTuple):
@@ -109,7 +109,7 @@ class Summary(NamedTuple):
         numpy.ndarray of shape (n, dim)
             Infinite if there is nothing in it.
         """
-        return np.maximum(np.maximum(self.low - places, places - self.high), 0.0)
+        return np.asarray(np.maximum(np.maximum(self.low - places, places - self.high), 0.0))
 
     def greatest_log_weight(self, places: np.ndarray, variances: np.ndarray) -> np.ndarray:
         """Bound the logarithm of the sum of all its weights, for each of some places.

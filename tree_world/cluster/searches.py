@@ -56,7 +56,7 @@ def drawn(
         here = place.double().numpy()[None]
         gaps = {shard: whole.summaries[shard].gaps(here) for shard in holders}
         holders = [shard for shard in holders if np.square(gaps[shard]).sum() <= limit]
-    totals = whole.ask({shard: ("log_total", *given, how) for shard in holders})
+    totals = whole.ask(dict.fromkeys(holders, ("log_total", *given, how)))
     totals = {shard: total for shard, total in totals.items() if total > -math.inf}
     if not totals:
         raise ValueError(nothing_matches(how.num_samples, 0))
@@ -140,7 +140,7 @@ def best_distinct(
     while len(taken) < number:
         struck = np.array([place for place, _, _ in taken], dtype=np.float64).reshape(-1, dim)
         left = number - len(taken)
-        requests = {shard: ("best", key, left, separation, struck) for shard in sorted(stale)}
+        requests = dict.fromkeys(sorted(stale), ("best", key, left, separation, struck))
         for shard, answer in whole.ask(requests).items():
             offers[shard] = list(zip(*answer, strict=True))
         heads = [(own[0][0], -own[0][3], shard) for shard, own in offers.items() if own]
@@ -156,8 +156,6 @@ def best_distinct(
 
         stale = {s for s, own in offers.items() if s != shard and any(near(o[1]) for o in own)}
     kind = whole.summaries[0].low.dtype
-    places, sds = (
-        np.array([one[part] for one in taken]).reshape(-1, dim) for part in range(2)
-    )
+    places, sds = (np.array([one[part] for one in taken]).reshape(-1, dim) for part in range(2))
     ids = np.array([one[2] for one in taken], dtype=np.int64)
     return places if taken else places.astype(kind), sds, ids

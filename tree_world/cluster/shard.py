@@ -160,7 +160,7 @@ class Shard:
 
     @reading
     def median(self, low: int, high: int) -> int | None:
-        """Number on the curve that has half of what is here before it; None if there is none."""
+        """Find where half of what is here lies before, on the curve; None if there is none."""
         store = self.memory.store
         slots, _ = self._in_region(low, high)
         places = store.locations[torch.from_numpy(slots)].numpy()
@@ -208,7 +208,8 @@ class Shard:
         where = torch.from_numpy(slots)
         arrays = (store.locations[where], store.location_sds[where], store.senses[where])
         names = store.ids[slots], store.written_at[slots], store.times[slots]
-        return Held(*(each.numpy() for each in arrays), *names, witnesses)
+        places, sds, senses = (each.numpy() for each in arrays)
+        return Held(places, sds, senses, *names, witnesses)
 
     # --- changes ---------------------------------------------------------------------------------
 
@@ -245,8 +246,8 @@ class Shard:
         self, place: np.ndarray, sd: np.ndarray, sense: np.ndarray, how: Merging
     ) -> float | None:
         """How far away the nearest is with which an observation would be merged."""
-        given = (each.astype(np.float64) for each in (place, sd, sense))
-        found = self.memory.store.agreeing(*given, how)
+        here, own, sensed = (each.astype(np.float64) for each in (place, sd, sense))
+        found = self.memory.store.agreeing(here, own, sensed, how)
         return None if found is None else found[1]
 
     @changing
@@ -329,9 +330,8 @@ class Shard:
         summary : Summary
         """
         before = self._ids()
-        observations = Observations(
-            *(_tensor(each) for each in halo[:2]), _tensor(halo.senses).to(self.common.dtype)
-        )
+        senses = _tensor(halo.senses).to(self.common.dtype)
+        observations = Observations(_tensor(halo.locations), _tensor(halo.location_sds), senses)
         assert halo.witnesses is not None
         around = Witnesses(*_as_witnesses(halo.witnesses))
         report = prune_beside(self.memory, how, Halo(observations, around))
@@ -353,8 +353,7 @@ class Shard:
             other.memory = Memory.of(load(Path(path), torch.device("cpu")), 0)
             own = other.held(low, high)
             if len(own.ids) and len(without):
-                left = ~np.isin(own.ids, without)
-                own = Held(*(each[left] for each in own[:6]), own.witnesses)
+                own = rows_of(own, np.flatnonzero(~np.isin(own.ids, without)))
             self._put(own)
         return self._summary()
 
@@ -453,8 +452,8 @@ class Shard:
     def _query(
         self, key: np.ndarray, place: np.ndarray | None, sd: np.ndarray | None, how: DrawOptions
     ) -> Query:
-        tensors = (None if each is None else _tensor(each) for each in (place, sd))
-        return query_of(self.common, _tensor(key), *tensors, how)
+        where, deviations = (None if each is None else _tensor(each) for each in (place, sd))
+        return query_of(self.common, _tensor(key), where, deviations, how)
 
     @reading
     def log_total(
@@ -532,6 +531,29 @@ class Shard:
         slots = best_distinct_slots(store, key, number, separation, scores)
         own = self._copied(slots)
         return known[slots], own.locations, own.location_sds, own.ids
+
+
+def rows_of(held: Held, rows: np.ndarray) -> Held:
+    """Take some observations, with all witnesses; deviations that are all alike stay one row.
+
+    Parameters
+    ----------
+    held : Held
+    rows : numpy.ndarray of int
+
+    Returns
+    -------
+    Held
+    """
+    return Held(
+        held.locations[rows],
+        held.location_sds if len(held.location_sds) == 1 else held.location_sds[rows],
+        held.senses[rows],
+        held.ids[rows],
+        held.written_at[rows],
+        None if held.times is None else held.times[rows],
+        held.witnesses,
+    )
 
 
 def arrays_of(read: Read, support: bool) -> tuple[np.ndarray, ...]:

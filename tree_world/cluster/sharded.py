@@ -7,7 +7,7 @@ import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ from tree_world.checks import PointsLike, SeedLike, positive_distance, whole_num
 from tree_world.cluster.checkpoints import read_checkpoint
 from tree_world.cluster.reads import recalled
 from tree_world.cluster.searches import best_distinct, drawn
-from tree_world.cluster.shard import Held
-from tree_world.cluster.whole import Whole, as_one_row, rows_of
+from tree_world.cluster.shard import Held, rows_of
+from tree_world.cluster.whole import Whole, as_one_row
 from tree_world.cluster.writes import forget_witnesses, halos, merged
 from tree_world.models.memory.common import Common
 from tree_world.models.memory.forget.report import PruneReport
@@ -51,21 +51,20 @@ _DEFAULT_READ = ReadOptions()
 _DEFAULT_DRAW = DrawOptions()
 
 
-def _verb(
-    method: Callable[Concatenate[ShardedMemory, P], R],
-) -> Callable[Concatenate[ShardedMemory, P], R]:
+def _verb(method: Callable[P, R]) -> Callable[P, R]:
     """Do one thing at a time, and say what was lost meanwhile."""
 
     @functools.wraps(method)
-    def done(self: ShardedMemory, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        whole = self._whole
+    def done(*args: P.args, **kwargs: P.kwargs) -> R:
+        memory: Any = args[0]
+        whole: Whole = memory._whole
         with whole.lock, torch.no_grad():
             if whole.closed:
                 raise ValueError(
                     "this memory in shards was closed: load its last checkpoint, or make another."
                 )
             try:
-                answer = method(self, *args, **kwargs)
+                answer = method(*args, **kwargs)
             except Exception as error:
                 if (lost := whole.say_what_was_lost()) is not None:
                     raise lost from error
@@ -212,7 +211,7 @@ class ShardedMemory:
         radius = positive_distance("radius", radius)
         gaps = {s: whole.summaries[s].gaps(place[None]) for s in whole.those_with_any()}
         near = [s for s, own in gaps.items() if np.square(own).sum() <= radius**2 * (1 + 1e-6)]
-        answers = whole.ask({shard: ("neighbours", place, radius) for shard in near}).values()
+        answers = whole.ask(dict.fromkeys(near, ("neighbours", place, radius))).values()
         nobody = np.empty(0, dtype=np.int64)
         ids = np.concatenate([nobody, *(own for own, _ in answers)])
         written_at = np.concatenate([nobody, *(times for _, times in answers)])
@@ -272,7 +271,7 @@ class ShardedMemory:
         names = np.unique(whole_numbers("ids", ids))
         if len(names) == 0:
             return
-        has = whole.ask({shard: ("has", names) for shard in whole.those_with_any()})
+        has = whole.ask(dict.fromkeys(whole.those_with_any(), ("has", names)))
         missing = names[~np.logical_or.reduce([np.zeros(len(names), bool), *has.values()])]
         if len(missing):
             raise KeyError(

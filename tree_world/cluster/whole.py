@@ -17,7 +17,7 @@ import torch
 from tree_world.cluster.checkpoints import Checkpoint, complete, next_number, read_checkpoint
 from tree_world.cluster.fleet import Fleet, Request, WritesLost
 from tree_world.cluster.regions import END, Regions, Summary, along_curve, next_move
-from tree_world.cluster.shard import Held
+from tree_world.cluster.shard import Held, rows_of
 from tree_world.models.memory.common import Common
 from tree_world.models.memory.saving import write_state
 
@@ -106,7 +106,7 @@ class Whole:
             self.held.close()
 
     def _given(self, shard: int) -> Request:
-        """What a shard is made of."""
+        """Say what a shard is made of."""
         common = self.common
         choices: dict[str, Any] = {"cell_size": common.cell_size, "dtype": common.dtype}
         if common.storage_dtype != common.dtype:
@@ -272,10 +272,10 @@ class Whole:
             if excess == 1:
                 self.tell({oldest: ("drop_until", self.summaries[oldest].oldest)})
                 continue
-            offers = self.ask({shard: ("oldest", excess) for shard in holders})
+            offers = self.ask(dict.fromkeys(holders, ("oldest", excess)))
             last = int(np.sort(np.concatenate(list(offers.values())))[excess - 1])
             touched = [shard for shard, own in offers.items() if own[0] <= last]
-            self.tell({shard: ("drop_until", last) for shard in touched})
+            self.tell(dict.fromkeys(touched, ("drop_until", last)))
 
     def spread_out(self) -> None:
         """Split shards that are full, and let small neighbours become one."""
@@ -377,14 +377,6 @@ class Whole:
                 self.tell({whose: request})
                 self.spread_out()
         self.spread_out()
-
-
-def rows_of(held: Held, rows: Numbers) -> Held:
-    """Take some observations; deviations that are all alike stay one row."""
-    sds = held.location_sds[rows] if len(held.location_sds) > 1 else held.location_sds
-    times = None if held.times is None else held.times[rows]
-    arrays = held.locations[rows], sds, held.senses[rows], held.ids[rows], held.written_at[rows]
-    return Held(*arrays, times)
 
 
 def as_one_row(sds: Numbers) -> Numbers:

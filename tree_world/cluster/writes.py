@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tree_world.cluster.shard import Held
-from tree_world.cluster.whole import Whole, rows_of
+from tree_world.cluster.shard import Held, rows_of
+from tree_world.cluster.whole import Whole
 from tree_world.models.memory.types import Merging
 
 
@@ -66,7 +66,7 @@ def merged(whole: Whole, held: Held, codes: np.ndarray, how: Merging) -> np.ndar
         write(waiting)
         waiting = {}
         given = places[row], sds[row], held.senses[row], how
-        found = whole.ask({shard: ("agreeing", *given) for shard in near})
+        found = whole.ask(dict.fromkeys(near, ("agreeing", *given)))
         away = {shard: own for shard, own in found.items() if own is not None}
         write({min(away, key=away.__getitem__) if away else home[row]: [row]})
     write(waiting)
@@ -96,13 +96,18 @@ def halos(whole: Whole, shard: int, threshold: float) -> Held:
         if other != shard and (own.witnesses or np.sqrt(np.square(gaps).sum()) <= 2 * threshold):
             near.append(other)
     given = box.low, box.high, threshold
-    answers = list(whole.ask({other: ("halo", *given) for other in near}).values())
+    answers = list(whole.ask(dict.fromkeys(near, ("halo", *given))).values())
     if not answers:
         answers = list(whole.ask({shard: ("held", 0, 0)}).values())
-    names = [np.concatenate([own[part] for own in answers]) for part in range(6)]
-    witnesses = [own.witnesses for own in answers if own.witnesses is not None]
+    witnesses = zip(*(own.witnesses for own in answers if own.witnesses is not None), strict=True)
     return Held(
-        *names, tuple(np.concatenate(arrays) for arrays in zip(*witnesses, strict=True))
+        np.concatenate([own.locations for own in answers]),
+        np.concatenate([own.location_sds for own in answers]),
+        np.concatenate([own.senses for own in answers]),
+        np.concatenate([own.ids for own in answers]),
+        np.concatenate([own.written_at for own in answers]),
+        None,
+        tuple(np.concatenate(arrays) for arrays in witnesses),
     )
 
 

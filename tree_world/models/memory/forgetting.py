@@ -32,7 +32,7 @@ from tree_world.models.memory.store.exchange import (
 )
 from tree_world.models.memory.store.slots import Store
 from tree_world.models.memory.store.task import Task, stop_if_asked
-from tree_world.models.memory.types import Witnesses
+from tree_world.models.memory.types import Observations, Witnesses
 from tree_world.precision import outside_inference_mode
 
 R = TypeVar("R")
