@@ -28,6 +28,7 @@ from benchmarks import (
     study_rivals,
     study_scale,
     study_sequences,
+    study_shards,
     study_space,
     study_where,
 )
@@ -48,6 +49,7 @@ STUDIES: list[Callable[[list[str]], int]] = [
     study_where.main,
     study_space.main,
     study_sequences.main,
+    study_shards.main,
     study_frames.main,
     study_ground.main,
 ]

@@ -23,6 +23,7 @@ from benchmarks import (
     study_rivals,
     study_scale,
     study_sequences,
+    study_shards,
     study_space,
     study_where,
 )
@@ -235,7 +236,8 @@ STORED_STUDIES = [
     (module, name)
     for module in (
         *(study_day, study_forgetting, study_frames, study_ground, study_learning),
-        *(study_living, study_omniscient, study_rivals, study_scale, study_sequences, study_space),
+        *(study_living, study_omniscient, study_rivals, study_scale, study_sequences),
+        *(study_shards, study_space),
         study_where,
     )
     for name in module.STUDIES

@@ -209,12 +209,12 @@ def test_the_oldest_of_all_make_room(make, batch):
 
 def test_what_is_alike_is_merged_across_borders(make):
     memory, one = make(), Memory(2, DIM, max_memory_size=SIZE)
-    places, sds, senses = observed(500)
-    again = places[::2] + 1.0, sds[::2], senses[::2]
+    places, sds, senses = observed(300)
+    again = places[::5] + 1.0, sds[::5], senses[::5]
     for each in (memory, one):
         each.write(places, sds, senses)
         ids = each.write(*again, update=True, merge_distance=0.5)
-        assert len(ids) == 250
+        assert len(ids) == 60
     own, other = memory.observations(), one.observations()
     assert len(own.ids) == len(other.ids)
     for name in ("locations", "location_sds", "senses", "ages", "times"):
@@ -333,8 +333,8 @@ def test_an_empty_memory_answers(make):
     assert len(memory.neighbours([0.0, 0.0], 5.0)) == len(memory.observations().ids) == 0
     assert memory.prune(0.1, THRESHOLD).num_before == 0
     assert "0 of at most" in repr(memory)
-    with pytest.raises(ValueError, match="search"):
-        memory.sample(None, None, torch.ones(DIM), how=DrawOptions(temperature=1e-40))
+    with pytest.raises(ValueError, match="Write more"):
+        memory.sample(None, None, torch.ones(DIM))
 
 
 def test_errors_say_what_to_do(make, here, tmp_path):
@@ -350,7 +350,7 @@ def test_errors_say_what_to_do(make, here, tmp_path):
     with pytest.raises(ValueError, match="num_shards"):
         make(shards=0)
     with pytest.raises(ValueError, match="near each other"):
-        make(400).write(torch.zeros(4000, 2), 1.0, torch.ones(4000, DIM))
+        make(4000, 8).write(torch.zeros(4000, 2), 1.0, torch.ones(4000, DIM))
     (tmp_path / "checkpoint.json").write_text('{"format": "later"}')
     with pytest.raises(ValueError, match="version"):
         ShardedMemory.load(tmp_path, client=here)

@@ -115,12 +115,12 @@ class _Reading:
         """
         shared = (asked.sum(axis=0) + known.sum(axis=0)) > 1
         requests: dict[int, tuple[Any, ...]] = {}
-        rows: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        shares: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for at, shard in enumerate(holders):
             own = np.flatnonzero(asked[at] & ~shared), np.flatnonzero(asked[at] & shared)
             both = np.concatenate(own)
             if len(both):
-                rows[shard] = own
+                shares[shard] = own
                 sds = as_one_row(self.sds.numpy()[both])
                 centre = None
                 if self.how.order == "linear" and len(own[1]) and self.centre is not None:
@@ -136,7 +136,7 @@ class _Reading:
             parts.append(self._of(places))
         means: list[Read] = []
         for shard, (read, moments) in answers.items():
-            alone, others = rows[shard]
+            alone, others = shares[shard]
             self._set(alone, [each[: len(alone)] for each in read])
             if len(others):
                 where = np.searchsorted(places, others)
@@ -148,8 +148,8 @@ class _Reading:
         joined = Read.joined(parts)
         if means and self.how.mean:
             assert self.centre is not None
-            own = torch.from_numpy(places)
-            given = self.places[own], self.sds[own], self.how.ridge, self.centre
+            rows = torch.from_numpy(places)
+            given = self.places[rows], self.sds[rows], self.how.ridge, self.centre
             mean = plane(Read.joined(means), *given).to(joined.mean.dtype)
             joined = dataclasses.replace(joined, mean=mean)
         self._set(places, list(arrays_of(joined, self.how.support)))
