@@ -36,6 +36,10 @@ def certificate(memory, before, tolerance, threshold=THRESHOLD):
     return int(gone.sum()), int((errors > tolerance * (1 + 1e-5)).sum() + (~read.known).sum())
 
 
+def same(found, wanted, share):
+    torch.testing.assert_close(found, wanted, rtol=share, atol=share)
+
+
 @pytest.fixture(scope="module")
 def both(client):
     """One memory, and the same in eight shards, on workers that are processes."""
@@ -80,17 +84,16 @@ def test_shards_are_even_and_all_is_there(both):
 def test_reads_are_those_of_one_memory(both, threshold, order):
     one, shards = both
     where = 130 * torch.randn(300, 2, generator=torch.Generator().manual_seed(1))
-    how = ReadOptions(order=order)
+    # By a tail of a millionth, which each leaves out of its own, planes differ by 2e-5.
+    how = ReadOptions(order=order, tail=1e-9)
     wanted = one.recall(where, 6.0, threshold, how=how)
     found = shards.recall(where, 6.0, threshold, how=how)
     largest = torch.linalg.vector_norm(one.observations().senses, dim=-1).max()
     assert (found.mean - wanted.mean).norm(dim=-1).max() <= 1e-5 * largest
     assert torch.equal(found.known, wanted.known)
     assert found.order == order
-    for name in SUPPORT:
-        torch.testing.assert_close(
-            getattr(found, name), getattr(wanted, name), rtol=1e-4, atol=1e-4
-        )
+    for name in SUPPORT:  # of one observation alone, spreads are what rounding leaves
+        same(getattr(found, name), getattr(wanted, name), 1e-3 if name == "spread" else 1e-4)
     torch.testing.assert_close(
         shards.read(where, 6.0, threshold, how=how), found.mean, rtol=1e-5, atol=1e-5
     )

@@ -8,6 +8,7 @@ nothing here waits without looking, again and again, whether the worker is still
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 import uuid
@@ -22,7 +23,9 @@ from tree_world.optional import from_extra
 if TYPE_CHECKING:
     from distributed import Client
 
+_LOG = logging.getLogger(__name__)
 _LOOK = 0.5  # seconds, after which to look whether a worker that has not answered is there
+_ASKED_AGAIN = 20  # times, where a connection breaks and the worker is there
 _PATIENCE = 60.0  # seconds to wait for a worker, where there is none
 
 Request = tuple[Any, ...]
@@ -72,6 +75,10 @@ class _Place:
     actor: Any
 
 
+class _Gone(Exception):
+    """A worker does not answer any more."""
+
+
 class Fleet:
     """Actors on workers, by number.
 
@@ -101,6 +108,7 @@ class Fleet:
             address = connect(address, set_as_default=False, direct_to_workers=True)
         self.client: Any = address
         self.places: dict[int, _Place] = {}
+        self.number = 0  # of the calls so far
 
     def close(self) -> None:
         """Let go of all shards, and of what was started for them."""
@@ -213,18 +221,16 @@ class Fleet:
         answers: dict[int, Any] = {}
         errors: dict[int, Exception] = {}
         gone: set[str] = set()
+        self.number += 1
         with self.client.as_current():
-            calls = {}
-            for shard, request in requests.items():
-                try:
-                    calls[shard] = self.places[shard].actor.do(*request)
-                except (RuntimeError, OSError):  # Dask knows already
-                    gone.add(self.places[shard].address)
+            calls = {shard: self._call(shard, request) for shard, request in requests.items()}
             for shard, call in calls.items():
+                place = self.places[shard]
                 try:
-                    done, answer = self._wait(self.places[shard], call)
-                except (OSError, RuntimeError, LookupError):
-                    gone.add(self.places[shard].address)
+                    done, answer = self._answer(shard, requests[shard], call)
+                except _Gone as error:
+                    _LOG.warning("%s does not answer: %s", place.address, error)
+                    gone.add(place.address)
                     continue
                 if done:
                     answers[shard] = answer
@@ -234,13 +240,35 @@ class Fleet:
         answers = {shard: answer for shard, answer in answers.items() if shard not in lost}
         return answers, errors, lost
 
-    def _wait(self, place: _Place, call: Any) -> tuple[bool, Any]:
+    def _call(self, shard: int, request: Request) -> Any:
+        """Begin a call; None if Dask knows already that the worker is gone."""
+        try:
+            return self.places[shard].actor.do(self.number, *request)
+        except (RuntimeError, OSError):
+            return None
+
+    def _answer(self, shard: int, request: Request, call: Any) -> tuple[bool, Any]:
+        """Wait for an answer, as long as the worker is there.
+
+        Where a connection breaks, the same is asked again: by its number a shard knows what it has
+        done already.
+        """
+        place, tries = self.places[shard], 0
         while True:
             try:
-                done, answer = call.result(timeout=_LOOK)
-                return bool(done), answer
-            except TimeoutError:
-                if call.done():
-                    raise
+                if call is not None:
+                    done, answer = call.result(timeout=_LOOK)
+                    return bool(done), answer
+                broken: Exception = OSError("its actor is lost")
+            except TimeoutError as error:
+                broken = error
+            except (OSError, RuntimeError, LookupError) as error:
+                broken = error
             if place.future.status != "finished" or place.address not in self.workers():
-                raise OSError("its worker is gone")
+                raise _Gone(f"its worker is gone ({broken})")
+            if call is None or not isinstance(broken, TimeoutError) or call.done():
+                tries += 1
+                if tries > _ASKED_AGAIN:
+                    raise _Gone(f"{broken!r}, {tries} times")
+                time.sleep(_LOOK)
+                call = self._call(shard, request)

@@ -72,17 +72,20 @@ class Shard:
 
     def __init__(self, dims: tuple[int, int], capacity: int, choices: dict[str, Any]) -> None:
         self.memory = Memory(*dims, max_memory_size=capacity, **choices)
+        self.last: tuple[int, tuple[bool, Any]] = -1, (True, None)
 
     @property
     def common(self) -> Any:
         """What the memory is made of."""
         return self.memory.common
 
-    def do(self, name: str, *given: Any) -> tuple[bool, Any]:
-        """Do one of what follows.
+    def do(self, number: int, name: str, *given: Any) -> tuple[bool, Any]:
+        """Do one of what follows, once.
 
         Parameters
         ----------
+        number : int
+            Of the call: what was done is not done again, and the answer is the same.
         name : str
         given
             What it is given.
@@ -93,11 +96,14 @@ class Shard:
             What it returns, or the error that it has raised: so that whatever else is raised
             elsewhere says that the worker has not answered.
         """
-        try:
-            return True, getattr(self, name)(*given)
-        except Exception as error:
-            error.add_note("in a shard:\n" + "".join(traceback.format_tb(error.__traceback__)))
-            return False, error
+        if number != self.last[0]:
+            try:
+                answer = True, getattr(self, name)(*given)
+            except Exception as error:
+                error.add_note("in a shard:\n" + "".join(traceback.format_tb(error.__traceback__)))
+                answer = False, error
+            self.last = number, answer
+        return self.last[1]
 
     # --- what is here ----------------------------------------------------------------------------
 

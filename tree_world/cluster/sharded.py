@@ -328,6 +328,7 @@ class ShardedMemory:
 
     # --- reading ---------------------------------------------------------------------------------
 
+    @_verb
     def read(
         self,
         locations: PointsLike,
@@ -345,6 +346,7 @@ class ShardedMemory:
             raise ValueError(NO_MEAN)
         return self._recall(locations, location_sds, how).mean
 
+    @_verb
     def recall(
         self,
         locations: PointsLike,
@@ -365,7 +367,6 @@ class ShardedMemory:
         )
         return self._recall(locations, location_sds, alone.together_with(how))
 
-    @_verb
     def _recall(
         self, locations: PointsLike, location_sds: PointsLike | float, how: ReadOptions
     ) -> Read:
@@ -378,6 +379,7 @@ class ShardedMemory:
 
     # --- searching -------------------------------------------------------------------------------
 
+    @_verb
     def sample(
         self,
         location: PointsLike | None,
@@ -388,7 +390,7 @@ class ShardedMemory:
         seed: SeedLike = 0,
     ) -> torch.Tensor:
         """See `Memory.sample`. The same seed gives other places than there."""
-        return self.draw(location, location_sd, search_key, how=how, seed=seed).places
+        return self._draw(location, location_sd, search_key, how, seed).places
 
     @_verb
     def draw(
@@ -401,6 +403,16 @@ class ShardedMemory:
         seed: SeedLike = 0,
     ) -> Samples:
         """See `Memory.draw`. The same seed gives other places than there."""
+        return self._draw(location, location_sd, search_key, how, seed)
+
+    def _draw(
+        self,
+        location: PointsLike | None,
+        location_sd: PointsLike | float | None,
+        search_key: PointsLike,
+        how: DrawOptions,
+        seed: SeedLike,
+    ) -> Samples:
         common = self._whole.common
         key, place, sd = checked_search(common, location, location_sd, search_key, how)
         refuse_batches("search_key", key, 1)
