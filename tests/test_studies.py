@@ -230,6 +230,7 @@ def test_a_short_form_is_confirmed_or_not(project, capsys):
 
 NEVER_RUN = [
     (study_sequences, "long"),  # takes five hours of two processors
+    *((study_shards, name) for name in study_shards.STUDIES),
 ]
 
 STORED_STUDIES = [
