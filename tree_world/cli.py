@@ -391,7 +391,7 @@ def parser() -> Parser:
     made = _command(
         None,
         "tree-world",
-        "Fruit trees that smell like words, an agent that lives among them, and its memory.",
+        "Fruit trees that smell like words, an agent that lives there, and its memory.",
         "tree-world live --world-seed 14 --agent forager --steps 5000 --gif life.gif",
     )
     made.add_argument("--version", action=_Version, nargs=0, help="print the version, and end")
@@ -499,7 +499,7 @@ def _add_memory(commands: Any) -> None:
         verbs,
         "convert",
         "write a memory in today's format, as a file or as a folder\n\nA name that ends in "
-        ".safetensors is that of a file; any other is that of a folder, from\nwhich senses are "
+        ".safetensors is that of a file; any other is that of a folder,\nfrom which senses are "
         "read as they are needed. The old memory stays as it is.",
         "tree-world memory convert smells smells.safetensors",
         "tree-world memory convert smells.safetensors smells",
