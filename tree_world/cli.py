@@ -500,7 +500,7 @@ def _add_memory(commands: Any) -> None:
         "convert",
         "write a memory in today's format, as a file or as a folder\n\nA name that ends in "
         ".safetensors is that of a file; any other is that of a\nfolder, from which senses are "
-        "read as they are needed. The old memory stays as it is.",
+        "read as they are needed.\nThe old memory stays as it is.",
         "tree-world memory convert smells smells.safetensors",
         "tree-world memory convert smells.safetensors smells",
     )
