@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import gc
 import os
 
 import hypothesis
@@ -34,6 +35,17 @@ def pytest_addoption(parser):
     parser.addoption(
         "--renew-pictures", action="store_true", help="store what tests/book/test_touching.py draws"
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Look for garbage not among the million objects of what is imported, which stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture
