@@ -127,8 +127,11 @@ def declared() -> list[dict[str, str]]:
     return [
         {
             **markers,
-            **{"python_version": python, "python_full_version": f"{python}.9", "extra": ""},
-            **{"implementation_name": "cpython", "platform_python_implementation": "CPython"},
+            "python_version": python,
+            "python_full_version": f"{python}.9",
+            "implementation_name": "cpython",
+            "platform_python_implementation": "CPython",
+            "extra": "",
         }
         for python in pythons()
         for _, markers in SYSTEMS.values()
