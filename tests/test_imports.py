@@ -96,8 +96,9 @@ def test_names_that_never_were_are_not_found():
         importlib.import_module("tree_world.models.nothing")
 
 
-def test_the_simulation_needs_no_heavy_packages():
+def test_simulation_and_studies_need_no_heavy_packages():
     heavy = [
+        "distributed",
         "sentence_transformers",
         "transformers",
         "matplotlib",
@@ -107,7 +108,7 @@ def test_the_simulation_needs_no_heavy_packages():
     ]
     code = f"""
 import sys
-import tree_world.simulation
+import tree_world.simulation, tree_world.studies
 print([name for name in {heavy!r} if name in sys.modules])
 """
     result = subprocess.run(

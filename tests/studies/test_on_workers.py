@@ -5,6 +5,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 import types
@@ -16,7 +17,6 @@ import pytest
 import threadpoolctl
 import torch
 
-from tree_world import optional
 from tree_world.simulation import TreeWorld, TreeWorldConfig
 from tree_world.studies import over_seeds
 from tree_world.studies.code import code_here, differences
@@ -88,7 +88,6 @@ def test_seeds_may_be_anything_that_tells_calls_apart(cluster, tmp_path):
         run(client=cluster)  # nobody sees its text
     run = functools.partial(over_seeds, shown, seeds, resume=tmp_path)
     assert run(client=cluster) == told
-    assert over_seeds(shown, seeds, processes=2) == told
     assert len(list(tmp_path.iterdir())) == 4
     seen = []
     assert run(processes=1, on_result=lambda *pair: seen.append(pair)) == told
@@ -167,21 +166,6 @@ def test_an_error_that_cannot_be_sent_is_told(cluster):
     assert "raise Odd(1, seed)" in "".join(traceback.format_exception(told.value))
 
 
-def killed_at_three(folder, seed):
-    if seed == 3 and noted(folder, "three") == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    noted(folder, seed)
-    return seed
-
-
-def test_a_worker_that_dies_loses_no_seed(cluster, tmp_path):
-    before = set(cluster.run(os.getpid).values())
-    study = functools.partial(killed_at_three, tmp_path)
-    assert over_seeds(study, range(8), client=cluster) == list(range(8))
-    cluster.wait_for_workers(2, timeout=30)
-    assert len(before & set(cluster.run(os.getpid).values())) == 1
-
-
 # --- going on ------------------------------------------------------------------------------------
 
 
@@ -218,19 +202,42 @@ def test_an_interrupt_leaves_the_rest_undone_and_is_taken_up(cluster, tmp_path):
 # --- other code ----------------------------------------------------------------------------------
 
 
-def test_a_worker_with_other_code_refuses(cluster, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    cluster.run(sys.path.insert, 0, str(tmp_path))
+@pytest.fixture
+def module_of_its_own(tmp_path, monkeypatch):
+    """Make a module with a study, of the text that is given."""
     path = tmp_path / "a_changing_study.py"
-    path.write_text("def study(seed):\n    return seed\n")
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    module = importlib.import_module("a_changing_study")
-    assert over_seeds(module.study, range(4), client=cluster) == [0, 1, 2, 3]
-    path.write_text("def study(seed):\n    return -seed\n")
-    importlib.reload(module)
-    with pytest.raises(RuntimeError, match=r"another text of a_changing_study.*client.restart"):
-        over_seeds(module.study, range(4), client=cluster)
-    cluster.run(sys.path.remove, str(tmp_path))
+
+    def load(text):
+        path.write_text(text)
+        importlib.invalidate_caches()
+        sys.modules.pop("a_changing_study", None)
+        return importlib.import_module("a_changing_study").study
+
+    yield load
+    sys.modules.pop("a_changing_study", None)
+
+
+def goes_by(folder):
+    sys.path.insert(0, folder)
+
+
+def test_a_worker_with_other_code_refuses(cluster, tmp_path, module_of_its_own):
+    study = module_of_its_own("def study(seed):\n    return seed\n")
+    with pytest.raises(RuntimeError, match="No module named 'a_changing_study'"):
+        over_seeds(study, range(4), client=cluster)
+    cluster.run(goes_by, str(tmp_path))
+    assert over_seeds(study, range(4), client=cluster) == [0, 1, 2, 3]
+    study = module_of_its_own("def study(seed):\n    return -seed\n")
+    with pytest.raises(RuntimeError, match=r"another text of a_changing_study.*client\.restart"):
+        over_seeds(study, range(4), client=cluster)
+
+
+def test_a_worker_without_the_library_is_named(cluster, monkeypatch):
+    monkeypatch.setattr(cluster, "run", lambda *given: {"tcp://one": None, "tcp://two": given})
+    with pytest.raises(ModuleNotFoundError, match=r"^tcp://one cannot import tree_world"):
+        over_seeds(shown, [1], client=cluster)
 
 
 def test_what_is_other_is_named():
@@ -249,12 +256,28 @@ def test_what_is_other_is_named():
 def test_threads_are_put_back_when_the_last_has_left():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    try:
-        outer = threads()
+    entered, leave = threading.Event(), threading.Event()
+
+    def other():
         with one_thread():
+            told.append(threads())
+            entered.set()
+            leave.wait(10)
+            told.append(threads())
+        told.append(threads()[:2])
+
+    try:
+        outer, told = threads(), []
+        with one_thread():
+            thread = threading.Thread(target=other)
+            thread.start()
+            assert entered.wait(10)
             with one_thread():
                 assert threads() == (1, 1, {1})
-            assert threads()[2] == {1}
+            assert threads() == (1, 1, {1})
+        leave.set()
+        thread.join()
+        assert told == [(1, 1, {1}), (1, 1, {1}), outer[:2]]
         assert threads() == outer
         assert torch.get_num_threads() == 2
     finally:
@@ -277,11 +300,21 @@ def test_what_is_no_client_is_refused(monkeypatch):
     with pytest.raises(ModuleNotFoundError, match=r'pip install "tree-world\[cluster\]"'):
         over_seeds(shown, [1], client="tcp://127.0.0.1:1")
     assert over_seeds(shown, [1], processes=1) == ["1"]  # it needs none
-    assert optional
 
 
-def test_dask_is_imported_when_it_is_used():
-    import subprocess
+# --- last, for what is started anew imports everything anew ----------------------------------
 
-    command = "import sys, tree_world.studies; sys.exit('distributed' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
+
+def killed_at_three(folder, seed):
+    if seed == 3 and noted(folder, "three") == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    noted(folder, seed)
+    return seed
+
+
+def test_a_worker_that_dies_loses_no_seed(cluster, tmp_path):
+    before = set(cluster.run(os.getpid).values())
+    study = functools.partial(killed_at_three, tmp_path)
+    assert over_seeds(study, range(8), client=cluster) == list(range(8))
+    cluster.wait_for_workers(2, timeout=30)
+    assert len(before & set(cluster.run(os.getpid).values())) == 1

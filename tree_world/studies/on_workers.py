@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib.util
 import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -69,11 +70,16 @@ def on_workers(
     ------
     RuntimeError
         If a seed has failed twice, or a worker has died of it as often as Dask allows.
+    ModuleNotFoundError
+        If a worker has not this library.
     """
     with connected(client, "over_seeds with a client") as dask:
         import distributed
+        from distributed.protocol import pickle
 
-        call = functools.partial(_called, function, code_here(function))
+        _check_library(dask)
+        # As bytes: a worker that cannot import what is in them says so, and goes on.
+        call = functools.partial(_called, pickle.dumps(function), code_here(function))
         submit = functools.partial(_submitted, dask, call, name_of(function))
         waiting = {submit(seed): seed for seed in seeds}
         failed: dict[Any, Failure] = {}
@@ -99,6 +105,17 @@ def on_workers(
                 dask.cancel(list(waiting))
 
 
+def _check_library(client: distributed.Client) -> None:
+    """Refuse workers without this library, which otherwise would wait for ever."""
+    found = client.run(importlib.util.find_spec, "tree_world")
+    without = [worker for worker, spec in found.items() if spec is None]
+    if without:
+        raise ModuleNotFoundError(
+            f"{', '.join(without)} cannot import tree_world. Install there what is installed here.",
+            name="tree_world",
+        )
+
+
 def _submitted(
     client: distributed.Client,
     call: Callable[[Any], Any],
@@ -118,12 +135,14 @@ def _submitted(
     )
 
 
-def _called(function: Callable[[Any], Any], code: Code, seed: Any) -> Any:
+def _called(pickled: bytes, code: Code, seed: Any) -> Any:
     """Call the function on a worker."""
     import distributed
+    from distributed.protocol import pickle
 
     worker = str(distributed.get_worker().address)
     try:
+        function = pickle.loads(pickled)
         if other := differences(code):
             raise OtherCode(
                 f"this worker has {' and '.join(other)}. Install there what is installed here, and "

@@ -11,6 +11,7 @@ import numba
 import threadpoolctl
 import torch
 
+_own = threading.local()  # whether this thread is inside
 _lock = threading.Lock()
 _inside = 0  # threads of this process that are inside
 _before: dict[str, Any] = {}  # what the first of them has found, and the last one puts back
@@ -29,13 +30,18 @@ def one_thread() -> Iterator[None]:
     ...     torch.get_num_threads()
     1
     """
+    if getattr(_own, "inside", False):
+        yield
+        return
     before = _enter()
     numba_before = numba.get_num_threads()  # each thread has its own
     torch.set_num_threads(1)
     numba.set_num_threads(1)
+    _own.inside = True
     try:
         yield
     finally:
+        _own.inside = False
         torch.set_num_threads(before)
         numba.set_num_threads(numba_before)
         _leave()
