@@ -1,7 +1,8 @@
 """Run benchmarks, and all studies if asked to, and write the tables that the book draws.
 
-Usage: ``python -m benchmarks [--full] [options of pytest]``; some ten minutes, or eight
-hours.
+Usage: ``python -m benchmarks [--full] [--cluster=ADDRESS] [options of pytest]``; some ten minutes,
+or eight hours. The address is that of a scheduler of Dask, for the parts of studies that need not
+wait for each other; what measures speeds runs here.
 ``python -m benchmarks --short`` stores nothing, but runs the short form of every study and says
 whether it agrees with what is stored; some ten minutes.
 """
@@ -58,6 +59,8 @@ def main() -> int:
     options = sys.argv[1:]
     if "--short" in options:
         return max([study(["--short"]) for study in STUDIES])
+    cluster = [option for option in options if option.startswith("--cluster=")]
+    options = [option for option in options if option not in cluster]
     full = "--full" in options
     if full:
         options.remove("--full")
@@ -83,7 +86,7 @@ def main() -> int:
         print(f"{row['work']:32} {row['measure']:44} {row['value']:10.4g}   bound {row['bound']:g}")
     print(f"Measured: {len(measured)} benchmarks; table in {RESULTS.relative_to(ROOT)}")
     if full:
-        return max([study([]) for study in STUDIES])
+        return max([study(cluster) for study in STUDIES])
     return study_rivals.main(["small"])
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import math
 import os
 import signal
 import sys
@@ -241,9 +242,10 @@ def test_a_worker_without_the_library_is_named(cluster, monkeypatch):
 
 
 def test_what_is_other_is_named():
-    code = code_here(life)
+    code = code_here(functools.partial(math.pow, life))
+    assert set(code.modules) == {__name__}
     assert differences(code) == []
-    other = code._replace(versions="Python 2", library="", text="")
+    other = code._replace(versions="Python 2", library="", modules={__name__: "", "nowhere": ""})
     versions, library, module = differences(other)
     assert versions == f"{code.versions} instead of Python 2"
     assert library == "another text of tree_world"

@@ -76,23 +76,24 @@ class Code(NamedTuple):
         Of Python, NumPy and PyTorch.
     library : str
         Digest of all modules of this library.
-    module : str
-        Name of the module of the function.
-    text : str or None
-        Digest of that module; None where the function is sent with all that it needs, as one of a
-        notebook or a script is.
+    modules : dict
+        Digest of each module that the function and those given to it are defined in, by its name,
+        but for those that are sent with all that they need, as they are of a notebook or a script.
     """
 
     versions: str
     library: str
-    module: str
-    text: str | None
+    modules: dict[str, str]
 
 
 def code_here(function: Any) -> Code:
     """Tell of a function what it computes by in this process, now."""
-    module = getattr(innermost(function), "__module__", None) or "__main__"
-    return Code(_versions(), _digest(_library()), module, _text(module))
+    texts = {name: _text(name) for name in _modules_of(function)}
+    return Code(
+        _versions(),
+        _digest(_library()),
+        {name: text for name, text in texts.items() if text is not None},
+    )
 
 
 def differences(wanted: Code) -> list[str]:
@@ -105,10 +106,20 @@ def differences(wanted: Code) -> list[str]:
         found.append(f"{versions} instead of {wanted.versions}")
     if _library_once() != wanted.library:
         found.append("another text of tree_world")
-    theirs = _text_once(wanted.module)
-    if None not in (wanted.text, theirs) and theirs != wanted.text:
-        found.append(f"another text of {wanted.module}")
+    for name, text in wanted.modules.items():
+        if _text_once(name) not in (text, None):
+            found.append(f"another text of {name}")
     return found
+
+
+def _modules_of(function: Any) -> set[str]:
+    found = set()
+    while isinstance(function, functools.partial):
+        for given in (*function.args, *function.keywords.values()):
+            if callable(given):
+                found |= _modules_of(given)
+        function = function.func
+    return found | {getattr(function, "__module__", None) or "__main__"}
 
 
 def _versions() -> str:
