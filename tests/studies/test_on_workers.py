@@ -2,7 +2,7 @@
 
 import functools
 import importlib
-import math
+import json
 import os
 import signal
 import sys
@@ -18,6 +18,7 @@ import pytest
 import threadpoolctl
 import torch
 
+from benchmarks import origins, studies
 from tree_world.simulation import TreeWorld, TreeWorldConfig
 from tree_world.studies import over_seeds
 from tree_world.studies.code import code_here, differences
@@ -242,7 +243,7 @@ def test_a_worker_without_the_library_is_named(cluster, monkeypatch):
 
 
 def test_what_is_other_is_named():
-    code = code_here(functools.partial(math.pow, life))
+    code = code_here(functools.partial(map, life))
     assert set(code.modules) == {__name__}
     assert differences(code) == []
     other = code._replace(versions="Python 2", library="", modules={__name__: "", "nowhere": ""})
@@ -250,6 +251,37 @@ def test_what_is_other_is_named():
     assert versions == f"{code.versions} instead of Python 2"
     assert library == "another text of tree_world"
     assert module == f"another text of {__name__}"
+
+
+# --- parts of stored studies ---------------------------------------------------------------------
+
+
+def one_life(seed, steps):
+    return {"seed": seed, "steps": steps, "sum": torch.rand(5, dtype=torch.float64).sum() * 0}
+
+
+def lives(part, seeds=(0, 1, 2)):
+    found = part.each(one_life, {f"life {seed}": (seed, 7) for seed in seeds})
+    return {"seeds": [one["seed"] for one in found]}
+
+
+def test_parts_of_a_stored_study_run_on_a_cluster(cluster, tmp_path):
+    results = origins.results_file("tiny", tmp_path)
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "study_tiny.py").write_text("")
+    kept = {"lives": studies.Study(lives, lives, [studies.Same("seeds")])}
+    options = [f"--cluster={cluster.scheduler.address}"]
+    assert studies.run_studies(kept, results, [*options, "lives"]) == 0
+    found = json.loads(results.read_text())["lives"]
+    assert found["seeds"] == [0, 1, 2]
+    assert set(found["origin"]["seconds_of_parts"]) == {"life 0", "life 1", "life 2"}
+    assert found["origin"]["workers"]["number"] == 2
+    (machine,) = found["origin"]["workers"]["machines"]
+    assert machine["torch"] == found["machine"]["torch"]
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob(".cache/**/life*")}
+    assert len(before) == 3
+    assert studies.run_studies(kept, results, []) == 0  # goes on here, for it is the same machine
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob(".cache/**/life*")} == before
 
 
 # --- threads and clients -------------------------------------------------------------------------
