@@ -4,7 +4,6 @@ import functools
 import importlib
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -12,14 +11,24 @@ import traceback
 import types
 
 import distributed
-import numba
 import numpy as np
 import pytest
-import threadpoolctl
 import torch
 
 from benchmarks import origins, studies
-from tree_world.simulation import TreeWorld, TreeWorldConfig
+from tests.at_work import (
+    Odd,
+    fails_at_three,
+    goes_by,
+    killed_at_three,
+    life,
+    one_life,
+    pid,
+    raises_odd,
+    shown,
+    slow,
+    threads,
+)
 from tree_world.studies import over_seeds
 from tree_world.studies.code import code_here, differences
 from tree_world.studies.dask_client import connected
@@ -32,26 +41,12 @@ def cluster():
     """Two workers, each a process of its own; and PyTorch there has two threads before."""
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         client.run(torch.set_num_threads, 2)
         yield client
-
-
-def life(seed):
-    recording = TreeWorld.random_from_config(TreeWorldConfig(), seed=seed).run(200)
-    generator = torch.Generator().manual_seed(seed)
-    matrix = torch.randn(300, 300, generator=generator)
-    total = (matrix @ matrix).exp().sum() + float((matrix.numpy() @ matrix.numpy()).sum())
-    return recording.positions, float(total), threads()
-
-
-def threads():
-    """How many threads each library has, in this thread."""
-    pools = {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
-    return torch.get_num_threads(), numba.get_num_threads(), pools
 
 
 def test_results_are_the_same_here_and_there(cluster):
@@ -64,11 +59,6 @@ def test_results_are_the_same_here_and_there(cluster):
     assert over_seeds(pid, range(8), client=cluster.scheduler.address) != [os.getpid()] * 8
     assert len(set(over_seeds(pid, range(8), client=cluster))) == 2
     assert set(cluster.run(torch.get_num_threads).values()) == {2}
-
-
-def pid(seed):
-    time.sleep(0.05)
-    return os.getpid()
 
 
 def test_what_a_notebook_defines_is_sent(cluster, monkeypatch):
@@ -97,10 +87,6 @@ def test_seeds_may_be_anything_that_tells_calls_apart(cluster, tmp_path):
     assert seen == [(4, "4")]
 
 
-def shown(seed):
-    return repr(seed)
-
-
 @pytest.mark.parametrize("wrong", [1.5, [1], (1, [2]), True])
 def test_what_is_no_seed_is_refused(wrong):
     with pytest.raises(ValueError, match="each of seeds must be"):
@@ -108,20 +94,6 @@ def test_what_is_no_seed_is_refused(wrong):
 
 
 # --- what fails ----------------------------------------------------------------------------------
-
-
-def noted(folder, what):
-    """Note that something was done here, once a line, and say how often it was before."""
-    path = folder / f"{what}"
-    with path.open("a") as file:
-        file.write(f"{distributed.get_worker().address}\n")
-    return len(path.read_text().split()) - 1
-
-
-def fails_at_three(folder, times, seed):
-    if seed == 3 and noted(folder, "three") < times:
-        raise ValueError(f"no {seed}")
-    return seed
 
 
 def test_a_seed_that_fails_is_tried_on_another_worker(cluster, tmp_path):
@@ -149,17 +121,6 @@ def test_a_seed_that_fails_twice_is_named_and_the_others_are_kept(cluster, tmp_p
     assert len((tmp_path / "three").read_text().split()) == 2
 
 
-class Odd(Exception):
-    """One that cannot be made again from what it tells."""
-
-    def __init__(self, one, other):
-        super().__init__(f"{one} and {other}")
-
-
-def raises_odd(seed):
-    raise Odd(1, seed)
-
-
 def test_an_error_that_cannot_be_sent_is_told(cluster):
     assert _sendable(Odd(1, 2)) is None
     with pytest.raises(RuntimeError, match=r"with seed 0, .* Odd: 1 and 0") as told:
@@ -174,12 +135,6 @@ def test_an_error_that_cannot_be_sent_is_told(cluster):
 def interrupted(seed, result):
     if seed != 3:
         raise KeyboardInterrupt
-
-
-def slow(folder, seed):
-    time.sleep(0.02 if seed < 2 else 0.2)
-    noted(folder, seed)
-    return seed
 
 
 def test_an_interrupt_leaves_the_rest_undone_and_is_taken_up(cluster, tmp_path):
@@ -221,10 +176,6 @@ def module_of_its_own(tmp_path, monkeypatch):
     sys.modules.pop("a_changing_study", None)
 
 
-def goes_by(folder):
-    sys.path.insert(0, folder)
-
-
 def test_a_worker_with_other_code_refuses(cluster, tmp_path, module_of_its_own):
     study = module_of_its_own("def study(seed):\n    return seed\n")
     with pytest.raises(RuntimeError, match="No module named 'a_changing_study'"):
@@ -244,20 +195,18 @@ def test_a_worker_without_the_library_is_named(cluster, monkeypatch):
 
 def test_what_is_other_is_named():
     code = code_here(functools.partial(map, life))
-    assert set(code.modules) == {__name__}
+    assert set(code.modules) == {life.__module__}
     assert differences(code) == []
-    other = code._replace(versions="Python 2", library="", modules={__name__: "", "nowhere": ""})
+    other = code._replace(
+        versions="Python 2", library="", modules={life.__module__: "", "nowhere": ""}
+    )
     versions, library, module = differences(other)
     assert versions == f"{code.versions} instead of Python 2"
     assert library == "another text of tree_world"
-    assert module == f"another text of {__name__}"
+    assert module == "another text of tests.at_work"
 
 
 # --- parts of stored studies ---------------------------------------------------------------------
-
-
-def one_life(seed, steps):
-    return {"seed": seed, "steps": steps, "sum": torch.rand(5, dtype=torch.float64).sum() * 0}
 
 
 def lives(part, seeds=(0, 1, 2)):
@@ -337,13 +286,6 @@ def test_what_is_no_client_is_refused(monkeypatch):
 
 
 # --- last, for what is started anew imports everything anew ----------------------------------
-
-
-def killed_at_three(folder, seed):
-    if seed == 3 and noted(folder, "three") == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    noted(folder, seed)
-    return seed
 
 
 def test_a_worker_that_dies_loses_no_seed(cluster, tmp_path):
