@@ -48,9 +48,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import json
 import math
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -143,7 +145,9 @@ class KeptParts:
         """Take parts from the folder, or run and store them, each as soon as it is there."""
         missing = [name for name in calls if not self._begin(name)]
         over_seeds(
-            functools.partial(_named_call, work, {name: calls[name] for name in missing}),
+            functools.partial(
+                _named_call, _by_its_name(work), {name: calls[name] for name in missing}
+            ),
             missing,
             processes=1,
             client=self.cluster,
@@ -195,6 +199,15 @@ class FleetingParts:
         """Run parts, one after another."""
         found = over_seeds(functools.partial(_named_call, work, calls), calls, processes=1)
         return [one["value"] for one in found]
+
+
+def _by_its_name(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Find the function of a program in the module of that, which workers can import."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if work.__module__ != "__main__" or spec is None:
+        return work
+    found: Callable[..., Any] = getattr(importlib.import_module(spec.name), work.__name__)
+    return found
 
 
 def _named_call(
@@ -369,7 +382,9 @@ def run_studies(studies: Mapping[str, Study], results: Path, options: list[str])
 
 def cluster_of(options: Sequence[str]) -> str | None:
     """Find the address of a cluster among options."""
-    found = [option.removeprefix("--cluster=") for option in options if "--cluster=" in option]
+    found = [
+        option.removeprefix("--cluster=") for option in options if option.startswith("--cluster=")
+    ]
     return found[-1] if found else None
 
 
