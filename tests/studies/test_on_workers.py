@@ -18,6 +18,7 @@ import torch
 from benchmarks import origins, studies
 from tests.at_work import (
     Odd,
+    all_but_one,
     fails_at_three,
     goes_by,
     killed_at_three,
@@ -154,6 +155,15 @@ def test_an_interrupt_leaves_the_rest_undone_and_is_taken_up(cluster, tmp_path):
     number = int(kept.stem.partition("seed-")[2])
     del run.keywords["client"]
     assert over_seeds(run.args[0], [number], processes=1, resume=tmp_path / "kept") == [number]
+
+
+def test_after_an_error_nothing_goes_on(cluster, tmp_path):
+    with pytest.raises(RuntimeError, match="no 0") as told:
+        over_seeds(functools.partial(all_but_one, tmp_path), range(60), client=cluster)
+    assert told  # which a notebook keeps, too, with all that it refers to
+    then = len(list(tmp_path.iterdir()))
+    time.sleep(1)
+    assert len(list(tmp_path.iterdir())) <= then + 4
 
 
 # --- other code ----------------------------------------------------------------------------------
