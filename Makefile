@@ -42,8 +42,8 @@ chapter: $(BOOK) ## run one chapter into its reference notebook (NAME=03-drives)
 diff: $(BOOK) ## show what changed in the reference notebooks (SINCE=commit, by default the last one)
 	@$(BIN)/python -m tools.diff $(SINCE)
 
-bench: $(BENCH) ## measure speed and memory, and write tree_world/studies/results (FULL=1: all studies, too)
-	@$(BIN)/python -m benchmarks $(if $(FULL),--full)
+bench: $(BENCH) ## measure speed and memory, and write tree_world/studies/results (FULL=1: all studies, too; CLUSTER=ADDRESS: those on a Dask cluster)
+	@$(BIN)/python -m benchmarks $(if $(FULL)$(CLUSTER),--full) $(if $(CLUSTER),--cluster=$(CLUSTER))
 
 confirm: $(BENCH) ## run the short form of every study, and say whether it agrees with what is stored
 	@$(BIN)/python -m benchmarks --short

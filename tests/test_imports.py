@@ -96,7 +96,7 @@ def test_names_that_never_were_are_not_found():
         importlib.import_module("tree_world.models.nothing")
 
 
-HEAVY = ["sentence_transformers", "transformers", "sklearn", "scipy.stats", "pandas"]
+HEAVY = ["distributed", "sentence_transformers", "transformers", "sklearn", "scipy.stats", "pandas"]
 
 
 @pytest.mark.parametrize(
