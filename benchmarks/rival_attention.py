@@ -24,7 +24,6 @@ FLEX_BLOCK, FLEX_GROUP, FLEX_WIDTH = 128, 32, 16  # the smallest that FlexAttent
 class Dense(Way):
     """Looks at all observations, and can be written to by putting one more behind them."""
 
-    devices = ("cpu", "cuda")
     can_be_written_to = True
 
     def write(self, place: torch.Tensor, sense: torch.Tensor) -> None:
@@ -48,6 +47,7 @@ class Formula(Dense):
     """The formula as printed: all differences, then all weights, then all means."""
 
     name = "formula as printed"
+    devices = ("cpu", "cuda")
     largest = 100_000
     limit = 8e9  # bytes
 
@@ -68,6 +68,7 @@ class Attention(Dense):
     """
 
     name = "attention"
+    devices = ("cpu", "cuda")
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
@@ -85,7 +86,7 @@ class Attention(Dense):
         for part in places.split(max(1, LARGEST_TEMPORARY // self.number)):
             near = None
             if self.problem.match_threshold is not None:
-                near = torch.cdist(part, self.locations) <= self.problem.match_threshold
+                near = squares(part, self.locations) <= self.problem.match_threshold**2
             queries = as_queries(part, self.centre, self.problem.variance)
             found.append(attend(queries, self.keys[: self.number], self.senses, near))
         return torch.cat(found)
@@ -146,8 +147,7 @@ class AttentionByBlocks(Way):
             keys = as_keys(locations, centre, variance)
             near = None
             if threshold is not None:
-                across, along = (part[:, None, axis] - locations[:, axis] for axis in (0, 1))
-                near = across.square_().add_(along.square_()) <= threshold**2
+                near = squares(part, locations) <= threshold**2
             queries = as_queries(part, centre, variance)
             found[groups.order[start:stop]] = attend(queries, keys, senses, near)
         return found
@@ -179,7 +179,12 @@ class AttentionByBlocks(Way):
 
 
 class FlexAttention(Way):
-    """PyTorch's FlexAttention: block-sparse, compiled, its logits from differences of places."""
+    """PyTorch's FlexAttention: block-sparse, compiled, its logits from differences of places.
+
+    On a CPU it compiles for each number of queries and of observations; with numbers that may vary,
+    or a mask beside the blocks, what it generates does not compile (PyTorch 2.13). So the threshold
+    is part of the logits, and queries are filled up to whole groups.
+    """
 
     name = "FlexAttention"
 
@@ -192,29 +197,47 @@ class FlexAttention(Way):
         self.senses = problem.senses[self.blocks.order]
         self.nothing = torch.zeros(1, 1, problem.size, FLEX_WIDTH)
 
-    def read_one(self, place: torch.Tensor) -> torch.Tensor:
-        """Read at one place as at many, for fewer than a block of queries do not compile."""
-        return self.read_many(place.expand(FLEX_GROUP, 2))[0]
-
     @torch.no_grad()
     def read_many(self, places: torch.Tensor) -> torch.Tensor:
         """Attend to the blocks within reach of each group."""
-        groups = Blocks(places, FLEX_GROUP)
-        own, threshold = places[groups.order], self.problem.match_threshold
-        within = torch.full((len(groups),), self.problem.reach)
-        if threshold is None:
-            each = self.blocks.reaches(own, self.locations, self.problem.reach)
-            padding = each[-1:].expand(len(groups) * FLEX_GROUP - len(each))
-            within = torch.cat([each, padding]).view(-1, FLEX_GROUP).amax(dim=1)
-        near = self.blocks.gaps(groups.low, groups.high) <= within[:, None]
-        scale = (2 * self.problem.variance) ** -0.5
-        found = _flex(
-            *(scale * own, scale * self.locations, self.senses, self.nothing, near),
-            None if threshold is None else torch.tensor([(scale * threshold) ** 2]),
+        missing = -len(places) % FLEX_GROUP
+        filled = torch.cat([places, places[-1:].expand(missing, 2)])
+        groups = Blocks(filled, FLEX_GROUP)
+        own = filled[groups.order]
+        within = torch.full((len(own),), self.problem.reach)
+        if self.problem.match_threshold is None:
+            within = self.blocks.reaches(own, self.locations, self.problem.reach)
+        within = within.view(-1, FLEX_GROUP).amax(dim=1, keepdim=True)
+        near = self.blocks.gaps(groups.low, groups.high) <= within
+        read = torch.empty(len(own), self.senses.shape[1])
+        read[groups.order] = self._attend(own, near)
+        return read[: len(places)]
+
+    def _attend(self, places: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
+        from torch.nn.attention.flex_attention import BlockMask
+
+        (own_x, own_y), (x, y) = (one.T.contiguous() for one in (places, self.locations))
+        factor, limit = -0.5 / self.problem.variance, self.problem.match_threshold
+
+        def logit(score: Any, batch: Any, head: Any, query: Any, key: Any) -> Any:
+            across, along = own_x[query] - x[key], own_y[query] - y[key]
+            square = across * across + along * along
+            if limit is None:
+                return factor * square
+            return torch.where(square <= limit * limit, factor * square, -torch.inf)
+
+        blocks = BlockMask.from_kv_blocks(
+            near.sum(dim=1).int()[None, None],
+            near.int().argsort(dim=1, descending=True, stable=True).int()[None, None],
+            BLOCK_SIZE=(FLEX_GROUP, FLEX_BLOCK),
+            seq_lengths=(len(places), len(self.locations)),
         )
-        read = torch.empty_like(found)
-        read[groups.order] = found.nan_to_num(0.0)
-        return read
+        queries = torch.zeros(1, 1, len(places), FLEX_WIDTH)
+        senses = self.senses[None, None]
+        found: torch.Tensor = _compiled()(
+            queries, self.nothing, senses, score_mod=logit, block_mask=blocks, scale=1.0
+        )
+        return found[0, 0].nan_to_num(0.0)
 
     def bytes_of_index(self) -> int:
         """Count the boxes, the order, and the vectors of zeros that must be there."""
@@ -235,6 +258,12 @@ def as_queries(places: torch.Tensor, centre: torch.Tensor, variance: float) -> t
     return torch.cat([own.square(), own, torch.ones_like(own[:, :1])], dim=-1)
 
 
+def squares(places: torch.Tensor, locations: torch.Tensor) -> torch.Tensor:
+    """Squared distances by differences; by products, as `torch.cdist` has them, they are off."""
+    across, along = (places[:, None, axis] - locations[:, axis] for axis in (0, 1))
+    return across.square_().add_(along.square_())
+
+
 def attend(
     queries: torch.Tensor, keys: torch.Tensor, senses: torch.Tensor, near: torch.Tensor | None
 ) -> torch.Tensor:
@@ -250,40 +279,6 @@ def attend(
 def _compiled() -> Callable[..., Any]:
     from torch.nn.attention.flex_attention import flex_attention
 
-    compiled: Callable[..., Any] = torch.compile(flex_attention, dynamic=True)
+    torch._dynamo.config.recompile_limit = 64  # for each number of observations and queries
+    compiled: Callable[..., Any] = torch.compile(flex_attention, dynamic=False)
     return compiled
-
-
-def _flex(
-    places: torch.Tensor,
-    locations: torch.Tensor,
-    senses: torch.Tensor,
-    nothing: torch.Tensor,
-    near: torch.Tensor,
-    limit: torch.Tensor | None,
-) -> torch.Tensor:
-    """Attend by the compiled kernel, where places are in units of what the kernel falls off by."""
-    from torch.nn.attention.flex_attention import BlockMask
-
-    (own_x, own_y), (x, y) = (one.T.contiguous() for one in (places, locations))
-
-    def logit(score: Any, batch: Any, head: Any, query: Any, key: Any) -> Any:
-        across, along = own_x[query] - x[key], own_y[query] - y[key]
-        return -(across * across + along * along)
-
-    def counts(batch: Any, head: Any, query: Any, key: Any) -> Any:
-        across, along = own_x[query] - x[key], own_y[query] - y[key]
-        return across * across + along * along <= limit[head]  # type: ignore[index]
-
-    blocks = BlockMask.from_kv_blocks(
-        near.sum(dim=1).int()[None, None],
-        near.int().argsort(dim=1, descending=True, stable=True).int()[None, None],
-        BLOCK_SIZE=(FLEX_GROUP, FLEX_BLOCK),
-        mask_mod=None if limit is None else counts,
-        seq_lengths=(len(places), len(locations)),
-    )
-    queries = torch.zeros(1, 1, len(places), nothing.shape[-1])
-    found: torch.Tensor = _compiled()(
-        queries, nothing, senses[None, None], score_mod=logit, block_mask=blocks, scale=1.0
-    )
-    return found[0, 0]

@@ -275,7 +275,8 @@ class Blocks:
     def gaps(self, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
         """Distances between boxes and those of the blocks, of shape (n_boxes, n_blocks)."""
         apart = torch.maximum(self.low - high[:, None], low[:, None] - self.high)
-        return torch.linalg.vector_norm(apart.clamp_min_(0.0), dim=-1)
+        found: torch.Tensor = torch.linalg.vector_norm(apart.clamp_min_(0.0), dim=-1)
+        return found
 
     def reaches(self, places: torch.Tensor, points: torch.Tensor, reach: float) -> torch.Tensor:
         """How far to look from each place for all that counts beside the nearest point.

@@ -20,33 +20,46 @@ class KeOps(Dense):
     """A loop over all pairs, none of which are kept."""
 
     name = "PyKeOps"
-    devices = ("cpu",)
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         self.loop = _lazy_tensor()
+        self.values = self._valued(problem.all_senses)
+
+    def _valued(self, senses: torch.Tensor) -> torch.Tensor:
+        """Put a one behind each sense, so that one pass gives sums and the total of weights.
+
+        Within the threshold nothing underflows, so that sums do, and see where nothing is near.
+        """
+        if self.problem.match_threshold is None:
+            return senses
+        return torch.cat([senses, torch.ones_like(senses[:, :1])], dim=1)
+
+    def write(self, place: torch.Tensor, sense: torch.Tensor) -> None:
+        """Put it behind the others."""
+        self.values[self.number, : len(sense)] = sense
+        super().write(place, sense)
 
     def read_many(self, places: torch.Tensor) -> torch.Tensor:
         """Reduce."""
-        return self._reduced(places, self.locations, self.senses, None)
+        return self._reduced(places, self.locations, self.values[: self.number], None)
 
     def _reduced(
-        self, places: torch.Tensor, locations: torch.Tensor, senses: torch.Tensor, ranges: Any
+        self, places: torch.Tensor, locations: torch.Tensor, values: torch.Tensor, ranges: Any
     ) -> torch.Tensor:
         own = self.loop(places.contiguous(), axis=0)
         squares = ((own - self.loop(locations.contiguous(), axis=1)) ** 2).sum(-1)
         log_k = -squares / (2 * self.problem.variance)
-        values = self.loop(senses.contiguous(), axis=1)
-        log_k.ranges = ranges
+        weighted = self.loop(values, axis=1)
         if self.problem.match_threshold is None:
-            mean: torch.Tensor = log_k.sumsoftmaxweight(values, dim=1)
+            log_k.ranges = ranges
+            mean: torch.Tensor = log_k.sumsoftmaxweight(weighted, dim=1)
             return mean
-        # Within the threshold nothing underflows, so that sums do, and see where nothing is near.
         weights = log_k.exp() * (self.problem.match_threshold**2 - squares).step()
-        weights.ranges = ranges
-        total: torch.Tensor = weights.sum(dim=1)
-        sums: torch.Tensor = (weights * values).sum(dim=1)
-        return sums / total.clamp_min(1e-30)
+        products = weights * weighted
+        products.ranges = ranges
+        sums: torch.Tensor = products.sum(dim=1)
+        return sums[:, :-1] / sums[:, -1:].clamp_min(1e-30)
 
 
 class KeOpsByBlocks(KeOps):
@@ -59,7 +72,7 @@ class KeOpsByBlocks(KeOps):
         super().__init__(problem)
         self.blocks = Blocks(problem.locations, BLOCK)
         self.own_locations = problem.locations[self.blocks.order]
-        self.own_senses = problem.senses[self.blocks.order]
+        self.values = self.values[self.blocks.order]
         self.ranges = torch.stack([self.blocks.starts, self.blocks.stops], dim=1).int()
 
     def read_many(self, places: torch.Tensor) -> torch.Tensor:
@@ -76,7 +89,7 @@ class KeOpsByBlocks(KeOps):
         near[~near.any(dim=1), 0] = True  # something must be there to be weighed by zero
         rows = torch.stack([groups.starts, groups.stops], dim=1).int()
         ranges = from_matrix(rows, self.ranges, near)
-        found = self._reduced(own, self.own_locations, self.own_senses, ranges)
+        found = self._reduced(own, self.own_locations, self.values, ranges)
         read = torch.empty_like(found)
         read[groups.order] = found
         return read

@@ -139,9 +139,8 @@ class FaissGraph(Nearest):
     def bytes_of_index(self) -> int:
         """Count the copy of all places, and the links: twice as many on the ground floor."""
         graph = self.index.hnsw
-        return (
-            int(self.index.ntotal) * 2 * 4 + 4 * graph.neighbors.size() + 8 * graph.offsets.size()
-        )
+        links = 4 * graph.neighbors.size() + 8 * graph.offsets.size()
+        return int(self.index.ntotal * 2 * 4 + links)
 
 
 class UsearchGraph(Nearest):
@@ -153,7 +152,7 @@ class UsearchGraph(Nearest):
         super().__init__(problem)
         from usearch.index import Index
 
-        self.index = Index(ndim=2, metric="l2sq", dtype="f32", connectivity=LINKS)
+        self.index: Any = Index(ndim=2, metric="l2sq", dtype="f32", connectivity=LINKS)
         keys = np.arange(self.number)
         self.index.add(keys, self.locations[: self.number], threads=THREADS, copy=True)
 

@@ -184,6 +184,7 @@ def exact(given: Problem, places: torch.Tensor, num_written: int = 0) -> torch.T
 
 
 def _squares(places: np.ndarray, locations: np.ndarray) -> np.ndarray:
+    across: np.ndarray
     across, along = (places[:, None, axis] - locations[None, :, axis] for axis in (0, 1))
     across *= across
     along *= along

@@ -13,6 +13,7 @@ import importlib.metadata
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numba
@@ -35,6 +36,7 @@ MANY = 1000  # queries that are read at once, all of which are compared with dou
 ACCURATE = 1e-5  # error of a number, where the norm of a sense is about two
 FEW = 10  # queries by which the time of many is guessed
 PATIENCE = 30.0  # seconds; what would take longer for all queries is not tried
+SLOW = 1.0  # seconds of few, below which all are tried: few share less than many do
 ROUNDS = 5
 SINGLES, LONGEST_SINGLES = 40, 2.0  # single reads of a round, and seconds after which it has enough
 STEPS, LONGEST_STEPS = 400, 4.0  # steps of a round, likewise
@@ -124,9 +126,9 @@ def reads(
         for name in _order(list(ways), size, number):
             way = ways[name]
             places = there.queries[number * SINGLES % MANY :][:SINGLES]
-            single[name].append(_each(lambda at, w=way, p=places: w.read_one(p[at]), len(places)))
+            single[name].append(_each(way, places))
             if name in many:
-                many[name].append(_seconds(lambda w=way: w.read_many(there.queries)))
+                many[name].append(_seconds(partial(way.read_many, there.queries)))
     for name, way in ways.items():
         row = by_name[name]
         row.update(_summary("of_one", np.concatenate(single[name])))
@@ -161,36 +163,48 @@ def _prepared(name: str, given: Problem) -> tuple[Way | None, dict[str, Any]]:
 
 
 def _tried(way: Way, expected: torch.Tensor) -> dict[str, Any]:
-    """Read everything once, with more effort until it is accurate, if there is patience for it."""
-    queries = way.problem.queries
-    found: dict[str, Any] = {}
+    """Read everything once, if there is patience for it.
+
+    An approximate way makes more and more of an effort until it is accurate; if it never is, the
+    least that most queries are accurate with.
+    """
+    best: dict[str, Any] = {}
     for effort in way.efforts or (0,):
-        if effort:
-            way.make_an_effort(effort)
-            found["effort"] = effort
-        few = _seconds(lambda: way.read_many(queries[:FEW]))
-        # Ten at a time share less than a thousand do, so that what is quick is tried all the same.
-        guess = few * len(queries) / FEW
-        if guess > PATIENCE and few > 1.0:
-            some = queries[:FEW]
-            left_out = {"left_out": f"some {guess:.0f} s"}
-        else:
-            some, left_out = queries, {}
-        try:
-            read = way.read_many(some)
-        except DoesNotFit as reason:
-            some, left_out = queries[:FEW], {"left_out": f"needs {reason}"}
-            read = way.read_many(some)
-        apart = (read.cpu() - expected[: len(some)]).abs().amax(dim=1)
-        found |= {
-            "error": float(apart.max()),
-            "checked": len(some),
-            "share_accurate": float((apart <= ACCURATE).double().mean()),
-        }
-        if found["error"] <= ACCURATE or left_out:
+        found = _read_all(way, effort, expected)
+        if not best or found["share_accurate"] > best["share_accurate"]:
+            best = found
+        if found["error"] <= ACCURATE or "left_out" in found:
             break
+    if best.get("effort"):
+        way.make_an_effort(best["effort"])
+    queries = way.problem.queries
     ones = torch.stack([way.read_one(queries[at]) for at in range(FEW)]).cpu()
-    return found | left_out | {"error_of_one": float((ones - expected[:FEW]).abs().max())}
+    return best | {"error_of_one": float((ones - expected[:FEW]).abs().max())}
+
+
+def _read_all(way: Way, effort: int, expected: torch.Tensor) -> dict[str, Any]:
+    """Read everything, or few places where there is no patience or no room for all."""
+    queries = way.problem.queries
+    if effort:
+        way.make_an_effort(effort)
+    few = _seconds(lambda: way.read_many(queries[:FEW]))
+    guess = few * len(queries) / FEW
+    left_out: dict[str, Any] = {}
+    if guess > PATIENCE and few > SLOW:
+        queries, left_out = queries[:FEW], {"left_out": f"some {guess:.0f} s"}
+    try:
+        read = way.read_many(queries)
+    except DoesNotFit as reason:
+        queries, left_out = queries[:FEW], {"left_out": f"needs {reason}"}
+        read = way.read_many(queries)
+    apart = (read.cpu() - expected[: len(queries)]).abs().amax(dim=1)
+    return {
+        **({"effort": effort} if effort else {}),
+        "error": float(apart.max()),
+        "checked": len(queries),
+        "share_accurate": float((apart <= ACCURATE).double().mean()),
+        **left_out,
+    }
 
 
 def _peak(way: Way, given: Problem) -> float | None:
@@ -282,7 +296,7 @@ def _stepped(way: Way) -> np.ndarray:
 
 def _set_threads() -> None:
     torch.set_num_threads(THREADS)
-    numba.set_num_threads(min(THREADS, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(THREADS, numba.get_num_threads()))
     threadpoolctl.threadpool_limits(THREADS)
 
 
@@ -303,12 +317,12 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def _each(work: Callable[[int], Any], number: int) -> np.ndarray:
-    """Time pieces of work one by one, as many as there is time for, after one that is not timed."""
-    work(0)
+def _each(way: Way, places: torch.Tensor) -> np.ndarray:
+    """Time single reads, as many as there is time for, after one that is not timed."""
+    way.read_one(places[0])
     seconds: list[float] = []
-    for at in range(number):
-        seconds.append(_seconds(lambda at=at: work(at)))
+    for place in places:
+        seconds.append(_seconds(partial(way.read_one, place)))
         if sum(seconds) > LONGEST_SINGLES:
             break
     return np.array(seconds)

@@ -1,5 +1,6 @@
 """What reads are compared with computes the same reads, and counts what it holds."""
 
+import itertools
 import shutil
 
 import numpy as np
@@ -82,11 +83,11 @@ def test_every_way_reads_the_same(name, kernel):
 
 
 @needs_compiler
-@pytest.mark.parametrize("name", COMPILED[:2])
-def test_a_loop_that_is_compiled_reads_the_same(name):
-    given = given_problem("threshold")
-    way = prepared(name, given)
-    assert off(way.read_many(given.queries), exact(given, given.queries)) < 1e-5
+def test_a_loop_that_is_compiled_reads_the_same():
+    given = given_problem("threshold")  # one kernel, for to compile takes longer than all others
+    expected = exact(given, given.queries)
+    for name in COMPILED[:2]:
+        assert off(prepared(name, given).read_many(given.queries), expected) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -134,8 +135,7 @@ def test_pairs_of_several_indexes_are_those_of_one():
     every = nearby(places, points, 0.8)
     cuts = [0, 20, 20, 50]
     parts = [
-        (nearby(places, points[first:stop], 0.8), first)
-        for first, stop in zip(cuts[:-1], cuts[1:], strict=True)
+        (nearby(places, points[first:stop], 0.8), first) for first, stop in itertools.pairwise(cuts)
     ]
     joined = together(parts)
     assert isinstance(joined, Pairs)
@@ -164,7 +164,8 @@ def test_observations_are_those_of_trees():
     assert given.senses.shape == (2000, 384)
     assert given.all_senses.shape == (2030, 384)
     norms = given.senses.norm(dim=1)
-    assert (norms > 1.0).all() and (norms < 3.0).all()  # of a kind, a name and an amount
+    assert norms.min() > 1.0
+    assert norms.max() < 3.0  # of a kind, a name and an amount
     assert len(given.senses.unique(dim=0)) < 400
     strides = given.all_locations[2000:].diff(dim=0).norm(dim=1)
     torch.testing.assert_close(strides, torch.ones(29), rtol=0, atol=1e-3)
@@ -228,12 +229,14 @@ def test_a_study_keeps_all_times_and_their_quartiles(monkeypatch):
 def test_a_way_that_takes_too_long_is_tried_with_few(monkeypatch):
     class Slow(Formula):
         def read_many(self, places):
-            study_rivals.time.sleep(1.1)
+            study_rivals.time.sleep(0.06)
             return super().read_many(places)
 
+    monkeypatch.setattr(study_rivals, "SLOW", 0.05)
+    monkeypatch.setattr(study_rivals, "PATIENCE", 5.0)
     given = problem(200, "threshold", 1000)
     found = study_rivals._tried(Slow(given), exact(given, given.queries))
-    assert found["left_out"].startswith("some 1")
+    assert found["left_out"].startswith("some ")
     assert found["checked"] == study_rivals.FEW
     assert found["error"] <= study_rivals.ACCURATE
 
