@@ -20,7 +20,8 @@ torch.set_num_threads(1)
 # time. Those that look at pages stand between those that compile, so that two processes seldom
 # compile the same side by side. The order costs or saves a minute; nothing else depends on it.
 SLOW = (
-    *("touching", "browser", "interrupts", "access", "ways_of_reading", "hand", "reading", "build"),
+    *("each_page", "touching", "interrupts", "browser", "ways_of_reading", "access", "reading"),
+    *("build", "hand"),
     *("shifts", "localisation", "notebooks", "forager", "live", "consolidation", "failures"),
     *("compiling", "particles", "study_where", "turns", "lattices", "noisy_shifts", "finder"),
     *("agreement", "embeddings", "nbval_tolerance", "numbers", "times", "theme", "drives", "moved"),
