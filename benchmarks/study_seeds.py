@@ -30,7 +30,7 @@ from tree_world.studies import over_seeds
 RESULTS = results_file("seeds")
 
 SEEDS = range(64)
-STEPS = 300
+STEPS = 100
 TURNS = (1, 2, 2, 1)  # workers
 
 

@@ -22,6 +22,7 @@ from benchmarks import (
     study_omniscient,
     study_rivals,
     study_scale,
+    study_seeds,
     study_sequences,
     study_space,
     study_where,
@@ -253,6 +254,7 @@ def test_a_short_form_is_confirmed_or_not(project, capsys):
 
 NEVER_RUN = [
     (study_sequences, "long"),  # takes five hours of two processors
+    (study_seeds, "lives"),  # waits for two idle processors
 ]
 
 STORED_STUDIES = [
