@@ -32,11 +32,12 @@ ALONG = ("py.typed", "fonts/Inter-Regular.ttf", "fonts/OFL.txt", "studies/result
 
 def live() -> None:
     """Live by oneself and by a memory, and sense, write and read."""
-    world = TreeWorld.random_from_config(TreeWorldConfig(), seed=14)
+    config = TreeWorldConfig.model_validate({})  # which type checkers take, without a plugin
+    world = TreeWorld.random_from_config(config, seed=14)
     world.run(3)
     _, scents, _ = SimpleSensor().sense(world, torch.zeros(1, 2))
     forager = Forager(lambda: ByDrive(DriveClassifier(384)))
-    TreeWorld.random_from_config(TreeWorldConfig(), seed=14, model=forager).run(2)
+    TreeWorld.random_from_config(config, seed=14, model=forager).run(2)
     memory = SpatialMemory(2, 384)
     memory.write(torch.zeros(1, 2), 1.0, scents)
     assert torch.allclose(memory.read([0.0, 0.0], 1.0), scents[0])
