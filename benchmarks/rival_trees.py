@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -256,6 +256,5 @@ class ScikitLearn(Way):
 
     def bytes_of_index(self) -> int:
         """Count the arrays of its tree, and its own copies of the observations."""
-        fitted: Any = self.regressor
-        arrays = fitted._tree.get_arrays()
+        arrays = vars(self.regressor)["_tree"].get_arrays()
         return int(sum(np.asarray(one).nbytes for one in arrays))

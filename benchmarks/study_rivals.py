@@ -123,7 +123,7 @@ def reads(
     single: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     many: dict[str, list[float]] = {name: [] for name in ways if "left_out" not in by_name[name]}
     for number in tqdm.trange(rounds, desc=f"{size:,} {kernel}", unit="round"):
-        for name in _order(list(ways), size, number):
+        for name in order_of_round(list(ways), size, number):
             way = ways[name]
             places = there.queries[number * SINGLES % MANY :][:SINGLES]
             single[name].append(_each(way, places))
@@ -253,7 +253,7 @@ def steps_of_an_agent(
             ways[name] = way
     seconds: dict[str, list[np.ndarray]] = {name: [] for name in ways}
     for number in tqdm.trange(rounds, desc=f"{size:,} {kernel}, in steps", unit="round"):
-        for name in _order(list(ways), size, number):
+        for name in order_of_round(list(ways), size, number):
             seconds[name].append(_stepped(ways[name]))
     by_name = {row["way"]: row for row in rows}
     for name, way in ways.items():
@@ -304,7 +304,7 @@ def _without(names: Sequence[str], left_out: Sequence[str]) -> list[str]:
     return [name for name in names if name not in left_out]
 
 
-def _order(names: list[str], size: int, number: int) -> list[str]:
+def order_of_round(names: list[str], size: int, number: int) -> list[str]:
     """Draw who is when in a round."""
     return [names[at] for at in np.random.default_rng([size, number]).permutation(len(names))]
 

@@ -148,7 +148,7 @@ def test_the_lock_suits_the_oldest_python():
     oldest = f"{lock.pythons()[0]}.0"
     for name in LOCK:
         try:
-            needs = importlib.metadata.metadata(name)["Requires-Python"]
+            needs = importlib.metadata.metadata(name).get("Requires-Python")
         except importlib.metadata.PackageNotFoundError:
             assert name not in LOCKS["test"], f"{name} is not installed"
             continue
@@ -190,7 +190,7 @@ def test_versions_are_chosen_once_and_told_for_each_group(monkeypatch, tmp_path,
     monkeypatch.setattr(settings, "LOCKS", tmp_path)
     monkeypatch.setattr(lock, "HASHES", tmp_path / "hashes.lock")
     monkeypatch.setattr(lock, "resolve", choose)
-    monkeypatch.setattr(lock, "_complaint", lambda command: "" if "uv" in command else "no hash")
+    monkeypatch.setattr(lock, "complaint_of", lambda command: "" if "uv" in command else "no hash")
     assert lock.main([LOCK["torch"], *(["--keep"] if keep else [])]) == 1
     assert bool(asked[0]) == keep
     assert not keep or f"torch=={LOCK['torch']}" in asked[0]
@@ -238,7 +238,7 @@ def test_each_python_and_system_is_asked_for_wheels(monkeypatch):
         assert "pykeops" not in text
         return "no wheel" if asked[-1] == ("aarch64-apple-darwin", "3.13") else ""
 
-    monkeypatch.setattr(lock, "_complaint", complaint)
+    monkeypatch.setattr(lock, "complaint_of", complaint)
     assert lock.check_wheels() == ["Python 3.13 on macOS arm64: no wheel"]
     assert len(set(asked)) == len(DECLARED)
 

@@ -243,10 +243,10 @@ def test_a_way_that_takes_too_long_is_tried_with_few(monkeypatch):
 
 def test_the_turns_are_drawn_anew_for_each_round():
     names = list("abcdefgh")
-    orders = [study_rivals._order(names, 1000, number) for number in range(4)]
+    orders = [study_rivals.order_of_round(names, 1000, number) for number in range(4)]
     assert len({tuple(order) for order in orders}) == 4
     assert all(sorted(order) == names for order in orders)
-    assert orders[1] == study_rivals._order(names, 1000, 1)
+    assert orders[1] == study_rivals.order_of_round(names, 1000, 1)
 
 
 # --- where there is a GPU ------------------------------------------------------------------------

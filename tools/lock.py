@@ -154,7 +154,7 @@ def check_hashes() -> list[str]:
     """Hashes: the files that this Python would install have them."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        told = _complaint([*command, "--require-hashes", "-r", str(HASHES), "--dest", folder])
+        told = complaint_of([*command, "--require-hashes", "-r", str(HASHES), "--dest", folder])
     return [f"requirements/hashes.lock does not hold: {told}"] if told else []
 
 
@@ -171,7 +171,7 @@ def check_wheels() -> list[str]:
         for system, (name, _) in SYSTEMS.items():
             for python in pythons():
                 options = ["--python-platform", name, "--python-version", python]
-                if told := _complaint([*command, *options]):
+                if told := complaint_of([*command, *options]):
                     found.append(f"Python {python} on {system}: {told}")
     return found
 
@@ -179,7 +179,7 @@ def check_wheels() -> list[str]:
 CHECKS: list[Callable[[], list[str]]] = [check_hashes, check_wheels]
 
 
-def _complaint(command: list[str]) -> str:
+def complaint_of(command: list[str]) -> str:
     """Say how a command fails; nothing if it does not."""
     environment = os.environ | {"MACOSX_DEPLOYMENT_TARGET": _OLDEST_MACOS}
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -18,9 +18,7 @@ import torch
 SeedLike: TypeAlias = "int | torch.Generator"
 PointsLike: TypeAlias = "torch.Tensor | np.ndarray | list[float] | list[list[float]]"
 
-_TAKEN = (
-    "Give numbers: a list, a NumPy array, a tensor, or what NumPy can turn into one of numbers."
-)
+_TAKEN = "Give numbers: a list, a NumPy array, a tensor, or what NumPy can turn into one."
 
 
 class Number(NamedTuple):

@@ -100,6 +100,15 @@ def differences(wanted: Code) -> list[str]:
     """Name what this process has otherwise; what it once had it is taken to have still.
 
     For a module that is imported stays as it was, whatever becomes of its file.
+
+    Parameters
+    ----------
+    wanted : Code
+        What the process that asks has.
+
+    Returns
+    -------
+    list of str
     """
     found = []
     if (versions := _versions()) != wanted.versions:
