@@ -48,8 +48,8 @@ bench: $(BENCH) ## measure speed and memory, and write tree_world/studies/result
 confirm: $(BENCH) ## run the short form of every study, and say whether it agrees with what is stored
 	@$(BIN)/python -m benchmarks --short
 
-wheel: .venv/.book ## try the library's wheel by itself, in an environment of its own
-	@$(BIN)/python -m tools.wheel
+wheel: .venv/.book ## try the library's wheel by itself, in an environment of its own (FULL=1: its examples, too)
+	@$(BIN)/python -m tools.wheel $(if $(FULL),--examples)
 
 release: $(BENCH) ## check this commit, tag it with its version, and say what to push (DRY=1: no tag)
 	@$(BIN)/python -m tools.release $(if $(DRY),,--tag)

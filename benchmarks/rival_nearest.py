@@ -154,7 +154,8 @@ class UsearchGraph(Nearest):
 
         self.index: Any = Index(ndim=2, metric="l2sq", dtype="f32", connectivity=LINKS)
         keys = np.arange(self.number)
-        self.index.add(keys, self.locations[: self.number], threads=THREADS, copy=True)
+        # By one thread: two make another graph each time, in which some are never found.
+        self.index.add(keys, self.locations[: self.number], threads=1, copy=True)
 
     def write(self, place: torch.Tensor, sense: torch.Tensor) -> None:
         """Add it to the graph."""

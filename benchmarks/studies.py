@@ -68,7 +68,6 @@ from benchmarks.machine import machine
 from benchmarks.origins import NotCommitted, origin, root_of
 from tree_world.files import write_atomically
 from tree_world.studies import over_seeds
-from tree_world.studies.dask_client import connected
 
 LONGEST_PART = 30 * 60  # seconds
 LONGEST_SHORT_FORM = 60  # seconds
@@ -414,7 +413,9 @@ def _run(name: str, study: Study, results: Path, anew: bool, cluster: str | None
 
 def _workers(cluster: str) -> dict[str, Any]:
     """Say how many there are, and on what they run, each kind of machine once."""
-    with connected(cluster, "--cluster") as client:
+    import distributed
+
+    with distributed.Client(cluster, set_as_default=False) as client:
         found = [_undated(one) for one in client.run(machine).values()]
     kinds = {json.dumps(one, sort_keys=True) for one in found}
     return {"number": len(found), "machines": [json.loads(one) for one in sorted(kinds)]}

@@ -170,7 +170,9 @@ def test_a_release_is_tagged_when_that_is_asked_for(project, tmp_path_factory, c
 
 def test_a_source_distribution_and_a_wheel_are_built(project, monkeypatch):
     tried = []
-    monkeypatch.setattr(release.wheel, "failure", lambda path: tried.append(path.name) or "")
+    monkeypatch.setattr(
+        release.wheel, "failure", lambda path, examples: tried.append(path.name) or ""
+    )
     assert release.distributions() == []
     assert tried == ["tiny-0.2.0-py3-none-any.whl"]
     assert git(project, "status", "--porcelain") == ""
@@ -198,7 +200,7 @@ def test_what_other_tools_find_is_told(project, capsys, monkeypatch):
     assert twine.startswith("twine says: ")
     assert contents.startswith("check-wheel-contents says: ")
     assert contents.endswith("whl is bad")
-    monkeypatch.setattr(release.wheel, "failure", lambda path: f"{path.name} has no font")
+    monkeypatch.setattr(release.wheel, "failure", lambda path, examples: f"{path.name} has no font")
     monkeypatch.setattr(release, "_version", lambda: "")
     quiet.append(True)
     (useless,) = release.distributions()

@@ -130,16 +130,23 @@ def test_it_is_tried_in_an_environment_of_its_own(built, monkeypatch):
     """Where pip is told to keep to the lock, and Python to look at nothing else."""
     ran = []
     monkeypatch.setenv("PYTHONPATH", "somewhere")
-    monkeypatch.setattr(wheel, "complaint", lambda command, folder: ran.append(command) or "")
-    assert wheel.failure(built) == ""
-    pip, alone, command = ran
+    monkeypatch.setattr(
+        wheel,
+        "complaint",
+        lambda command, folder, variables: ran.append((command, variables)) or "",
+    )
+    assert wheel.failure(built, examples=True) == ""
+    (pip, alone, command), (_, own, _) = zip(*ran, strict=True)
+    assert str(ROOT) not in own["TREE_WORLD_CACHE"]  # words that this machine has embedded
     python = pip[pip.index("--python") + 1]
     assert python == alone[0] != sys.executable
     assert pip[pip.index("--constraint") + 1] == str(ROOT / "requirements" / "book.lock")
     assert pip[-1] == str(built)
     assert alone[1:] == ["-I", str(wheel.TRIED), "--examples"]
     assert Path(command[0]).parent == Path(python).parent
-    monkeypatch.setattr(wheel, "complaint", lambda command, folder: f"{command[-1]} fails")
+    monkeypatch.setattr(
+        wheel, "complaint", lambda command, folder, variables: f"{command[-1]} fails"
+    )
     assert wheel.failure(built) == f"{built} fails"
 
 

@@ -128,7 +128,7 @@ def distributions() -> list[str]:
         if not all(f"-{_version()}" in file.name for file in files):
             found.append(f"{', '.join(file.name for file in files)} are not of {_version()}")
         for path in [] if found else [file for file in files if file.suffix == ".whl"]:
-            if told := wheel.failure(path):
+            if told := wheel.failure(path, examples=True):
                 found.append(f"the wheel does not work by itself: {told}")
     return found
 

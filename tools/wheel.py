@@ -1,9 +1,10 @@
 """Build the library's wheel, and try it where nothing else of this project is.
 
-Usage: ``python -m tools.wheel``
+Usage: ``python -m tools.wheel [--examples]``
 
 A fresh environment gets the wheel and what it asks for, in the versions of the lock, and lives,
-remembers and runs the documented examples in another folder.
+remembers and asks for its extras in another folder; with ``--examples``, which takes minutes, it
+runs the documented examples there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from collections.abc import Mapping
 from pathlib import Path
 
 from tools import settings
@@ -32,7 +34,7 @@ def main() -> int:
         subprocess.run(
             [sys.executable, "-m", "pip", *command, "--wheel-dir", str(made)], check=True
         )
-        told = failure(next(made.iterdir()))
+        told = failure(next(made.iterdir()), examples="--examples" in sys.argv)
     print(told or "The wheel works by itself.", file=sys.stderr if told else sys.stdout)
     return 1 if told else 0
 
@@ -78,7 +80,7 @@ def distributions(source: Path, made: Path) -> tuple[list[Path], list[str]]:
     return files, found
 
 
-def failure(wheel: Path, lock: Path = settings.LOCKS / "book.lock") -> str:
+def failure(wheel: Path, lock: Path = settings.LOCKS / "book.lock", examples: bool = False) -> str:
     """Install a wheel into a fresh environment and try it there; say what fails, if anything does.
 
     Parameters
@@ -86,6 +88,8 @@ def failure(wheel: Path, lock: Path = settings.LOCKS / "book.lock") -> str:
     wheel : pathlib.Path
     lock : pathlib.Path
         Versions of what it asks for. PyTorch's newest may come with CUDA.
+    examples : bool, default=False
+        Whether to run the documented examples, too.
 
     Returns
     -------
@@ -101,16 +105,25 @@ def failure(wheel: Path, lock: Path = settings.LOCKS / "book.lock") -> str:
         pip = [*(sys.executable, "-m", "pip", "--python", python, "install", "--quiet")]
         # To compile all of PyTorch and SymPy takes longer than what is tried here.
         pip += ["--no-compile", "--constraint", str(lock), str(wheel)]
-        # Apart from all that is set for this checkout, and from what it has compiled.
-        alone = [python, "-I", str(TRIED), "--examples"]
-        for command in (pip, alone, [str(scripts / "tree-world"), "--version"]):
-            if told := complaint(command, elsewhere):
+        # Apart from all that is set for this checkout, from what it has compiled, and from words
+        # that have been embedded on this machine.
+        own = {"TREE_WORLD_CACHE": str(elsewhere / "words")}
+        alone = [python, "-I", str(TRIED)]
+        for command in (
+            pip,
+            # To compile what each example calls takes minutes.
+            [*alone, "--examples"] if examples else alone,
+            [str(scripts / "tree-world"), "--version"],
+        ):
+            if told := complaint(command, elsewhere, own):
                 return told
     return ""
 
 
-def complaint(command: list[str], folder: Path | None = None) -> str:
-    """Say how a command fails; nothing if it does not."""
+def complaint(
+    command: list[str], folder: Path | None = None, variables: Mapping[str, str] | None = None
+) -> str:
+    """Say how a command fails; nothing if it does not. Variables are of its environment."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     result = subprocess.run(
         command,
@@ -118,7 +131,7 @@ def complaint(command: list[str], folder: Path | None = None) -> str:
         text=True,
         check=False,
         cwd=folder or tempfile.gettempdir(),
-        env=kept,
+        env=kept | dict(variables or {}),
     )
     told = (result.stdout + result.stderr).strip().splitlines()
     if result.returncode != 0:

@@ -252,11 +252,12 @@ def test_threads_are_put_back_when_the_last_has_left():
     entered, leave = threading.Event(), threading.Event()
 
     def other():
+        # Without OpenMP, which counts for each thread by itself: the one that came first has set its own.
         with one_thread():
-            told.append(threads())
+            told.append(threads()[:2])
             entered.set()
             leave.wait(10)
-            told.append(threads())
+            told.append(threads()[:2])
         told.append(threads()[:2])
 
     try:
@@ -270,7 +271,7 @@ def test_threads_are_put_back_when_the_last_has_left():
             assert threads() == (1, 1, {1})
         leave.set()
         thread.join()
-        assert told == [(1, 1, {1}), (1, 1, {1}), outer[:2]]
+        assert told == [(1, 1), (1, 1), outer[:2]]
         assert threads() == outer
         assert torch.get_num_threads() == 2
     finally:
