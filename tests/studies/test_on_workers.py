@@ -252,7 +252,7 @@ def test_threads_are_put_back_when_the_last_has_left():
     entered, leave = threading.Event(), threading.Event()
 
     def other():
-        # Without OpenMP, which counts for each thread by itself: the one that came first has set its own.
+        # Without OpenMP, which counts for each thread: the one that came first has set its own.
         with one_thread():
             told.append(threads()[:2])
             entered.set()
