@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+_PATIENCE = 300  # seconds
+
 
 def imported_anew(work: Callable[[], Any], *, without: str = "tree_world") -> Any:
     """Forget a package in a fork of this process, do something there, and return its result.
@@ -39,8 +41,11 @@ def imported_anew(work: Callable[[], Any], *, without: str = "tree_world") -> An
     process.start()
     there.close()
     try:
+        # A fork may wait for ever for a lock that a thread of this process had.
+        assert here.poll(_PATIENCE), "nothing has come from the fork"
         done, result = here.recv()
     finally:
+        process.kill()
         process.join()
     assert done, result
     return result
