@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build pdf epub test notebooks chapter diff bench confirm release live lab screenshots format lock clean distclean
+.PHONY: help setup build pdf epub test notebooks chapter diff bench confirm release wheel live lab screenshots format lock clean distclean
 
 help: ## print this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -42,14 +42,17 @@ chapter: $(BOOK) ## run one chapter into its reference notebook (NAME=03-drives)
 diff: $(BOOK) ## show what changed in the reference notebooks (SINCE=commit, by default the last one)
 	@$(BIN)/python -m tools.diff $(SINCE)
 
-bench: $(BENCH) ## measure speed and memory, and write tree_world/studies/results (FULL=1: all studies, too)
-	@$(BIN)/python -m benchmarks $(if $(FULL),--full)
+bench: $(BENCH) ## measure speed and memory, and write tree_world/studies/results (FULL=1: all studies, too; CLUSTER=ADDRESS: those on a Dask cluster)
+	@$(BIN)/python -m benchmarks $(if $(FULL)$(CLUSTER),--full) $(if $(CLUSTER),--cluster=$(CLUSTER))
 
 confirm: $(BENCH) ## run the short form of every study, and say whether it agrees with what is stored
 	@$(BIN)/python -m benchmarks --short
 
-release: $(BENCH) ## say whether this commit can be released; change nothing
-	@$(BIN)/python -m tools.release
+wheel: .venv/.book ## try the library's wheel by itself, in an environment of its own (FULL=1: its examples, too)
+	@$(BIN)/python -m tools.wheel $(if $(FULL),--examples)
+
+release: $(BENCH) ## check this commit, tag it with its version, and say what to push (DRY=1: no tag)
+	@$(BIN)/python -m tools.release $(if $(DRY),,--tag)
 
 live: $(BOOK) ## serve the book and reload it while chapters are edited
 	@$(BIN)/python -m tools.live
@@ -63,8 +66,8 @@ screenshots: $(TEST) ## take pictures of the built book, and renew the one in th
 format: $(TEST) ## format the Python sources
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix .
 
-lock: $(TEST) ## choose newer versions and write requirements/*.lock
-	@$(BIN)/python -m tools.lock $(TORCH)
+lock: $(TEST) ## choose newer versions and write requirements/*.lock (KEEP=1: only what must change)
+	@$(BIN)/python -m tools.lock $(TORCH) $(if $(KEEP),--keep)
 
 clean: ## remove what was built, keep what was installed
 	@rm -rf _build .cache tests/artifacts $(THEME)/public .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -76,7 +79,7 @@ distclean: clean ## remove what was installed, too
 .venv/.test: .venv/.book
 .venv/.bench: .venv/.test
 .venv/.%: requirements/%.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15) and "Python 3.11 to 3.14 is needed, but $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 ...")'
 	@echo "Installing Python packages into .venv: $* (some minutes the first time) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -qq -r requirements/$*.lock

@@ -1,7 +1,8 @@
 """Run benchmarks, and all studies if asked to, and write the tables that the book draws.
 
-Usage: ``python -m benchmarks [--full] [options of pytest]``; some ten minutes, or eight
-hours.
+Usage: ``python -m benchmarks [--full] [--cluster=ADDRESS] [options of pytest]``; some ten minutes,
+or eight hours. The address is that of a scheduler of Dask, for the parts of studies that need not
+wait for each other; what measures speeds runs here.
 ``python -m benchmarks --short`` stores nothing, but runs the short form of every study and says
 whether it agrees with what is stored; some ten minutes.
 """
@@ -27,6 +28,7 @@ from benchmarks import (
     study_omniscient,
     study_rivals,
     study_scale,
+    study_seeds,
     study_sequences,
     study_shards,
     study_space,
@@ -41,6 +43,7 @@ STUDIES: list[Callable[[list[str]], int]] = [
     study_rivals.main,
     study_forgetting.main,
     study_scale.main,
+    study_seeds.main,
     study_crossings.main,
     study_day.main,
     study_learning.main,
@@ -60,6 +63,8 @@ def main() -> int:
     options = sys.argv[1:]
     if "--short" in options:
         return max([study(["--short"]) for study in STUDIES])
+    cluster = [option for option in options if option.startswith("--cluster=")]
+    options = [option for option in options if option not in cluster]
     full = "--full" in options
     if full:
         options.remove("--full")
@@ -85,7 +90,7 @@ def main() -> int:
         print(f"{row['work']:32} {row['measure']:44} {row['value']:10.4g}   bound {row['bound']:g}")
     print(f"Measured: {len(measured)} benchmarks; table in {RESULTS.relative_to(ROOT)}")
     if full:
-        return max([study([]) for study in STUDIES])
+        return max([study(cluster) for study in STUDIES])
     return study_rivals.main(["small"])
 
 

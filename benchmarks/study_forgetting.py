@@ -89,7 +89,7 @@ def long_life(part: Part, seeds: Sequence[int] = LIVES, steps: int = STEPS) -> d
     places where errors are taken, some have nothing of the whole path in reach, so that no way to
     remember could tell them; errors at the others are given apart.
     """
-    lives = [part(f"life {seed}, {steps} steps", _one_life, seed, steps) for seed in seeds]
+    lives = part.each(_one_life, {f"life {seed}, {steps} steps": (seed, steps) for seed in seeds})
     return {
         "steps": list(range(LOOK_EVERY, steps + 1, LOOK_EVERY)),
         "size_every": SIZE_EVERY,

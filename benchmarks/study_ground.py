@@ -209,15 +209,13 @@ def meuse(
         the root mean squared errors of folds. To choose it afterwards favours the rival.
     """
     ground = ground_data.meuse()
-    kept = {
-        method: _stacked(
-            [
-                part(f"{method}, repetition {number}", folds_of_meuse, method, number, folds)
-                for number in range(repetitions)
-            ]
-        )
+    calls = {
+        f"{method}, repetition {number}": (method, number, folds)
         for method in methods
+        for number in range(repetitions)
     }
+    parts = iter(part.each(folds_of_meuse, calls))
+    kept = {method: _stacked([next(parts) for _ in range(repetitions)]) for method in methods}
     tests = [
         [len(asked) for _, asked in divided(ground, number)[:folds]]
         for number in range(repetitions)
@@ -296,13 +294,12 @@ def competitions(part: Part, methods: Sequence[str] = tuple(METHODS)) -> dict[st
     for name, load in SETS.items():
         ground = load()
         assert ground.test_places is not None
+        calls = {f"{name}: {method}": (name, method) for method in methods}
         found[name] = {
             "senses": list(ground.names),
             "train": len(ground.places),
             "test": len(ground.test_places),
-            "methods": {
-                method: part(f"{name}: {method}", competed, name, method) for method in methods
-            },
+            "methods": dict(zip(methods, part.each(competed, calls), strict=True)),
         }
     return {"versions": _versions(), "levels": list(LEVELS), "sets": found}
 

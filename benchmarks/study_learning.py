@@ -63,10 +63,10 @@ def learned(
     test: Sequence[int] = TEST,
 ) -> dict[str, Any]:
     """Let a learner of each seed learn, and judge it."""
-    found = [
-        part(f"seed {seed}", _learned, algorithm, seed, seconds, steps, list(test))
-        for seed in seeds
-    ]
+    found = part.each(
+        _learned,
+        {f"seed {seed}": (algorithm, seed, seconds, steps, list(test)) for seed in seeds},
+    )
     packages = ("gymnasium", "stable-baselines3", "sb3-contrib")
     return {
         "versions": {name: importlib.metadata.version(name) for name in packages},

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -158,7 +158,7 @@ def survival(
     return {
         "seeds": list(seeds),
         "steps": steps,
-        "kinds": {kind: _lives(part, kind, "told", seeds, steps) for kind in kinds},
+        "kinds": _lives(part, {kind: (kind, "told") for kind in kinds}, seeds, steps),
     }
 
 
@@ -172,13 +172,14 @@ def parts(
     return {
         "seeds": list(seeds),
         "steps": steps,
-        "foragers": {name: _lives(part, "default", name, seeds, steps) for name in names},
+        "foragers": _lives(part, {name: ("default", name) for name in names}, seeds, steps),
     }
 
 
 def long(part: Part, seeds: Sequence[int] = SEEDS, steps: int = LONG) -> dict[str, Any]:
     """Long lives in default worlds."""
-    return {"seeds": list(seeds), "steps": steps} | _lives(part, "default", "told", seeds, steps, 4)
+    found = _lives(part, {"told": ("default", "told")}, seeds, steps, 4)
+    return {"seeds": list(seeds), "steps": steps} | found["told"]
 
 
 def drift(
@@ -188,27 +189,40 @@ def drift(
     shares: Sequence[float] = SHARES,
 ) -> dict[str, Any]:
     """Lives in default worlds of foragers whose steps err by so much."""
+    who = {share: ("default", f"{DRIFT}{share}") for share in shares}
     return {
         "seeds": list(seeds),
         "steps": steps,
         "shares": list(shares),
-        "lives": [_lives(part, "default", f"{DRIFT}{share}", seeds, steps) for share in shares],
+        "lives": list(_lives(part, who, seeds, steps).values()),
     }
 
 
 def _lives(
-    part: Part, kind: str, name: str, seeds: Sequence[int], steps: int, at_once: int = AT_ONCE
-) -> dict[str, Any]:
-    """Live in all worlds, in parts of so many; columns hold a number for each world."""
-    found: list[dict[str, Any]] = []
-    for first in range(0, len(seeds), at_once):
-        some = list(seeds[first : first + at_once])
-        found += part(
-            f"{kind}, {name}, {steps} steps, seeds {some}", lives, kind, name, some, steps
-        )
-    columns = {key: [life[key] for life in found] for key in found[0]}
-    columns["seconds_per_step"] = sum(columns.pop("seconds")) / sum(columns["steps"])
-    return columns
+    part: Part,
+    who: Mapping[Any, tuple[str, str]],
+    seeds: Sequence[int],
+    steps: int,
+    at_once: int = AT_ONCE,
+) -> dict[Any, dict[str, Any]]:
+    """Live in all worlds of a kind by a name, in parts of so many.
+
+    Columns hold a number for each world.
+    """
+    groups = [list(seeds[first : first + at_once]) for first in range(0, len(seeds), at_once)]
+    calls = {
+        f"{kind}, {name}, {steps} steps, seeds {some}": (kind, name, some, steps)
+        for kind, name in who.values()
+        for some in groups
+    }
+    rows = iter(part.each(lives, calls))
+    found = {}
+    for key in who:
+        lived = [life for _ in groups for life in next(rows)]
+        columns = {what: [life[what] for life in lived] for what in lived[0]}
+        columns["seconds_per_step"] = sum(columns.pop("seconds")) / sum(columns["steps"])
+        found[key] = columns
+    return found
 
 
 def lives(kind: str, name: str, seeds: Sequence[int], steps: int) -> list[dict[str, Any]]:

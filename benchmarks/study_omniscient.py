@@ -41,14 +41,26 @@ def lives(
     kinds: Sequence[str] = tuple(KINDS),
 ) -> dict[str, Any]:
     """Lives of the omniscient in worlds from rich to poor, and what bounds any life there."""
-    found: dict[str, Any] = {"seeds": list(seeds), "steps": steps, "kinds": {}}
-    for kind in kinds:
-        at = f"{kind}, seeds {min(seeds)} to {max(seeds)}"
-        found["kinds"][kind] = part(f"bounds, {at}", bounds, kind, seeds) | {
-            agent: part(f"{agent}, {at}, {steps} steps", live, kind, agent, seeds, steps)
-            for agent in AGENTS
-        }
-    return found
+    at = {kind: f"{kind}, seeds {min(seeds)} to {max(seeds)}" for kind in kinds}
+    found = part.each(bounds, {f"bounds, {at[kind]}": (kind, seeds) for kind in kinds})
+    lived = iter(
+        part.each(
+            live,
+            {
+                f"{agent}, {at[kind]}, {steps} steps": (kind, agent, seeds, steps)
+                for kind in kinds
+                for agent in AGENTS
+            },
+        )
+    )
+    return {
+        "seeds": list(seeds),
+        "steps": steps,
+        "kinds": {
+            kind: bound | {agent: next(lived) for agent in AGENTS}
+            for kind, bound in zip(kinds, found, strict=True)
+        },
+    }
 
 
 def world_of(kind: str, seed: int) -> TreeWorld:

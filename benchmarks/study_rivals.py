@@ -1,49 +1,47 @@
 """Reads by Tree World and by others, measured in one run and against one oracle.
 
-Usage: ``python -m benchmarks.study_rivals [OPTION ...] [small] [full]``, a few minutes and more
-than half an hour, in a part for each size and kernel. Where a GPU is present, the ways that can use
-it are measured there, too.
+Usage: ``python -m benchmarks.study_rivals [OPTION ...] [small] [full]``, some ten minutes and more
+than an hour, in parts of at most half an hour: one for each size and kernel, for reads and for the
+steps of an agent, which writes and reads in each. All ways of a part are prepared first. Then they
+take turns, in an order that is drawn anew for each round, so that all suffer alike from whatever
+else the machine does. Where a GPU is present, the ways that can use it are measured there, too.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
-import math
-import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numba
 import numpy as np
+import threadpoolctl
 import torch
 import tqdm
 
 from benchmarks import rivals
 from benchmarks.machine import peak_megabytes
 from benchmarks.origins import results_file
-from benchmarks.rivals import Problem, Reader
+from benchmarks.rival_face import THREADS, DoesNotFit, NotHere, Way
+from benchmarks.rival_problem import KERNELS, Problem, exact, problem
 from benchmarks.studies import Part, Study, run_studies
 
 RESULTS = results_file("rivals")
 
-SENSORY = 384
 SIZES = (1000, 10_000, 100_000, 1_000_000)
-SPREAD = 200.0  # metres, of ten thousand observations; the density is the same for all sizes
-MANY = 1000  # queries that are read at once
-CHECKED = 64  # of them, against double precision
-ACCURATE = 1e-5  # error, where the norm of each sense is one
-NEIGHBOURS = (64, 256, 1024, 2048)  # that FAISS is asked for, until the read is accurate
+MANY = 1000  # queries that are read at once, all of which are compared with double precision
+ACCURATE = 1e-5  # error of a number, where the norm of a sense is about two
+FEW = 10  # queries by which the time of many is guessed
 PATIENCE = 30.0  # seconds; what would take longer for all queries is not tried
-ROUNDS, LONG = 7, 3.0  # repetitions, and after how many seconds there are no more
-
-# Deviation of all observations and queries, as a function of how they spread, and the threshold.
-KERNELS: dict[str, tuple[Callable[[float], float], float | None]] = {
-    "threshold": (lambda spread: 10.0, 25.0),
-    "narrow": (lambda spread: 10.0, None),
-    "wide": (lambda spread: spread / 2, None),
-}
+SLOW = 1.0  # seconds of few, below which all are tried: few share less than many do
+ROUNDS = 5
+SINGLES, LONGEST_SINGLES = 40, 2.0  # single reads of a round, and seconds after which it has enough
+STEPS, LONGEST_STEPS = 400, 4.0  # steps of a round, likewise
+STEPPING = ("threshold", "narrow")  # kernels with which an agent reads
+QUARTILES = (0.25, 0.5, 0.75)
 
 
 def small(part: Part) -> dict[str, Any]:
@@ -57,126 +55,289 @@ def full(part: Part) -> dict[str, Any]:
 
 
 def _compare(
-    part: Part, sizes: Sequence[int], left_out: Sequence[str] = (), rounds: int = ROUNDS
+    part: Part,
+    sizes: Sequence[int],
+    left_out: Sequence[str] = (),
+    rounds: int = ROUNDS,
 ) -> dict[str, Any]:
-    packages = ("faiss-cpu", "pykeops", "scipy", "scikit-learn")
-    rows = []
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    rows, steps = [], []
     for size in sizes:
         for kernel in KERNELS:
-            rows += part(f"{size:,} {kernel}", _exact_ways, size, kernel, left_out, rounds)
-        rows += part(f"{size:,} by the nearest", _nearest_ways, size, rounds)
+            for device in devices:
+                name = f"{size:,} {kernel}" + (f" on {device}" if device != "cpu" else "")
+                rows += part(name, reads, size, kernel, device, left_out, rounds)
+        for kernel in STEPPING:
+            name = f"{size:,} {kernel} in steps"
+            steps += part(name, steps_of_an_agent, size, kernel, left_out, rounds)
     return {
-        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "versions": {name: importlib.metadata.version(name) for name in rivals.PACKAGES},
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "threads": THREADS,
         "queries": MANY,
         "accurate": ACCURATE,
         "patience": PATIENCE,
+        "rounds": rounds,
+        "quartiles": QUARTILES,
         "rows": rows,
+        "steps": steps,
     }
 
 
-def _exact_ways(
+# --- reads ----------------------------------------------------------------------------------------
+
+
+def reads(
+    size: int, kernel: str, device: str, left_out: Sequence[str], rounds: int
+) -> list[dict[str, Any]]:
+    """Prepare all ways, then time them in turns.
+
+    Parameters
+    ----------
+    size : int
+        Number of observations.
+    kernel : str
+    device : str
+    left_out : sequence of str
+        Ways that are not tried.
+    rounds : int
+
+    Returns
+    -------
+    list of dict
+        One for each way, with what was measured, or why it was not.
+    """
+    _set_threads()
+    given = problem(size, kernel, MANY)
+    expected = exact(given, given.queries)
+    there = given.to(device)
+    ways, rows = {}, []
+    names = [name for name, way in rivals.WAYS.items() if device in way.devices]
+    for name in tqdm.tqdm(_without(names, left_out), desc=f"{size:,} {kernel}", unit="way"):
+        way, row = _prepared(name, there)
+        rows.append({"size": size, "kernel": kernel, "way": name, "device": device, **row})
+        if way is not None:
+            rows[-1].update(_tried(way, expected))
+            ways[name] = way
+    by_name = {row["way"]: row for row in rows}
+    single: dict[str, list[np.ndarray]] = {name: [] for name in ways}
+    many: dict[str, list[float]] = {name: [] for name in ways if "left_out" not in by_name[name]}
+    for number in tqdm.trange(rounds, desc=f"{size:,} {kernel}", unit="round"):
+        for name in order_of_round(list(ways), size, number):
+            way = ways[name]
+            places = there.queries[number * SINGLES % MANY :][:SINGLES]
+            single[name].append(_each(way, places))
+            if name in many:
+                many[name].append(_seconds(partial(way.read_many, there.queries)))
+    for name, way in ways.items():
+        row = by_name[name]
+        row.update(_summary("of_one", np.concatenate(single[name])))
+        row["seconds_of_one_by_round"] = [float(np.median(one)) for one in single[name]]
+        if name in many:
+            row.update(_summary("of_many", np.array(many[name])))
+            row["seconds_of_many_by_round"] = many[name]
+            row["megabytes"] = _peak(way, there)
+    return rows
+
+
+def _prepared(name: str, given: Problem) -> tuple[Way | None, dict[str, Any]]:
+    """Prepare a way, and read once and again, which tells what is compiled on the first read."""
+    kind = rivals.WAYS[name]
+    if kind.largest is not None and given.size > kind.largest:
+        return None, {"left_out": f"up to {kind.largest:,} only"}
+    started = time.perf_counter()
+    try:
+        way = kind(given)
+        prepared = time.perf_counter() - started
+        if kind.efforts:
+            way.make_an_effort(kind.efforts[0])
+        first = [_seconds(lambda: way.read_one(given.queries[0])) for _ in range(2)]
+        first += [_seconds(lambda: way.read_many(given.queries[:FEW])) for _ in range(2)]
+    except NotHere as reason:
+        return None, {"left_out": str(reason)}
+    return way, {
+        "seconds_to_prepare": prepared,
+        "seconds_to_compile": max(0.0, first[0] - first[1]) + max(0.0, first[2] - first[3]),
+        "megabytes_held": way.num_bytes() / 2**20,
+    }
+
+
+def _tried(way: Way, expected: torch.Tensor) -> dict[str, Any]:
+    """Read everything once, if there is patience for it.
+
+    An approximate way makes more and more of an effort until it is accurate; if it never is, the
+    least that most queries are accurate with.
+    """
+    best: dict[str, Any] = {}
+    for effort in way.efforts or (0,):
+        found = _read_all(way, effort, expected)
+        if not best or found["share_accurate"] > best["share_accurate"]:
+            best = found
+        if found["error"] <= ACCURATE or "left_out" in found:
+            break
+    if best.get("effort"):
+        way.make_an_effort(best["effort"])
+    queries = way.problem.queries
+    ones = torch.stack([way.read_one(queries[at]) for at in range(FEW)]).cpu()
+    return best | {"error_of_one": float((ones - expected[:FEW]).abs().max())}
+
+
+def _read_all(way: Way, effort: int, expected: torch.Tensor) -> dict[str, Any]:
+    """Read everything, or few places where there is no patience or no room for all."""
+    queries = way.problem.queries
+    if effort:
+        way.make_an_effort(effort)
+    few = _seconds(lambda: way.read_many(queries[:FEW]))
+    guess = few * len(queries) / FEW
+    left_out: dict[str, Any] = {}
+    if guess > PATIENCE and few > SLOW:
+        queries, left_out = queries[:FEW], {"left_out": f"some {guess:.0f} s"}
+    try:
+        read = way.read_many(queries)
+    except DoesNotFit as reason:
+        queries, left_out = queries[:FEW], {"left_out": f"needs {reason}"}
+        read = way.read_many(queries)
+    apart = (read.cpu() - expected[: len(queries)]).abs().amax(dim=1)
+    return {
+        **({"effort": effort} if effort else {}),
+        "error": float(apart.max()),
+        "checked": len(queries),
+        "share_accurate": float((apart <= ACCURATE).double().mean()),
+        **left_out,
+    }
+
+
+def _peak(way: Way, given: Problem) -> float | None:
+    """Megabytes that a read of many takes for a while."""
+    if given.queries.device.type != "cuda":
+        return peak_megabytes(lambda: way.read_many(given.queries))
+    torch.cuda.reset_peak_memory_stats()
+    held = torch.cuda.memory_allocated()
+    way.read_many(given.queries)
+    return float(torch.cuda.max_memory_allocated() - held) / 2**20
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+def steps_of_an_agent(
     size: int, kernel: str, left_out: Sequence[str], rounds: int
 ) -> list[dict[str, Any]]:
-    problem, rows = _problems(size)[kernel], []
-    expected = rivals.exact(problem, CHECKED)
-    for device in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:
-        for name, prepare in tqdm.tqdm(rivals.EXACT.items(), desc=f"{size:,} {kernel}", unit="way"):
-            if name in left_out or (device != "cpu" and name not in rivals.ON_DEVICE):
-                continue
-            found = _measured(prepare, problem.to(device), expected, rounds)
-            rows.append({"size": size, "kernel": kernel, "way": name, "device": device, **found})
+    """Write one observation and read where it was made, again and again.
+
+    Parameters
+    ----------
+    size : int
+        Number of observations before the first step.
+    kernel : str
+    left_out : sequence of str
+        Ways that are not tried.
+    rounds : int
+
+    Returns
+    -------
+    list of dict
+        One for each way that can be written to, with the times of its steps.
+    """
+    _set_threads()
+    given = problem(size, kernel, MANY, room=rounds * STEPS + 1)
+    ways, rows = {}, []
+    names = [name for name, way in rivals.WAYS.items() if way.can_be_written_to]
+    for name in tqdm.tqdm(_without(names, left_out), desc=f"{size:,} {kernel}, to write to"):
+        way, row = _prepared(name, given)
+        row = {key: row[key] for key in row if key in ("left_out", "seconds_to_prepare")}
+        rows.append({"size": size, "kernel": kernel, "way": name, **row})
+        if way is not None:
+            _tried(way, exact(given, given.queries))
+            _step(way, 0)
+            ways[name] = way
+    seconds: dict[str, list[np.ndarray]] = {name: [] for name in ways}
+    for number in tqdm.trange(rounds, desc=f"{size:,} {kernel}, in steps", unit="round"):
+        for name in order_of_round(list(ways), size, number):
+            seconds[name].append(_stepped(ways[name]))
+    by_name = {row["way"]: row for row in rows}
+    for name, way in ways.items():
+        took, row = np.concatenate(seconds[name]), by_name[name]
+        written = way.number - size
+        place = given.all_locations[way.number - 1]
+        error = (way.read_one(place) - exact(given, place[None], written)[0]).abs().max()
+        row |= {"written": written, "error": float(error)}
+        for what, part in zip(("step", "write", "read"), (took.sum(axis=1), *took.T), strict=True):
+            row |= _summary(f"of_{what}", part)
+            row[f"mean_of_{what}"], row[f"worst_of_{what}"] = float(part.mean()), float(part.max())
+        row["seconds_of_step_by_round"] = [
+            float(np.median(one.sum(axis=1))) for one in seconds[name]
+        ]
     return rows
 
 
-def _nearest_ways(size: int, rounds: int) -> list[dict[str, Any]]:
-    problems, rows = _problems(size), []
-    expected = {kernel: rivals.exact(problem, CHECKED) for kernel, problem in problems.items()}
-    for name, build in tqdm.tqdm(rivals.NEAREST.items(), desc=f"{size:,} nearest", unit="way"):
-        started = time.perf_counter()
-        index = build(problems["threshold"].locations.numpy())
-        seconds = time.perf_counter() - started
-        for kernel, problem in problems.items():
-            found = _nearest(problem, index, expected[kernel], rounds)
-            key = {"size": size, "kernel": kernel, "way": name, "device": "cpu"}
-            rows.append({**key, **found, "seconds_to_prepare": seconds})
-    return rows
+def _step(way: Way, number: int) -> tuple[float, float]:
+    """Take a step: seconds of its write and of its read."""
+    place = way.problem.all_locations[way.problem.size + number]
+    sense = way.problem.all_senses[way.problem.size + number]
+    started = time.perf_counter()
+    way.write(place, sense)
+    written = time.perf_counter()
+    way.read_one(place)
+    return written - started, time.perf_counter() - written
 
 
-def _problems(size: int) -> dict[str, Problem]:
-    generator = torch.Generator().manual_seed(size)
-    spread = SPREAD * math.sqrt(size / 10_000)
-    locations = spread * torch.randn(size, 2, generator=generator)
-    queries = spread * torch.randn(MANY, 2, generator=generator)
-    senses = torch.nn.functional.normalize(torch.randn(size, SENSORY, generator=generator), dim=-1)
+def _stepped(way: Way) -> np.ndarray:
+    """Take the steps of a round, as many as there is time for; of shape (n_steps, 2)."""
+    took: list[tuple[float, float]] = []
+    started = time.perf_counter()
+    while len(took) < STEPS and time.perf_counter() - started < LONGEST_STEPS:
+        took.append(_step(way, way.number - way.problem.size))
+    return np.array(took)
+
+
+# --- time -----------------------------------------------------------------------------------------
+
+
+def _set_threads() -> None:
+    torch.set_num_threads(THREADS)
+    numba.set_num_threads(min(THREADS, numba.get_num_threads()))
+    threadpoolctl.threadpool_limits(THREADS)
+
+
+def _without(names: Sequence[str], left_out: Sequence[str]) -> list[str]:
+    return [name for name in names if name not in left_out]
+
+
+def order_of_round(names: list[str], size: int, number: int) -> list[str]:
+    """Draw who is when in a round."""
+    return [names[at] for at in np.random.default_rng([size, number]).permutation(len(names))]
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def _each(way: Way, places: torch.Tensor) -> np.ndarray:
+    """Time single reads, as many as there is time for, after one that is not timed."""
+    way.read_one(places[0])
+    seconds: list[float] = []
+    for place in places:
+        seconds.append(_seconds(partial(way.read_one, place)))
+        if sum(seconds) > LONGEST_SINGLES:
+            break
+    return np.array(seconds)
+
+
+def _summary(what: str, seconds: np.ndarray) -> dict[str, Any]:
+    """Give the median of some times, how many they were, and their quartiles."""
     return {
-        name: Problem(locations, senses, queries, deviation(spread), threshold)
-        for name, (deviation, threshold) in KERNELS.items()
+        f"seconds_{what}": float(np.median(seconds)),
+        f"number_{what}": len(seconds),
+        f"quartiles_{what}": np.quantile(seconds, QUARTILES).tolist(),
     }
 
 
-def _nearest(problem: Problem, index: Any, expected: torch.Tensor, rounds: int) -> dict[str, Any]:
-    """Ask for more neighbours until the read is accurate, or for as many as are found."""
-    for number in NEIGHBOURS:
-        read = rivals.by_nearest(problem, index, number)
-        error = _error(read, problem, expected)
-        if error <= ACCURATE or number >= len(problem.locations):
-            break
-    return {"neighbours": number, **_timed(read, problem, rounds), "error": error}
-
-
-def _measured(
-    prepare: Callable[[Problem], Reader], problem: Problem, expected: torch.Tensor, rounds: int
-) -> dict[str, Any]:
-    if prepare is rivals.keops and shutil.which("g++") is None and shutil.which("clang++") is None:
-        return {"left_out": "no compiler"}
-    started = time.perf_counter()
-    read = prepare(problem)
-    seconds = time.perf_counter() - started
-    try:
-        timed = _timed(read, problem, rounds)
-        error = _error(read, problem, expected)
-    except rivals.DoesNotFit as reason:
-        one = _seconds([lambda: read(problem.queries[:1])])
-        return {"left_out": f"needs {reason}", "seconds_of_one": one}
-    return {"seconds_to_prepare": seconds, **timed, "error": error}
-
-
-def _error(read: Reader, problem: Problem, expected: torch.Tensor) -> float:
-    found = torch.cat([read(part) for part in problem.queries[:CHECKED].split(16)])
-    return float((found.cpu() - expected).abs().max())
-
-
-def _timed(read: Reader, problem: Problem, rounds: int) -> dict[str, Any]:
-    places, device = problem.queries, problem.senses.device
-    read(places[:2])  # compiles what is to be compiled
-    single = [partial(read, places[at : at + 1]) for at in range(2, 102)]
-    found: dict[str, Any] = {"seconds_of_one": _seconds(single)}
-    few = _seconds([lambda: read(places[:10])])
-    # Ten at a time share less than a thousand do, so that what is quick is tried all the same.
-    if few * len(places) / 10 > PATIENCE and few > 1.0:
-        return {**found, "left_out": f"some {few * len(places) / 10:.0f} s"}
-    found["seconds_of_many"] = _seconds([lambda: read(places)] * rounds)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        held = torch.cuda.memory_allocated()
-        read(places)
-        return {**found, "megabytes": (torch.cuda.max_memory_allocated() - held) / 2**20}
-    return {**found, "megabytes": peak_megabytes(lambda: read(places))}
-
-
-def _seconds(works: Sequence[Callable[[], Any]]) -> float:
-    """Median time of pieces of work, of as many as there is patience for."""
-    seconds: list[float] = []
-    for work in works:
-        started = time.perf_counter()
-        work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-        if sum(seconds) > LONG and len(seconds) >= 2:
-            break
-    return float(np.median(seconds))
+# --- confirming -----------------------------------------------------------------------------------
 
 
 def _as_accurate(short: dict[str, Any], stored: dict[str, Any]) -> list[str]:
@@ -198,8 +359,9 @@ def _as_accurate(short: dict[str, Any], stored: dict[str, Any]) -> list[str]:
 
 
 def _short(part: Part) -> dict[str, Any]:
-    # PyKeOps compiles for longer than all others take.
-    return _compare(part, SIZES[:1], left_out=["PyKeOps"], rounds=1)
+    # What is compiled first takes longer than all others together.
+    compiled = ["PyKeOps", "PyKeOps by blocks", "FlexAttention"]
+    return _compare(part, SIZES[:1], left_out=compiled, rounds=1)
 
 
 STUDIES = {

@@ -66,7 +66,8 @@ def short(
 ) -> dict[str, Any]:
     """Networks that are trained in one world for a minute."""
     found: dict[str, Any] = one_world(part, seeds, budget, steps)
-    rows = [part(f"guesses, seed {seed}, {steps} steps", guesses, seed, steps) for seed in seeds]
+    calls = {f"guesses, seed {seed}, {steps} steps": (seed, steps) for seed in seeds}
+    rows = part.each(guesses, calls)
     return {**found, "guesses": _columns(rows)}
 
 
@@ -87,11 +88,10 @@ def one_world(part: Part, seeds: Sequence[int], budget: Budget, steps: int) -> d
         "networks": {},
     }
     for name in SETTINGS:
-        rows = [
-            part(f"{name}, seed {seed}, {steps} steps", trained_on_one, name, seed, budget, steps)
-            for seed in seeds
-        ]
-        found["networks"][name] = _columns(rows)
+        calls = {
+            f"{name}, seed {seed}, {steps} steps": (name, seed, budget, steps) for seed in seeds
+        }
+        found["networks"][name] = _columns(part.each(trained_on_one, calls))
     return found
 
 
@@ -174,20 +174,20 @@ def many(
     budget: Budget = LONG,
 ) -> dict[str, Any]:
     """Networks that are trained in many worlds, with one body, and asked in worlds of the seeds."""
+    names = {
+        name: f"{name}, body {body}, {len(worlds)} worlds, seeds {list(seeds)}" for name in MANY
+    }
+    trained = part.each(
+        trained_on_many,
+        {told: (name, body, worlds, seeds, budget) for name, told in names.items()},
+    )
     return {
         "body": body,
         "worlds": list(worlds),
         "seeds": list(seeds),
         "budget": asdict(budget),
         "settings": {name: asdict(setting) for name, setting in MANY.items()},
-        "networks": {
-            name: part(
-                f"{name}, body {body}, {len(worlds)} worlds, seeds {list(seeds)}",
-                trained_on_many,
-                *(name, body, worlds, seeds, budget),
-            )
-            for name in MANY
-        },
+        "networks": dict(zip(MANY, trained, strict=True)),
     }
 
 

@@ -70,7 +70,7 @@ def _rows(
     part: Part, name: str, work: Callable[..., dict[str, Any]], seeds: Sequence[int], *given: Any
 ) -> dict[str, Any]:
     told = ", ".join([name, *map(str, given)])
-    rows = [part(f"{told}, seed {seed}", work, seed, *given) for seed in seeds]
+    rows = part.each(work, {f"{told}, seed {seed}": (seed, *given) for seed in seeds})
     return {"seeds": list(seeds)} | _columns(rows)
 
 

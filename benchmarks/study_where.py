@@ -230,11 +230,11 @@ def _by_condition(
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"seeds": list(seeds), "steps": steps, "conditions": {}}
     for condition in conditions:
-        rows = [
-            part(f"{name}, {condition}, seed {seed}, {steps} steps", work, seed, condition, steps)
+        calls = {
+            f"{name}, {condition}, seed {seed}, {steps} steps": (seed, condition, steps)
             for seed in seeds
-        ]
-        found["conditions"][condition] = _columns(rows)
+        }
+        found["conditions"][condition] = _columns(part.each(work, calls))
     return found
 
 
@@ -338,19 +338,11 @@ def kidnapped(
     found: dict[str, Any] = {"seeds": list(seeds), "drops": drops, "steps": steps}
     for name in ODOMETRIES:
         for how in HOWS:
-            rows = [
-                part(
-                    f"{name}, {how}, seed {seed}, {drops} drops",
-                    lost,
-                    name,
-                    how,
-                    seed,
-                    drops,
-                    steps,
-                )
+            calls = {
+                f"{name}, {how}, seed {seed}, {drops} drops": (name, how, seed, drops, steps)
                 for seed in seeds
-            ]
-            found[f"{name}, {how}"] = _columns(rows)
+            }
+            found[f"{name}, {how}"] = _columns(part.each(lost, calls))
     return found
 
 
@@ -435,13 +427,15 @@ def believing(
     kinds = [("given", 0.0, False)]
     kinds += [("reckoned", share, False) for share in shares]
     kinds += [("believed", share, True) for share in shares]
-    for name, share, corrects in kinds:
-        rows: list[dict[str, Any]] = []
-        for first in range(0, len(seeds), AT_ONCE):
-            some = list(seeds[first : first + AT_ONCE])
-            rows += part(
-                f"{name}, {share}, {steps} steps, seeds {some}", lives, share, corrects, some, steps
-            )
+    groups = [list(seeds[first : first + AT_ONCE]) for first in range(0, len(seeds), AT_ONCE)]
+    calls = {
+        f"{name}, {share}, {steps} steps, seeds {some}": (share, corrects, some, steps)
+        for name, share, corrects in kinds
+        for some in groups
+    }
+    parts = iter(part.each(lives, calls))
+    for name, _, _ in kinds:
+        rows = [row for _ in groups for row in next(parts)]
         found.setdefault(name, []).append(_columns(rows))
     return found
 

@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import gc
 import os
 
 import hypothesis
@@ -19,7 +20,8 @@ torch.set_num_threads(1)
 # time. Those that look at pages stand between those that compile, so that two processes seldom
 # compile the same side by side. The order costs or saves a minute; nothing else depends on it.
 SLOW = (
-    *("touching", "browser", "interrupts", "access", "ways_of_reading", "hand", "reading", "build"),
+    *("each_page", "touching", "interrupts", "browser", "ways_of_reading", "access", "reading"),
+    *("build", "hand"),
     *("shifts", "localisation", "notebooks", "forager", "live", "consolidation", "failures"),
     *("compiling", "particles", "study_where", "turns", "lattices", "noisy_shifts", "finder"),
     *("agreement", "embeddings", "nbval_tolerance", "numbers", "times", "theme", "drives", "moved"),
@@ -34,6 +36,17 @@ def pytest_addoption(parser):
     parser.addoption(
         "--renew-pictures", action="store_true", help="store what tests/book/test_touching.py draws"
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Look for garbage not among the million objects of what is imported, which stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_examples_of_the_help_are_understood(capsys):
     examples = {tuple(words[1:]) for words in lines if words[:1] == ["tree-world"]}
     assert len(examples) >= 8
     for words in examples:
-        assert callable(cli._parser().parse_args([word.strip("'") for word in words]).command)
+        assert callable(cli.parser().parse_args([word.strip("'") for word in words]).command)
 
 
 def test_help_comes_without_pytorch():

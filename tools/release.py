@@ -25,7 +25,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks import origins
-from tools import settings
+from tools import lock, settings, wheel
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -120,51 +120,37 @@ def studies() -> list[str]:
 
 
 def distributions() -> list[str]:
-    """From what is committed come a source distribution and, from that, a wheel, both sound."""
+    """From what is committed come a source distribution and a wheel, sound and of this version."""
     with tempfile.TemporaryDirectory() as folder:
-        source, made = Path(folder) / "source", Path(folder) / "made"
+        source = Path(folder) / "source"
         _git("clone", "--quiet", "--no-hardlinks", str(settings.ROOT), str(source))
-        build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(made)]
-        if told := _complaint([*build, str(source)]):
-            return [f"they cannot be built: {told}"]
-        files = sorted(made.iterdir())
-        found = []
+        files, found = wheel.distributions(source, Path(folder) / "made")
         if not all(f"-{_version()}" in file.name for file in files):
             found.append(f"{', '.join(file.name for file in files)} are not of {_version()}")
-        wheels = [str(file) for file in files if file.suffix == ".whl"]
-        for command in (
-            ["twine", "check", "--strict", *map(str, files)],
-            ["check-wheel-contents", "--ignore", "W002", *wheels],  # a licence twice, as it must be
-        ):
-            if not shutil.which(command[0]):
-                print(f"{command[0]} was not run: to have it, pip install {command[0]}")
-            elif told := _complaint(command):
-                found.append(f"{command[0]} says: {told}")
+        for path in [] if found else [file for file in files if file.suffix == ".whl"]:
+            if told := wheel.failure(path, examples=True):
+                found.append(f"the wheel does not work by itself: {told}")
     return found
+
+
+def hashes() -> list[str]:
+    """Files that are installed have the hashes that were locked."""
+    return lock.check_hashes()
 
 
 def known_flaws() -> list[str]:
     """No package in the locks has a flaw that is known to pip-audit."""
     if not shutil.which("pip-audit"):
-        print("pip-audit was not run: to have it, pip install pip-audit")
+        print("pip-audit was NOT run, known flaws were not looked for: pip install pip-audit")
         return []
     options = ["--no-deps", "--disable-pip", "--requirement"]
-    told = _complaint(["pip-audit", *options, str(settings.LOCKS / "book.lock")])
+    told = wheel.complaint(["pip-audit", *options, str(settings.LOCKS / "bench.lock")])
     return [f"pip-audit says: {told}"] if told else []
 
 
 CHECKS: list[Callable[[], list[str]]] = [
-    *(clean_tree, version, tests, studies, distributions, known_flaws),
+    *(clean_tree, version, tests, studies, hashes, distributions, known_flaws),
 ]
-
-
-def _complaint(command: list[str]) -> str:
-    """Say how a command fails; nothing if it does not."""
-    result = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=tempfile.gettempdir()
-    )
-    told = (result.stdout + result.stderr).strip().splitlines()
-    return "" if result.returncode == 0 else " ".join(told[-5:]) or "it failed"
 
 
 def _version() -> str:

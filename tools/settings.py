@@ -34,10 +34,13 @@ CACHE = ROOT / ".cache"
 CONFIRMED = CACHE / "confirmed.json"
 """What ``make test`` leaves when it is green: the state of every page that it confirmed."""
 
-_chosen = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["tree-world"]
+_declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = _declared["project"]
+_chosen = _declared["tool"]["tree-world"]
 CELL_TIMEOUT_SECONDS = int(_chosen["cell-timeout-seconds"])
 BUILD_TIMEOUT_SECONDS = int(_chosen["build-timeout-seconds"])
 LOCK_CONSTRAINTS: list[str] = _chosen["constraints"]
+SOURCE_ONLY: list[str] = _chosen["source-only"]
 
 SITE_DPI = 160
 """Resolution of the figures on the site; in the reference notebooks it is the library's default."""

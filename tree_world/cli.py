@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from tree_world.models.memory import SpatialMemory
     from tree_world.simulation import AgentModel, Recording, TreeWorld
+
+__all__ = ["AGENTS", "main", "parser"]
 
 _STEPS_AT_ONCE = 50  # between two looks at the progress bar
 
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     SystemExit
         After help; with the status 2 if the arguments are wrong.
     """
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     try:
         given.command(given)
     except KeyboardInterrupt:
@@ -324,10 +326,19 @@ def _tell(given: argparse.Namespace, text: str) -> None:
 # --- what can be asked for -----------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    """One that tells an error in one line."""
+class Parser(argparse.ArgumentParser):
+    """One that tells an error in one line, and knows those of its commands."""
+
+    def with_commands(self) -> Iterator[Parser]:
+        """Give this one, and those of its commands, and of theirs."""
+        yield self
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for command in action.choices.values():
+                    yield from command.with_commands()
 
     def error(self, message: str) -> NoReturn:
+        """Tell an error of the command line, and end with the status 2."""
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
@@ -364,22 +375,34 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> _Parser:
-    parser = _command(
+def parser() -> Parser:
+    """Make what understands the arguments, and writes the help.
+
+    Returns
+    -------
+    Parser
+        An `argparse.ArgumentParser`; its `with_commands` gives those of the commands, too.
+
+    Examples
+    --------
+    >>> [one.prog for one in parser().with_commands()][:2]
+    ['tree-world', 'tree-world live']
+    """
+    made = _command(
         None,
         "tree-world",
-        "Fruit trees that smell like words, an agent that lives among them, and its memory.",
+        "Fruit trees that smell like words, an agent that lives there, and its memory.",
         "tree-world live --world-seed 14 --agent forager --steps 5000 --gif life.gif",
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version, and end")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    made.add_argument("--version", action=_Version, nargs=0, help="print the version, and end")
+    commands = made.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_live(commands)
     _add_memory(commands)
     _add_embed(commands)
-    return parser
+    return made
 
 
-def _command(commands: Any, name: str, about: str, *examples: str) -> _Parser:
+def _command(commands: Any, name: str, about: str, *examples: str) -> Parser:
     """Make a parser whose help ends with examples."""
     end = "\n".join(["examples:" if len(examples) > 1 else "example:", *examples])
     choices: dict[str, Any] = {
@@ -389,8 +412,8 @@ def _command(commands: Any, name: str, about: str, *examples: str) -> _Parser:
         "allow_abbrev": False,
     }
     if commands is None:
-        return _Parser(name, **choices)
-    made: _Parser = commands.add_parser(name, help=about.partition("\n")[0], **choices)
+        return Parser(name, **choices)
+    made: Parser = commands.add_parser(name, help=about.partition("\n")[0], **choices)
     return made
 
 
@@ -404,7 +427,7 @@ def _add_live(commands: Any) -> None:
         commands,
         "live",
         "live in a world, and keep the life as arrays or as a film\n\nWhoever has no health left "
-        f"dies, and the life ends before its last step. The agents:\n{agents}\n\n"
+        f"dies, and the life ends before its last step.\nThe agents:\n{agents}\n\n"
         'The film needs Matplotlib: pip install "tree-world[plot]".',
         "tree-world live --world-seed 14 --agent forager --steps 5000 --save life.npz",
         "tree-world live --steps 500 --gif life.gif",
@@ -476,8 +499,8 @@ def _add_memory(commands: Any) -> None:
         verbs,
         "convert",
         "write a memory in today's format, as a file or as a folder\n\nA name that ends in "
-        ".safetensors is that of a file; any other is that of a folder, from\nwhich senses are "
-        "read as they are needed. The old memory stays as it is.",
+        ".safetensors is that of a file; any other is that of a\nfolder, from which senses are "
+        "read as they are needed.\nThe old memory stays as it is.",
         "tree-world memory convert smells smells.safetensors",
         "tree-world memory convert smells.safetensors smells",
     )
@@ -492,7 +515,7 @@ def _add_embed(commands: Any) -> None:
         commands,
         "embed",
         "give words as vectors: a line for each, its numbers after it\n\nWords of the default "
-        'vocabulary come along; others need pip install "tree-world[embeddings]".',
+        'vocabulary come along; others need\npip install "tree-world[embeddings]".',
         "tree-world embed apple pear nightshade",
         "tree-world embed apple 'strychnine fruit' --save words.npz",
     )

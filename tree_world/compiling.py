@@ -137,11 +137,26 @@ _HERE = Path(__file__).resolve().parent
 _VERSIONS = f"{sys.version} {numba.__version__} {llvmlite.__version__}"
 
 
+def _with_compiled_functions() -> list[Path]:
+    """List the modules that have compiled functions, and the one that compiles them."""
+    own = Path(__file__).name
+    try:
+        paths = sorted(_HERE.rglob("*.py"))
+        return [path for path in paths if path.name == own or b"@compiled" in path.read_bytes()]
+    except OSError:
+        return []
+
+
+_MODULES = _with_compiled_functions()  # looked for once: each compiled function asks for the digest
+
+
 def _digest() -> str:
     """Fingerprint of all modules that have compiled functions, and of what compiles them."""
     try:
-        stats = [(path, path.stat()) for path in sorted(_HERE.rglob("*.py"))]
+        stats = [(path, path.stat()) for path in _MODULES]
     except OSError:
+        return ""
+    if not stats:
         return ""
     return _digest_of(tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in stats))
 
@@ -150,9 +165,7 @@ def _digest() -> str:
 def _digest_of(files: tuple[tuple[Path, int, int], ...]) -> str:
     digest = hashlib.sha256(_VERSIONS.encode())
     for path, _, _ in files:
-        text = path.read_bytes()
-        if b"@compiled" in text or path.name == Path(__file__).name:
-            digest.update(str(path.relative_to(_HERE)).encode() + b"\0" + text + b"\0")
+        digest.update(str(path.relative_to(_HERE)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 

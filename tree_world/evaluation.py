@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
 import torch
 
 from tree_world.checks import (
@@ -157,6 +156,8 @@ def mean_with_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
     """
     array = _finite_vector(values)
     confidence = checked_number("confidence", confidence, "share")
+    import scipy.stats  # not above: it takes as long to import as all the rest
+
     half = scipy.stats.t.ppf((1 + confidence) / 2, len(array) - 1) * scipy.stats.sem(array)
     mean = float(array.mean())
     return Estimate(mean, mean - float(half), mean + float(half), len(array))
@@ -253,6 +254,8 @@ def survival_curve(
         )
     if (steps < 0).any():
         raise ValueError(f"lifetimes must not be negative, but {steps.min():g} was given.")
+    import scipy.stats
+
     data = scipy.stats.CensoredData(uncensored=steps[ended], right=steps[~ended])
     survival = scipy.stats.ecdf(data).sf
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -520,6 +523,8 @@ def within(
             "of no width holds nothing."
         ) from error
     white = np.linalg.solve(lower, (true - middle)[..., None])[..., 0]
+    import scipy.stats
+
     return np.asarray((white**2).sum(axis=-1) <= scipy.stats.chi2.ppf(quantile, dim))
 
 

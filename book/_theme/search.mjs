@@ -66,10 +66,8 @@ function entriesOf(entry, data) {
       section = begin("Section", anchorOf(node), [node.enumerator, plain(node)].filter(Boolean).join(" "), node.enumerator);
     } else if (kind && into === undefined) {
       const own = begin(kind, anchorOf(node), undefined, node.enumerator);
-      if (node.type === "math") {
-        add(own, "text", plain(node));
-        add(section, "text", plain(node));
-      } else node.children?.forEach((child) => collect(child, own));
+      if (node.type === "math") add(own, "text", plain(node));
+      else node.children?.forEach((child) => collect(child, own));
     } else if (node.symbol) {
       const [glyph, ...others] = node.children.map(plain);
       const own = begin("Symbol", node.symbol.id, glyph);

@@ -10,6 +10,7 @@ import threading
 from contextlib import contextmanager
 from pathlib import Path
 
+import html5lib
 import pytest
 
 from tools import build, notebooks, settings
@@ -17,6 +18,12 @@ from tools import build, notebooks, settings
 SPECIMEN = Path(__file__).with_name("specimen")
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
+
+
+@functools.cache
+def parsed(html):
+    """A page as a tree, which all tests of a process share: they look at it, and change nothing."""
+    return html5lib.parse(html, namespaceHTMLElements=False)
 
 
 @pytest.fixture(scope="session")

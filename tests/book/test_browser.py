@@ -7,7 +7,6 @@ import io
 import re
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,21 +17,12 @@ from tools.browser import load_everything
 
 # The engine names a page after its file, without the number that orders the files.
 CHAPTERS = {re.sub(r"^\d+-", "", path.stem): path for path in settings.chapters()}
-NUMBERED = sum(path.stem[0].isdigit() for path in CHAPTERS.values())  # the others are at the back
 TOC = (settings.ROOT / "myst.yml").read_text()
 NAMES = [re.sub(r"^\d+-", "", Path(file).stem) for file in re.findall(r"- file: (\S+)", TOC)]
 PAGES = {name: "index.html" if name == "index" else f"{name}/index.html" for name in NAMES}
 # Pages of the reference are made alike: the longest stands for all.
 UNLIKE = {name: PAGES[name] for name in PAGES if not re.match(r"reference-(?!memory)", name)}
-BY_NAME = pytest.mark.parametrize("path", UNLIKE.values(), ids=UNLIKE)
 FROM_DISK = pytest.mark.parametrize("address", ["from disk"], indirect=True)
-
-
-WIDTHS_SHOWN = """[...document.images].filter((image) => image.checkVisibility())
-    .map((image) => image.naturalWidth)"""
-
-
-HEIGHT = "document.documentElement.scrollHeight"
 
 
 def follow(link, target):
@@ -59,43 +49,6 @@ def test_the_pages_are_those_of_the_site(built_site):
     pages = {path.relative_to(built_site).as_posix() for path in built_site.rglob("*.html")}
     gone = {f"{old}/index.html" for old in settings.moved() if "#" not in old}
     assert pages == set(PAGES.values()) | gone | {"404.html"}
-
-
-def count_figures(name):
-    """Pictures that the reference notebook of a page holds; the list of figures holds all."""
-    if name == "index":
-        return 2 + NUMBERED  # two frontispieces, and one for each chapter
-    if name == "figures":
-        return sum(map(count_figures, CHAPTERS))
-    if name not in CHAPTERS:
-        return 0
-    notebook = nbformat.read(settings.NOTEBOOKS / f"{CHAPTERS[name].stem}.ipynb", as_version=4)
-    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
-    return sum("image/png" in output.get("data", {}) for output in outputs)
-
-
-@pytest.mark.parametrize("name", UNLIKE)
-def test_everything_on_a_page_loads(open_page, name):
-    """And nothing moves meanwhile: pictures that come late find their place kept for them."""
-    page = open_page(PAGES[name])
-    height = page.evaluate(HEIGHT)
-    load_everything(page)
-    assert page.evaluate(HEIGHT) == height
-    sizes = "[...document.images].every((i) => i.getAttribute('width') && i.getAttribute('height'))"
-    assert page.evaluate(sizes)
-    widths = page.evaluate(WIDTHS_SHOWN)
-    assert all(width > 100 for width in widths)
-    assert len(widths) == count_figures(name)
-    loaded = page.evaluate(
-        "[...document.fonts].filter((f) => f.status === 'loaded').map((f) => f.family)"
-    )
-    families = {family.strip('"') for family in loaded}
-    assert {"Source Serif", "Inter UI"} <= families
-    if name in CHAPTERS:
-        assert "JB Mono" in families
-        equations = page.locator(".equation .katex-display").count()
-        assert bool(equations) == ("{math}\n:label:" in CHAPTERS[name].read_text())
-        assert {"KaTeX_Main", "KaTeX_Math"} <= families or not equations
 
 
 # --- ways through the book -----------------------------------------------------------------------
@@ -474,28 +427,6 @@ def test_paper_holds_the_text_and_nothing_else(open_page):
 
 
 # --- without scripts, without a mouse ------------------------------------------------------------
-
-
-@FROM_DISK
-@BY_NAME
-def test_the_book_can_be_read_without_scripts(open_page, path):
-    page = open_page(path, java_script_enabled=False)
-    with_scripts = open_page(path)
-    with_scripts.evaluate(
-        """document.querySelectorAll("main .copy, .card-over, main .numbers, main .label")
-            .forEach((made) => made.remove())"""
-    )
-    texts = page.locator("main > :not(.masthead)").all_text_contents()
-    assert len(texts) > 3
-    assert texts == with_scripts.locator("main > :not(.masthead)").all_text_contents()
-    for button in ("button.theme", "button.search"):
-        assert not page.locator(button).first.is_visible()
-    assert page.locator(".touch:visible").count() == 0  # there is the picture
-    links = page.locator("main a[href$='index.html']:visible, main a[href*='index.html#']:visible")
-    if links.count():
-        target = links.first.get_attribute("href").removeprefix("../")
-        follow(links.first, target)
-        assert page.locator("h1").is_visible()
 
 
 @FROM_DISK

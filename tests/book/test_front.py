@@ -5,11 +5,11 @@ import json
 import re
 import subprocess
 
-import html5lib
 import nbformat
 import pytest
 import yaml
 
+from tests.book.conftest import parsed
 from tools import myst, settings
 
 CHAPTERS = {
@@ -29,8 +29,7 @@ def front_matter(source):
 
 
 def page(built_site, name):
-    text = (built_site / name / "index.html").read_text()
-    return html5lib.parse(text, namespaceHTMLElements=False)
+    return parsed((built_site / name / "index.html").read_text())
 
 
 def having(tree, tag, css_class):

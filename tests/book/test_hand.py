@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.book.conftest import PHONE
-from tests.book.test_browser import BY_NAME, FROM_DISK, PAGES, follow, wait_until_in_view
+from tests.book.test_browser import FROM_DISK, PAGES, follow, wait_until_in_view
 
 TOUCH = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
 SETTLED = """async () => {
@@ -15,60 +15,6 @@ SETTLED = """async () => {
 
 
 # --- nothing vanishes ----------------------------------------------------------------------------
-
-# What a reader could miss: something that ends beyond its box without a sign, a box that scrolls
-# down in a page that does, and a page that is wider than the screen.
-HIDDEN = """() => {
-    const faults = [];
-    const name = (part) => part.closest("[id]")?.id + " " + (part.className || part.tagName);
-    const fades = (box) => box.matches(".cut-right") && getComputedStyle(box).maskImage !== "none";
-    for (const box of document.querySelectorAll("main *")) {
-        if (!box.checkVisibility()) continue;
-        const { overflowX, overflowY } = getComputedStyle(box);
-        const clips = overflowX !== "visible" && box.clientWidth > 1;
-        const wide = clips && box.scrollWidth > box.clientWidth + 1;
-        if (wide && !fades(box)) faults.push("cut: " + name(box));
-        const down = ["auto", "scroll"].includes(overflowY) && box.clientHeight > 1;
-        if (down && box.scrollHeight > box.clientHeight + 1) faults.push("scrolls: " + name(box));
-    }
-    const right = (part) => part.getBoundingClientRect().right;
-    for (const formula of document.querySelectorAll(".formula")) {
-        const end = Math.max(...[...formula.querySelectorAll(".base")].map(right));
-        if (end > right(formula) + 1 && !fades(formula)) faults.push("ends: " + name(formula));
-    }
-    if (document.documentElement.scrollWidth > innerWidth) faults.push("wider than the screen");
-    return faults;
-}"""
-
-
-# What is too wide for the screen, and cannot be scrolled to either.
-STICKS_OUT = """() => {
-    const scrolls = (element) => {
-        for (let e = element.parentElement; e; e = e.parentElement) {
-            if (getComputedStyle(e).overflowX !== "visible") return true;
-        }
-        return false;
-    };
-    return [...document.querySelectorAll("main *")]
-        .filter((element) => element.getBoundingClientRect().right > innerWidth + 1)
-        .filter((element) => !scrolls(element) && !element.closest(".katex-mathml"))
-        .map((element) => element.outerHTML.slice(0, 80));
-}"""
-
-
-@FROM_DISK
-@BY_NAME
-def test_nothing_is_cut_without_a_sign_and_nothing_sticks_out(open_page, path):
-    page = open_page(path, viewport={"width": 360, "height": 800})
-    for width in (360, 390, 820):
-        page.set_viewport_size({"width": width, "height": 800})
-        page.evaluate(SETTLED)
-        assert page.evaluate(HIDDEN) == [], width
-    page.set_viewport_size(PHONE)
-    page.evaluate("document.querySelectorAll('main details').forEach((one) => { one.open = true })")
-    page.evaluate(SETTLED)
-    assert page.evaluate(STICKS_OUT) == []
-    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
 @FROM_DISK

@@ -12,6 +12,7 @@ import subprocess
 import html5lib
 import pytest
 
+from tests.book.conftest import parsed
 from tests.book.test_theme import having, squeezed, text
 from tools import myst, settings, terminal
 from tools.checks import agreement, check_site
@@ -24,7 +25,7 @@ def source(specimen):
 
 @pytest.fixture(scope="module")
 def page(source):
-    return html5lib.parse(source, namespaceHTMLElements=False)
+    return parsed(source)
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +189,7 @@ def test_a_formula_in_a_title_is_one_everywhere(page, specimen):
     places = [page.find(".//h1")]
     for tree in (
         page,
-        html5lib.parse((specimen / "last/index.html").read_text(), namespaceHTMLElements=False),
+        parsed((specimen / "last/index.html").read_text()),
     ):
         places += [
             a for a in tree.iter("a") if text(a).replace("5", "").strip().startswith("Kinds of")

@@ -3,9 +3,9 @@
 import json
 import re
 
-import html5lib
 import pytest
 
+from tests.book.conftest import parsed
 from tools import settings
 from tools.checks import check_site
 
@@ -19,11 +19,7 @@ def trees():
 
 @pytest.fixture(scope="module")
 def page(built_site):
-    def parsed(slug):
-        source = (built_site / slug / "index.html").read_text()
-        return html5lib.parse(source, namespaceHTMLElements=False)
-
-    return parsed
+    return lambda slug: parsed((built_site / slug / "index.html").read_text())
 
 
 def text(element):

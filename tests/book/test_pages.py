@@ -7,11 +7,11 @@ import re
 import subprocess
 from pathlib import Path
 
-import html5lib
 import nbformat
 import pytest
 from PIL import Image
 
+from tests.book.conftest import parsed
 from tools import downloads, settings
 from tools.checks import check_site
 
@@ -24,10 +24,7 @@ SEARCH_INDEX = 800_000  # a third of that compressed; it comes with the first se
 
 @pytest.fixture(scope="module")
 def pages(built_site):
-    return {
-        path: html5lib.parse(path.read_text(), namespaceHTMLElements=False)
-        for path in sorted(built_site.rglob("index.html"))
-    }
+    return {path: parsed(path.read_text()) for path in sorted(built_site.rglob("index.html"))}
 
 
 @pytest.fixture(scope="module")

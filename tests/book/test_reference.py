@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import tree_world
-from tools import docstrings, myst, named, reference, settings
+from tools import commands, docstrings, myst, named, reference, settings
 from tree_world.models.memory import SpatialMemory
 
 MODULES = ["tree_world"] + [
@@ -112,6 +112,16 @@ def test_the_pages_hold_the_public_names_and_no_other(library, pages):
         assert headings(pages[room.slug]) == ours
         for name in ours.values():
             assert not any(part.startswith("_") for part in name.split("."))
+
+
+def test_the_page_of_the_command_line_shows_what_a_terminal_does(pages):
+    shown = re.findall(r"<pre\b.*?</pre>", pages["reference-command"], flags=re.DOTALL)
+    shown = [html.unescape(re.sub(r"<[^>]+>", "", text)) for text in shown]
+    assert len(commands.helps()) >= 7
+    for name, text in commands.helps().items():
+        assert text.startswith(f"usage: {name} ")
+        assert any(text in one for one in shown), name
+        assert max(map(len, text.splitlines())) <= 88
 
 
 def test_every_link_is_alive(pages, built_site):

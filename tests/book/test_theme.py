@@ -2,11 +2,11 @@
 
 import re
 
-import html5lib
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.book.conftest import parsed
 from tools import build, settings
 from tools.checks import check_site
 
@@ -14,7 +14,7 @@ from tools.checks import check_site
 @pytest.fixture(scope="module")
 def pages(specimen):
     return {
-        name: html5lib.parse((specimen / name).read_text(), namespaceHTMLElements=False)
+        name: parsed((specimen / name).read_text())
         for name in ("index.html", "cells/index.html", "trusted/index.html", "last/index.html")
     }
 

@@ -12,11 +12,10 @@ import threading
 import xml.etree.ElementTree as ElementTree
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import html5lib
 import pytest
 import yaml
 
-from tests.book.conftest import DESK, QuietHandler, opening
+from tests.book.conftest import DESK, QuietHandler, opening, parsed
 from tests.book.test_pages import search_sections
 from tools import editions, references, settings
 
@@ -177,11 +176,6 @@ VARIANTS = {
 def made(built_site):
     """HTML of some pages, and texts of other files, by variant and name."""
     return node(PAGES, MADE, VARIANTS)
-
-
-@functools.lru_cache(maxsize=64)
-def parsed(html):
-    return html5lib.parse(html, namespaceHTMLElements=False)
 
 
 def cut(html, beginning, end):

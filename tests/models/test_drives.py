@@ -96,9 +96,9 @@ def test_a_search_key_scores_mean_log_odds():
     torch.testing.assert_close(classifier.search_key(1), classifier.search_key("edible"))
 
 
-def test_the_key_ranks_apple_above_nightshade():
+def test_the_key_ranks_apple_above_nightshade(trained):
     # The sum of squared products, by which the source values a smell, ranks them the other way.
-    classifier, _ = train_drive_classifier(CONFIG, with_ids=True, seed=0)
+    classifier, _ = trained[0]
     examples = drive_examples(CONFIG, amounts=[""])
     scores = examples.senses @ classifier.search_key("edible")
     value = dict(zip(examples.kinds, scores.tolist(), strict=True))
@@ -576,8 +576,8 @@ def test_inference_mode_and_a_default_precision_change_nothing():
     moved.temperature = 1.0
 
 
-def test_training_is_repeatable():
-    one, _ = train_drive_classifier(CONFIG, with_ids=True, seed=3)
+def test_training_is_repeatable(trained):
+    one, _ = trained[3]
     two, _ = train_drive_classifier(CONFIG, with_ids=True, seed=3)
     assert torch.equal(one.drive_embeddings.weight, two.drive_embeddings.weight)
     assert one.drive_embeddings.weight.shape == (3, 384)

@@ -10,7 +10,7 @@ from tree_world.models.memory import SpatialMemory
 # Stays and returns, for each way to read and write; these numbers may only become smaller.
 MOST = {
     "few": (18, 5),
-    "index": (30, 15),
+    "index": (29, 14),
     "dense": (33, 19),
     "chunked": (36, 21),
     "write": (19, 10),

@@ -1,6 +1,6 @@
 """The world as Gymnasium knows it: the lives of `TreeWorld`, one or many, to the last bit."""
 
-import subprocess
+import importlib
 import sys
 import tomllib
 import warnings
@@ -13,6 +13,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
+from tests.forking import imported_anew
 from tree_world.models.drives import DRIVES, DriveClassifier, drive_examples
 from tree_world.simulation import Action, SimpleSensor, TreeWorld, TreeWorldConfig
 from tree_world.simulation.environment import (
@@ -389,19 +390,15 @@ def test_worlds_with_senses_of_their_own_are_refused(random_world):
 
 
 def test_the_library_does_without_gymnasium_and_says_what_to_install():
-    code = """
-import sys
-sys.modules["gymnasium"] = None
-import tree_world.simulation, tree_world.models.memory, tree_world.plotting, tree_world.studies
-try:
-    import tree_world.simulation.environment
-except ModuleNotFoundError as error:
-    print(error)
-"""
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert 'pip install "tree-world[rl]"' in result.stdout
+    def life():
+        sys.modules["gymnasium"] = None
+        for name in ("simulation", "models.memory", "plotting", "studies"):
+            importlib.import_module(f"tree_world.{name}")
+        with pytest.raises(ModuleNotFoundError) as told:
+            importlib.import_module("tree_world.simulation.environment")
+        return str(told.value)
+
+    assert 'pip install "tree-world[rl]"' in imported_anew(life)
 
 
 def test_who_learns_installs_what_the_tests_test():

@@ -154,7 +154,8 @@ class Plan:
     mean_health : float
         Mean health up to then, or up to death.
     lives_until : int
-        The horizon, or the step of death, if it comes before.
+        The horizon, or the step of death, if it comes before. A meal that has begun by then is
+        counted whole, so that this may lie a few steps beyond.
     """
 
     target: int | None

@@ -18,9 +18,7 @@ import torch
 SeedLike: TypeAlias = "int | torch.Generator"
 PointsLike: TypeAlias = "torch.Tensor | np.ndarray | list[float] | list[list[float]]"
 
-_TAKEN = (
-    "Give numbers: a list, a NumPy array, a tensor, or what NumPy can turn into one of numbers."
-)
+_TAKEN = "Give numbers: a list, a NumPy array, a tensor, or what NumPy can turn into one."
 
 
 class Number(NamedTuple):
@@ -552,6 +550,8 @@ def as_deviations(
             f"{tuple(shape)}, but has shape {given}. For one for each axis give shape "
             f"{(shape[-1],)}{each}."
         ) from error
+    if deviations.numel() <= 8 and all(0 < sd < math.inf for sd in deviations.flatten().tolist()):
+        return expanded  # of few it is sooner told so
     right = torch.isfinite(deviations) & (deviations > 0)
     if not bool(right.all()):
         wrong = as_numbers(sds, name, torch.float64, device)[~right][0].item()

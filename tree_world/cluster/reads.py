@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from tree_world.cluster.shard import arrays_of
+from tree_world.cluster.held import arrays_of
 from tree_world.cluster.whole import Whole, as_one_row
 from tree_world.models.memory.kernel.affinity import limit_squared
 from tree_world.models.memory.recall.kriging import MOST, NEAREST, NUGGET, Kriging, evidence
-from tree_world.models.memory.recall.moments import plane
+from tree_world.models.memory.recall.moments import Part, plane
 from tree_world.models.memory.types import Read, ReadOptions
 
 _SUPPORT = ("effective_sample_size", "spread", "nearest_distance")
@@ -74,7 +74,6 @@ class _Reading:
         )
         if how.support and not how.mean:
             self.answer.spread[:] = torch.nan
-        self.centre = places.double().mean(dim=0) if number else None
 
     def read(self) -> None:
         """Ask until all is answered."""
@@ -82,10 +81,9 @@ class _Reading:
         if not holders or len(self.places) == 0:
             return
         summaries = [self.whole.summaries[shard] for shard in holders]
-        apart = np.stack([np.square(own.gaps(self.where)).sum(axis=1) for own in summaries])
         if self.how.match_threshold is not None:
-            limit = limit_squared(self.how.match_threshold, self.whole.common.dtype)
-            asked = apart <= limit * (1 + 1e-9)
+            limit = limit_squared(self.how.match_threshold, self.whole.common.dtype) * (1 + 1e-9)
+            asked = np.stack([own.squares(self.where, limit) for own in summaries]) <= limit
             self._ask(holders, asked, np.zeros_like(asked))
             return
         most = np.stack([own.greatest_log_weight(self.where, self.variances) for own in summaries])
@@ -96,6 +94,7 @@ class _Reading:
         matters = most > least
         if self.how.support:
             nearest = self.answer.nearest_distance.double().numpy()
+            apart = np.stack([own.squares(self.where) for own in summaries])
             matters |= apart <= np.square(nearest) * (1 + 1e-6)
         more = matters & ~first
         several = more.any(axis=0)
@@ -122,36 +121,31 @@ class _Reading:
             if len(both):
                 shares[shard] = own
                 sds = as_one_row(self.sds.numpy()[both])
-                centre = None
-                if self.how.order == "linear" and len(own[1]) and self.centre is not None:
-                    centre = self.centre.numpy()
-                number = len(own[1])
-                requests[shard] = (
-                    *("recall", self.places.numpy()[both], sds, self.how, number, centre),
-                )
+                given = self.places.numpy()[both], sds, self.how, len(own[1])
+                requests[shard] = "recall", *given
         answers = self.whole.ask(requests)
         places = np.flatnonzero(shared)
         parts: list[Read] = []
         if known.any() and len(places):
             parts.append(self._of(places))
-        means: list[Read] = []
+        of_planes: list[Part] = []
         for shard, (read, moments) in answers.items():
             alone, others = shares[shard]
             self._set(alone, [each[: len(alone)] for each in read])
             if len(others):
                 where = np.searchsorted(places, others)
-                parts.append(_spread(len(places), where, [each[len(alone) :] for each in read]))
+                own_parts = [each[len(alone) :] for each in read]
+                parts.append(_spread(len(places), where, own_parts))
                 if moments is not None:
-                    means.append(_spread(len(places), where, list(moments)))
+                    mean, _, log_weight = own_parts[:3]
+                    of_planes.append((where, log_weight, moments._replace(mean=mean)))
         if not parts:
             return
         joined = Read.joined(parts)
-        if means and self.how.mean:
-            assert self.centre is not None
-            rows = torch.from_numpy(places)
-            given = self.places[rows], self.sds[rows], self.how.ridge, self.centre
-            mean = plane(Read.joined(means), *given).to(joined.mean.dtype)
-            joined = dataclasses.replace(joined, mean=mean)
+        if of_planes:
+            sds = self.sds.numpy()[places]
+            mean = torch.from_numpy(plane(of_planes, len(places), sds, self.how.ridge))
+            joined = dataclasses.replace(joined, mean=mean.to(joined.mean.dtype))
         self._set(places, list(arrays_of(joined, self.how.support)))
 
     def _names(self) -> tuple[str, ...]:
@@ -253,9 +247,7 @@ def _nearest_of_all(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Squares of the distances of the nearest, and their ids: first of the nearest shard."""
     holders = whole.those_with_any()
-    apart = np.stack(
-        [np.square(whole.summaries[shard].gaps(where)).sum(axis=1) for shard in holders]
-    )
+    apart = np.stack([whole.summaries[shard].squares(where) for shard in holders])
     squares = np.full((len(where), number), np.inf)
     ids = np.full((len(where), number), -1)
     first = np.arange(len(holders))[:, None] == apart.argmin(axis=0)

@@ -12,7 +12,6 @@ J. Skilling, "Programming the Hilbert curve", AIP Conference Proceedings 707, 20
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -67,66 +66,6 @@ def along_curve(places: np.ndarray, cell_size: float) -> np.ndarray:
         for axis in range(axes):
             found = (found << 1) | ((turned[axis] >> shift) & 1)
     return np.asarray(found)
-
-
-class Summary(NamedTuple):
-    """What is known of a shard without asking it.
-
-    Attributes
-    ----------
-    size : int
-    low, high : numpy.ndarray of shape (dim,)
-        Corners of a box around all its places, in metres.
-    least_sd, greatest_sd : float
-        In metres.
-    oldest : int
-        When its oldest observation was written, by the clock of the whole.
-    witnesses : int
-    """
-
-    size: int
-    low: np.ndarray
-    high: np.ndarray
-    least_sd: float
-    greatest_sd: float
-    oldest: int
-    witnesses: int
-
-    @classmethod
-    def of_nothing(cls, dim: int) -> Summary:
-        """Summarise an empty shard."""
-        return cls(0, np.full(dim, np.inf), np.full(dim, -np.inf), np.inf, 0.0, END, 0)
-
-    def gaps(self, places: np.ndarray) -> np.ndarray:
-        """Distances of places from the box, on each axis.
-
-        Parameters
-        ----------
-        places : numpy.ndarray of shape (n, dim)
-
-        Returns
-        -------
-        numpy.ndarray of shape (n, dim)
-            Infinite if there is nothing in it.
-        """
-        return np.asarray(np.maximum(np.maximum(self.low - places, places - self.high), 0.0))
-
-    def greatest_log_weight(self, places: np.ndarray, variances: np.ndarray) -> np.ndarray:
-        """Bound the logarithm of the sum of all its weights, for each of some places.
-
-        Parameters
-        ----------
-        places, variances : numpy.ndarray of shape (n, dim)
-
-        Returns
-        -------
-        numpy.ndarray of shape (n,)
-        """
-        if self.size == 0:
-            return np.full(len(places), -np.inf)
-        squares = np.square(self.gaps(places)) / (variances + self.greatest_sd**2)
-        logs = np.log(2 * np.pi * (variances + self.least_sd**2))
-        return np.asarray(np.log(self.size) - 0.5 * (squares + logs).sum(axis=1))
 
 
 @dataclass

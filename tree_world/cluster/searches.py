@@ -54,8 +54,7 @@ def drawn(
     if place is not None and how.match_threshold is not None:
         limit = limit_squared(how.match_threshold, whole.common.dtype) * (1 + 1e-9)
         here = place.double().numpy()[None]
-        gaps = {shard: whole.summaries[shard].gaps(here) for shard in holders}
-        holders = [shard for shard in holders if np.square(gaps[shard]).sum() <= limit]
+        holders = [s for s in holders if whole.summaries[s].squares(here, limit)[0] <= limit]
     totals = whole.ask(dict.fromkeys(holders, ("log_total", *given, how)))
     totals = {shard: total for shard, total in totals.items() if total > -math.inf}
     if not totals:
@@ -155,7 +154,6 @@ def best_distinct(
             return float(np.square(apart).sum()) <= separation * separation
 
         stale = {s for s, own in offers.items() if s != shard and any(near(o[1]) for o in own)}
-    kind = whole.summaries[0].low.dtype
     places, sds = (np.array([one[part] for one in taken]).reshape(-1, dim) for part in range(2))
     ids = np.array([one[2] for one in taken], dtype=np.int64)
-    return places if taken else places.astype(kind), sds, ids
+    return places, sds, ids

@@ -9,13 +9,23 @@ from __future__ import annotations
 import dataclasses
 import traceback
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.spatial
 import torch
 
-from tree_world.cluster.regions import Summary, along_curve
+from tree_world.cluster.held import (
+    Held,
+    arrays_of,
+    arrays_of_witnesses,
+    as_tensor,
+    as_witnesses,
+    from_box,
+    rows_of,
+)
+from tree_world.cluster.regions import along_curve
+from tree_world.cluster.summaries import Boxes, Summary
 from tree_world.models.memory.changes import changing, reading
 from tree_world.models.memory.drawing import log_total_weight, query_of, ready_scores
 from tree_world.models.memory.forget.report import PruneReport
@@ -23,38 +33,14 @@ from tree_world.models.memory.forgetting import Halo, prune_beside
 from tree_world.models.memory.kernel.affinity import limit_squared
 from tree_world.models.memory.memory import Memory
 from tree_world.models.memory.options import DrawOptions, Prune
-from tree_world.models.memory.recall.moments import moments
+from tree_world.models.memory.recall.moments import Moments, moments
 from tree_world.models.memory.saving import load, write_state
 from tree_world.models.memory.search.exact import exact_log_weights
 from tree_world.models.memory.search.places import best_distinct_slots
 from tree_world.models.memory.search.query import Query
-from tree_world.models.memory.types import Merging, Observations, Read, ReadOptions, Witnesses
+from tree_world.models.memory.types import Merging, Observations, ReadOptions, Witnesses
 
 _NEIGHBOURS = 1024  # places whose nearest observations are looked for at a time
-
-
-class Held(NamedTuple):
-    """Observations with their names, and witnesses of others, as arrays.
-
-    Attributes
-    ----------
-    locations, location_sds : numpy.ndarray of shape (n, dim)
-        In metres; one row of deviations may stand for all.
-    senses : numpy.ndarray of shape (n, embed_dim)
-    ids, written_at : numpy.ndarray of int64, of shape (n,)
-    times : numpy.ndarray of float64, of shape (n,), or None
-        None where they are the clock.
-    witnesses : tuple of arrays, optional
-        Places, deviations, senses, limits.
-    """
-
-    locations: np.ndarray
-    location_sds: np.ndarray
-    senses: np.ndarray
-    ids: np.ndarray
-    written_at: np.ndarray
-    times: np.ndarray | None
-    witnesses: tuple[np.ndarray, ...] | None = None
 
 
 class Shard:
@@ -72,6 +58,7 @@ class Shard:
 
     def __init__(self, dims: tuple[int, int], capacity: int, choices: dict[str, Any]) -> None:
         self.memory = Memory(*dims, max_memory_size=capacity, **choices)
+        self.boxes = Boxes(dims[0])
         self.last: tuple[int, tuple[bool, Any]] = -1, (True, None)
 
     @property
@@ -113,30 +100,44 @@ class Shard:
         return self._summary()
 
     def _summary(self) -> Summary:
-        store = self.memory.store
-        slots = np.flatnonzero(store.written_at[: store.used] >= 0)
-        if len(slots) == 0:
-            empty = Summary.of_nothing(store.locations.shape[1])
-            return empty._replace(witnesses=len(store.witnesses))
-        own = store.observations()
-        where = torch.from_numpy(slots)
-        places, sds = own.locations[where].double(), own.location_sds[where]
+        store, boxes = self.memory.store, self.boxes
+        written_at = store.written_at[: store.used]
+        written_at = written_at[written_at >= 0]
+        if len(written_at) == 0:
+            return Summary.of_nothing(store.locations.shape[1], len(store.witnesses))
         return Summary(
-            len(slots),
-            places.amin(dim=0).numpy(),
-            places.amax(dim=0).numpy(),
-            float(sds.min()),
-            float(sds.max()),
-            int(store.written_at[slots].min()),
+            len(written_at),
+            boxes.low.copy(),  # as in a process of this machine it would change under its reader
+            boxes.high.copy(),
+            boxes.numbers.copy(),
+            boxes.least_sds.copy(),
+            boxes.greatest_sds.copy(),
+            int(written_at.min()),
             len(store.witnesses),
         )
+
+    def _noted(self, changes: int, slots: np.ndarray | None = None) -> Summary:
+        """Keep the boxes up: so many came or went, and some have come to these slots."""
+        store = self.memory.store
+        if self.boxes.change(changes):
+            everyone = np.flatnonzero(store.written_at[: store.used] >= 0)
+            self.boxes.anew(*self._in_double(everyone))
+        elif slots is not None and len(slots):
+            self.boxes.grow(*self._in_double(slots))
+        return self._summary()
+
+    def _in_double(self, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        store, where = self.memory.store, torch.from_numpy(slots)
+        own = store.locations[where], store.location_sds[where]
+        places, sds = (each.double().numpy() for each in own)
+        return places, sds
 
     @reading
     def held(self, low: int, high: int) -> Held:
         """Copy what is in a stretch of the curve, with witnesses that are there."""
         slots, gone = self._in_region(low, high)
         witnesses = self.memory.store.witnesses.take(gone)
-        return self._copied(slots, _as_arrays(witnesses))
+        return self._copied(slots, arrays_of_witnesses(witnesses))
 
     @reading
     def halo(self, low: np.ndarray, high: np.ndarray, distance: float) -> Held:
@@ -144,10 +145,10 @@ class Shard:
         store = self.memory.store
         slots = store.index.near_box(low, high, 2 * distance)
         places = store.locations[torch.from_numpy(slots)].double().numpy()
-        slots = np.sort(slots[_from_box(places, low, high) <= 2 * distance])
+        slots = np.sort(slots[from_box(places, low, high) <= 2 * distance])
         gone = store.witnesses.observations.locations.double().numpy()
-        rows = np.flatnonzero(_from_box(gone, low, high) <= distance)
-        return self._copied(slots, _as_arrays(store.witnesses.take(rows)))
+        rows = np.flatnonzero(from_box(gone, low, high) <= distance)
+        return self._copied(slots, arrays_of_witnesses(store.witnesses.take(rows)))
 
     @reading
     def has(self, ids: np.ndarray) -> np.ndarray:
@@ -235,17 +236,17 @@ class Shard:
             )
         sds = np.broadcast_to(held.location_sds, held.locations.shape)
         times = held.written_at.astype(np.float64) if held.times is None else held.times
-        own = Observations(_tensor(held.locations), _tensor(sds), _tensor(held.senses))
+        own = Observations(as_tensor(held.locations), as_tensor(sds), as_tensor(held.senses))
         store.fill(own, held.ids, held.written_at, times)
         if number:
             store.next_id = max(store.next_id, int(held.ids.max()) + 1)
             store.clock = max(store.clock, int(held.written_at.max()) + 1)
         if held.witnesses is not None and len(held.witnesses[-1]):
-            more, limits = _as_witnesses(held.witnesses)
+            more, limits = as_witnesses(held.witnesses)
             before = store.witnesses
             everyone = before.observations.followed_by(more)
             store.witnesses = Witnesses(everyone, np.concatenate([before.limits, limits]))
-        return self._summary()
+        return self._noted(number, store.slots_of(held.ids))
 
     @reading
     def agreeing(
@@ -272,7 +273,7 @@ class Shard:
         store = self.memory.store
         found = []
         sds = np.broadcast_to(held.location_sds, held.locations.shape)
-        arrays = [_tensor(each) for each in (held.locations, sds, held.senses)]
+        arrays = [as_tensor(each) for each in (held.locations, sds, held.senses)]
         for row, name in enumerate(held.ids):
             store.clock = int(held.written_at[row])
             place, sd, sense = (array[row] for array in arrays)
@@ -290,22 +291,26 @@ class Shard:
         elsewhere = self._copied(away)
         if len(away):
             store.delete(store.ids[away])
-        return np.array(found, dtype=np.int64), elsewhere, self._summary()
+        names = np.setdiff1d(found, elsewhere.ids)
+        summary = self._noted(len(found) + len(away), store.slots_of(names))
+        return np.array(found, dtype=np.int64), elsewhere, summary
 
     @changing
     def drop(self, ids: np.ndarray) -> Summary:
         """Let go of what has some ids, as far as it is here."""
         store = self.memory.store
-        store.delete(np.unique(ids[np.isin(ids, self._ids())]))
-        return self._summary()
+        own = np.unique(ids[np.isin(ids, self._ids())])
+        store.delete(own)
+        return self._noted(len(own))
 
     @changing
     def drop_until(self, written_at: int) -> Summary:
         """Let go of what was written no later than a time by the clock of the whole."""
         store = self.memory.store
         times = store.written_at[: store.used]
-        store.discard(np.flatnonzero((times >= 0) & (times <= written_at)))
-        return self._summary()
+        slots = np.flatnonzero((times >= 0) & (times <= written_at))
+        store.discard(slots)
+        return self._noted(len(slots))
 
     @changing
     def drop_region(self, low: int, high: int) -> Summary:
@@ -315,7 +320,7 @@ class Shard:
         store.discard(slots)
         still = np.setdiff1d(np.arange(len(store.witnesses)), gone)
         store.witnesses = store.witnesses.take(still)
-        return self._summary()
+        return self._noted(len(slots))
 
     @changing
     def keep_witnesses(self, number: int) -> Summary:
@@ -336,12 +341,13 @@ class Shard:
         summary : Summary
         """
         before = self._ids()
-        senses = _tensor(halo.senses).to(self.common.dtype)
-        observations = Observations(_tensor(halo.locations), _tensor(halo.location_sds), senses)
+        senses = as_tensor(halo.senses).to(self.common.dtype)
+        observations = Observations(as_tensor(halo.locations), as_tensor(halo.location_sds), senses)
         assert halo.witnesses is not None
-        around = Witnesses(*_as_witnesses(halo.witnesses))
+        around = Witnesses(*as_witnesses(halo.witnesses))
         report = prune_beside(self.memory, how, Halo(observations, around))
-        return report, np.setdiff1d(before, self._ids()), self._summary()
+        gone = np.setdiff1d(before, self._ids())
+        return report, gone, self._noted(len(gone))
 
     # --- files -----------------------------------------------------------------------------------
 
@@ -372,8 +378,7 @@ class Shard:
         sds: np.ndarray,
         how: ReadOptions,
         shared: int,
-        centre: np.ndarray | None,
-    ) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...] | None]:
+    ) -> tuple[tuple[np.ndarray, ...], Moments | None]:
         """Read some places.
 
         Parameters
@@ -383,19 +388,18 @@ class Shard:
         how : ReadOptions
         shared : int
             How many of them, at the end, other shards are asked for as well.
-        centre : numpy.ndarray of shape (dim,), or None
-            What moments of these are relative to, for a locally linear read.
 
         Returns
         -------
-        read, moments : tuple of numpy.ndarray
-            See `arrays_of`; for a locally linear read the former is as constant where shared.
+        read : tuple of numpy.ndarray
+            See `arrays_of`; for a locally linear read those that are shared are as constant.
+        moments : Moments or None
+            Of those, for a locally linear read, but for means, which are in the former.
         """
-        where = _tensor(places)
-        deviations = _tensor(np.broadcast_to(sds, places.shape))
-        if how.order != "linear" or shared == 0:
+        where = as_tensor(places)
+        deviations = as_tensor(np.broadcast_to(sds, places.shape))
+        if how.order != "linear" or shared == 0 or not how.mean:
             return arrays_of(self.memory.recalled(where, deviations, how), how.support), None
-        assert centre is not None
         alone = len(places) - shared
         constant = dataclasses.replace(how, order="constant", ridge=ReadOptions().ridge)
         reads = [self.memory.recalled(where[alone:], deviations[alone:], constant)]
@@ -405,11 +409,12 @@ class Shard:
         parts = [arrays_of(read, how.support) for read in reads]
         store = self.memory.store
         times = store.times[: store.used] if how.by_time else None
-        bare = dataclasses.replace(how, support=False)
-        given = store.observations(), bare, store.nearby, _tensor(centre), times
+        given = store.observations(), how, store.nearby, times
         found = moments(where[alone:], deviations[alone:], *given)
         joint = tuple(np.concatenate(each) for each in zip(*parts, strict=True))
-        return joint, arrays_of(found, False)
+        # As they are centred, they may be as precise as senses are.
+        rest = (each.astype(joint[0].dtype) for each in found[1:])
+        return joint, Moments(np.empty((shared, 0)), *rest)
 
     @reading
     def nearest(
@@ -458,8 +463,8 @@ class Shard:
     def _query(
         self, key: np.ndarray, place: np.ndarray | None, sd: np.ndarray | None, how: DrawOptions
     ) -> Query:
-        where, deviations = (None if each is None else _tensor(each) for each in (place, sd))
-        return query_of(self.common, _tensor(key), where, deviations, how)
+        where, deviations = (None if each is None else as_tensor(each) for each in (place, sd))
+        return query_of(self.common, as_tensor(key), where, deviations, how)
 
     @reading
     def log_total(
@@ -537,54 +542,3 @@ class Shard:
         slots = best_distinct_slots(store, key, number, separation, scores)
         own = self._copied(slots)
         return known[slots], own.locations, own.location_sds, own.ids
-
-
-def rows_of(held: Held, rows: np.ndarray) -> Held:
-    """Take some observations, with all witnesses; deviations that are all alike stay one row.
-
-    Parameters
-    ----------
-    held : Held
-    rows : numpy.ndarray of int
-
-    Returns
-    -------
-    Held
-    """
-    return Held(
-        held.locations[rows],
-        held.location_sds if len(held.location_sds) == 1 else held.location_sds[rows],
-        held.senses[rows],
-        held.ids[rows],
-        held.written_at[rows],
-        None if held.times is None else held.times[rows],
-        held.witnesses,
-    )
-
-
-def arrays_of(read: Read, support: bool) -> tuple[np.ndarray, ...]:
-    """Take a read apart: mean, known and log weight, and support if it is asked for."""
-    names = ["mean", "known", "log_weight"]
-    if support:
-        names += ["effective_sample_size", "spread", "nearest_distance"]
-    return tuple(getattr(read, name).numpy() for name in names)
-
-
-def _from_box(places: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    gaps = np.maximum(np.maximum(low - places, places - high), 0.0)
-    return np.asarray(np.sqrt(np.square(gaps).sum(axis=-1)))
-
-
-def _as_arrays(witnesses: Witnesses) -> tuple[np.ndarray, ...]:
-    own = witnesses.observations
-    arrays = (own.locations, own.location_sds, own.senses)
-    return (*(each.numpy() for each in arrays), witnesses.limits)
-
-
-def _as_witnesses(arrays: tuple[np.ndarray, ...]) -> tuple[Observations, np.ndarray]:
-    return Observations(*(_tensor(each) for each in arrays[:3])), np.array(arrays[3])
-
-
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    """Make a tensor of what came over the wire, which may be read-only."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy())

@@ -14,9 +14,9 @@ import torch
 
 from tree_world.checks import PointsLike, SeedLike, positive_distance, whole_number
 from tree_world.cluster.checkpoints import read_checkpoint
+from tree_world.cluster.held import Held, rows_of
 from tree_world.cluster.reads import recalled
 from tree_world.cluster.searches import best_distinct, drawn
-from tree_world.cluster.shard import Held, rows_of
 from tree_world.cluster.whole import Whole, as_one_row
 from tree_world.cluster.writes import forget_witnesses, halos, merged
 from tree_world.models.memory.common import Common
@@ -209,8 +209,8 @@ class ShardedMemory:
         whole = self._whole
         place = checked_place(whole.common, location, "location").double().numpy()
         radius = positive_distance("radius", radius)
-        gaps = {s: whole.summaries[s].gaps(place[None]) for s in whole.those_with_any()}
-        near = [s for s, own in gaps.items() if np.square(own).sum() <= radius**2 * (1 + 1e-6)]
+        apart = {s: whole.summaries[s].squares(place[None])[0] for s in whole.those_with_any()}
+        near = [s for s, square in apart.items() if square <= radius**2 * (1 + 1e-6)]
         answers = whole.ask(dict.fromkeys(near, ("neighbours", place, radius))).values()
         nobody = np.empty(0, dtype=np.int64)
         ids = np.concatenate([nobody, *(own for own, _ in answers)])

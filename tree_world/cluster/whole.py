@@ -16,8 +16,9 @@ import torch
 
 from tree_world.cluster.checkpoints import Checkpoint, complete, next_number, read_checkpoint
 from tree_world.cluster.fleet import Fleet, Request, WritesLost
-from tree_world.cluster.regions import END, Regions, Summary, along_curve, next_move
-from tree_world.cluster.shard import Held, rows_of
+from tree_world.cluster.held import Held, rows_of
+from tree_world.cluster.regions import END, Regions, along_curve, next_move
+from tree_world.cluster.summaries import Summary
 from tree_world.models.memory.common import Common
 from tree_world.models.memory.saving import write_state
 

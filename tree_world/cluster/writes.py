@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tree_world.cluster.shard import Held, rows_of
+from tree_world.cluster.held import Held, rows_of
 from tree_world.cluster.whole import Whole
 from tree_world.models.memory.types import Merging
 
@@ -55,7 +55,7 @@ def merged(whole: Whole, held: Held, codes: np.ndarray, how: Merging) -> np.ndar
                 continue
             own = whole.summaries[shard]
             reach = how.distance * float(np.hypot(sds[row].max(), max(own.greatest_sd, widest)))
-            boxes = np.square(own.gaps(places[row : row + 1])).sum() <= reach**2 * (1 + 1e-6)
+            boxes = own.squares(places[row : row + 1])[0] <= reach**2 * (1 + 1e-6)
             rows = waiting.get(shard, [])
             beside = np.square(places[rows] - places[row]).sum(axis=1) <= reach**2 * (1 + 1e-6)
             if boxes or beside.any():
@@ -88,14 +88,16 @@ def halos(whole: Whole, shard: int, threshold: float) -> Held:
     Held
         Observations of others within twice that of its box, and witnesses within it.
     """
-    box = whole.summaries[shard]
+    low, high = whole.summaries[shard].box
     near = []
     for other, own in enumerate(whole.summaries):
-        gaps = np.maximum(np.maximum(box.low - own.high, own.low - box.high), 0.0)
+        gaps = np.maximum(np.maximum(low - own.high, own.low - high), 0.0)
         # Witnesses may lie beyond the box of what is left.
-        if other != shard and (own.witnesses or np.sqrt(np.square(gaps).sum()) <= 2 * threshold):
+        if other != shard and (
+            own.witnesses or (np.square(gaps).sum(axis=1) <= 4 * threshold**2).any()
+        ):
             near.append(other)
-    given = box.low, box.high, threshold
+    given = low, high, threshold
     answers = list(whole.ask(dict.fromkeys(near, ("halo", *given))).values())
     if not answers:
         answers = list(whole.ask({shard: ("held", 0, 0)}).values())

@@ -33,7 +33,6 @@ from tree_world.optional import from_extra
 
 with from_extra("plot", "tree_world.plotting"):
     import matplotlib  # noqa: F401
-    import sklearn  # noqa: F401
 
 from tree_world.plotting.beliefs import (
     plot_claims,

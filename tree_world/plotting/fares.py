@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.ticker import Locator, MaxNLocator
-from scipy.stats import binomtest
 
 from tree_world.plotting.curves import LINES, MARKS
 from tree_world.plotting.panels import count_by_thousands, figure_of, legend_below
@@ -244,6 +243,8 @@ def _share(alive: float, number: float) -> tuple[float, float, float]:
         raise ValueError(
             f"of {number:g} lives {alive:g} cannot be alive. Give how many of how many are alive."
         )
+    from scipy.stats import binomtest  # not above, as it takes long to import
+
     low, high = binomtest(int(alive), int(number)).proportion_ci(_CONFIDENCE, method="exact")
     return alive / number, float(low), float(high)
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Patch, Rectangle
-from sklearn.decomposition import PCA
 
+from tree_world.optional import from_extra
 from tree_world.plotting.panels import legend_under_figure
 from tree_world.plotting.style import (
     ANEW,
@@ -79,6 +79,8 @@ class ScentPalette:
         if not np.isfinite(array).all() or (norms == 0).any():
             raise ValueError("scents must be finite and not zero: nothing has no direction.")
         self.full_strength = float(norms.mean())
+        with from_extra("plot", "a palette"):
+            from sklearn.decomposition import PCA  # not above, as it takes long to import
         with np.errstate(invalid="ignore"):  # shares of a variance that may be zero; not used
             pca = PCA(n_components=2, svd_solver="full").fit(array / norms[:, None])
         self.plane = np.asarray(pca.components_)

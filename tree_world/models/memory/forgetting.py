@@ -212,8 +212,8 @@ def _pruning(
         times = snapshot.times[origins]
         report = pruned.report
         if halo is not None:
-            counts = {"num_witnesses": int(held.sum()), "num_lost_witnesses": int((~held).sum())}
-            report = replace(report, **counts)
+            own, lost = int(held.sum()), int((~held).sum())
+            report = replace(report, num_witnesses=own, num_lost_witnesses=lost)
         return Replacement(left, origins, times, everyone.take(latest), False), report
 
     return work

@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import scipy.spatial
-import scipy.stats
 import torch
 
 from tree_world.checks import PointsLike, as_deviations, as_numbers, whole_number
@@ -344,7 +343,9 @@ def _points_between(places: Array, number: int) -> Array | None:
         triangles = scipy.spatial.Delaunay(places)
     except scipy.spatial.QhullError:  # all on a line, or on a plane
         return None
-    points = scipy.stats.qmc.Halton(dim, scramble=False).random(max(number, _LEAST_POINTS))
+    from scipy.stats import qmc  # not above: it takes as long to import as all the rest
+
+    points = qmc.Halton(dim, scramble=False).random(max(number, _LEAST_POINTS))
     low, high = places.min(axis=0), places.max(axis=0)
     points = low + points * (high - low)
     inside = points[triangles.find_simplex(points) >= 0]

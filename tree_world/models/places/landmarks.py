@@ -33,7 +33,6 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
 import torch
 
 from tree_world.checks import (
@@ -54,7 +53,8 @@ BEND_WIDTH = 8.0
 """κ: how many distances in a row err alike by the bend. With 4, ellipses of 0.9 held 0.85."""
 
 _CREDIBILITY = 0.9  # of the ellipse whose area decides
-_UNIT_AREA = math.pi * float(scipy.stats.chi2.ppf(_CREDIBILITY, 2))  # times √|P|
+# Times √|P|: the quantile of χ² with two degrees of freedom is −2 log(1 − p).
+_UNIT_AREA = math.pi * (-2 * math.log1p(-_CREDIBILITY))
 _LARGEST_AREA = math.pi * 50.0**2  # as that of the tracker
 _START_SD = 0.1  # of a place that is known
 _LEAST_DISTANCE = 1e-3  # below which a direction is none, in metres

@@ -38,7 +38,6 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
 import torch
 
 from tree_world.checks import (
@@ -58,7 +57,8 @@ from tree_world.models.places.tracker import Belief, Track, followed
 
 Array: TypeAlias = npt.NDArray[np.float64]
 
-_UNIT_RADIUS = math.sqrt(float(scipy.stats.chi2.ppf(0.9, 2)))  # of the ellipse of nine tenths
+# Of the ellipse of nine tenths: the quantile of χ² with two degrees of freedom is −2 log(1 − p).
+_UNIT_RADIUS = math.sqrt(-2 * math.log1p(-0.9))
 _NEARLY_ALL = 0.99  # of the weight, which a cluster must hold to be the only one
 _SHIFTS = 5  # of the centre of the cluster, until it stands
 _LEAST_SD = 0.1  # of guesses that are all but the same, in metres

@@ -51,7 +51,6 @@ from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
 import torch
 
 from tree_world.checks import (
@@ -73,7 +72,8 @@ WIDTHS = tuple(float(2**power) for power in range(9))
 """Widths that `calibrate_width` tries: 1, 2, 4, …, 256."""
 
 _CREDIBILITY = 0.9  # of the ellipse whose area decides
-_UNIT_AREA = math.pi * float(scipy.stats.chi2.ppf(_CREDIBILITY, 2))  # times √|P|
+# Times √|P|: the quantile of χ² with two degrees of freedom is −2 log(1 − p).
+_UNIT_AREA = math.pi * (-2 * math.log1p(-_CREDIBILITY))
 _LARGEST_AREA = math.pi * 50.0**2  # as that of the localiser
 _START_SD = 0.1  # of a place that is known
 _BEND = 0.75  # E (½ δᵀHδ)² = ¾ a² |δ|⁴ / ℓ⁴ for the second derivatives H of the field

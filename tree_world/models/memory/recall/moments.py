@@ -1,24 +1,63 @@
 r"""Locally linear reads of a memory that is in parts: moments, which parts can give.
 
 A plane through all observations is not to be had from the planes through each part. But it follows
-from weighted means, over all, of senses, places, products of both, and of places with each other;
-and those of parts are joined as any read is. So a part is read as if each of its observations had
-sensed, beside z, also :math:`z (\ell - c)^\top`, :math:`\ell - c`, its variances, and
-:math:`(\ell - c) (\ell - c)^\top`, for a c that all parts share.
+from weighted means, over all, of senses, of steps :math:`\ell_t - \ell` from the place that is read
+to the observations, and of variances; and from the covariances of steps with each other and with
+senses. With the shares :math:`p_i` of parts in all weights, covariances of parts are joined by
+
+.. math::
+
+    C = \sum_i p_i \left[ C_i + (\bar x_i - \bar x) (\bar y_i - \bar y)^\top \right]
+
+and means as any means are.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from tree_world.models.memory.kernel.affinity import limit_squared, log_affinities_of_all
 from tree_world.models.memory.recall.pairs import Nearby, reach_of_weight
-from tree_world.models.memory.recall.reading import read
-from tree_world.models.memory.types import Observations, Read, ReadOptions, nothing
+from tree_world.models.memory.recall.plan import group_size
+from tree_world.models.memory.recall.reading import Timely
+from tree_world.models.memory.recall.screening import Groups
+from tree_world.models.memory.types import Observations, ReadOptions
 
-_ROOM = 2**27  # bytes of what is read at a time
+_ROOM = 2**21  # pairs whose weights are held at a time
+_SENSES = 2**22  # numbers of senses that are held in double precision at a time
+
+
+class Moments(NamedTuple):
+    """What a plane follows from, of one part; zero where nothing matches.
+
+    Attributes
+    ----------
+    mean : numpy.ndarray of shape (n_queries, sensory_dim)
+        Of senses.
+    step, variances : numpy.ndarray of shape (n_queries, dim)
+        Means of steps, in metres, and of variances, in square metres.
+    covariance : numpy.ndarray of shape (n_queries, dim, dim)
+        Of steps.
+    products : numpy.ndarray of shape (n_queries, dim, sensory_dim)
+        Covariances of steps with senses.
+    """
+
+    mean: np.ndarray
+    step: np.ndarray
+    variances: np.ndarray
+    covariance: np.ndarray
+    products: np.ndarray
+
+    @classmethod
+    def zeros(cls, number: int, dim: int, width: int) -> Moments:
+        """Moments of nothing, in double precision."""
+        shapes = (width,), (dim,), (dim,), (dim, dim), (dim, width)
+        return cls(*(np.zeros((number, *shape)) for shape in shapes))
 
 
 def moments(
@@ -27,92 +66,119 @@ def moments(
     observations: Observations,
     options: ReadOptions,
     nearby: Nearby,
-    centre: torch.Tensor,
     times: np.ndarray | None = None,
-) -> Read:
+) -> Moments:
     """Read the moments that a plane follows from, of one part of a memory.
 
     Parameters
     ----------
     places, sds : torch.Tensor of shape (n_queries, dim)
-        At least one; in metres.
+        In metres.
     observations : Observations
     options : ReadOptions
-        Of order "linear".
+        Of which threshold, tail and times count.
     nearby : Nearby
         Finds them.
-    centre : torch.Tensor of shape (dim,)
-        From which places are counted: the same for all parts.
     times : numpy.ndarray of float64, of shape (n_observations,), optional
         Needed where the options ask for times.
 
     Returns
     -------
-    Read
-        Of order "constant"; join those of all parts, and see `plane`.
+    Moments
+        In double precision; see `plane`.
     """
-    queries, variances = (
-        each.detach().numpy().astype(np.float64) for each in (places, sds.square())
-    )
-    low, high = queries.min(axis=0), queries.max(axis=0)
-    if options.match_threshold is None:
-        distance = reach_of_weight(nearby, variances, observations, options.tail, False)(low, high)
-    else:
-        distance = options.match_threshold
-    rows = np.sort(nearby.rows(low, high, distance))
-    constant = dataclasses.replace(options, order="constant", ridge=ReadOptions().ridge)
-    width = observations.senses.shape[1] * (len(low) + 1) + 2 * len(low) + len(low) ** 2
-    parts = []
-    for start in range(0, len(rows), max(1, _ROOM // (8 * width))):
-        own = rows[start : start + max(1, _ROOM // (8 * width))]
-        taken = observations.take(torch.from_numpy(own))
-        own_times = None if times is None else times[own]
-        whole = dataclasses.replace(taken, senses=_with_places(taken, centre))
-        parts.append(read(places, sds, whole, constant, times=own_times))
-    if not parts:
-        empty = torch.empty((0, width), dtype=torch.float64)
-        return nothing(places, dataclasses.replace(observations, senses=empty))
-    return Read.joined(parts)
+    queries, own_sds = (each.detach().numpy().astype(np.float64) for each in (places, sds))
+    found = Moments.zeros(len(queries), queries.shape[1], observations.senses.shape[1])
+    if len(queries) == 0 or len(observations) == 0:
+        return found
+    if options.by_time:
+        nearby = Timely.as_asked(times, options, observations).among(nearby)
+    limit = limit_squared(options.match_threshold, observations.locations.dtype)
+    of_weight = reach_of_weight(nearby, np.square(own_sds), observations, options.tail, False)
+
+    def reach(low: np.ndarray, high: np.ndarray) -> float:
+        return of_weight(low, high) if options.match_threshold is None else options.match_threshold
+
+    locations = observations.locations.detach().numpy()
+    together = group_size(queries, locations, reach(queries[0], queries[0]))
+    for group in Groups.of_neighbours(queries, together):
+        low, high = queries[group].min(axis=0), queries[group].max(axis=0)
+        rows = np.sort(nearby.rows(low, high, reach(low, high)))
+        if len(rows) == 0:
+            continue
+        near = observations.take(torch.from_numpy(rows))
+        for some in np.array_split(group, math.ceil(len(group) * len(rows) / _ROOM)):
+            if len(some):
+                own = _of_all_near(queries[some], own_sds[some], near, limit)
+                for whole, part in zip(found, own, strict=True):
+                    whole[some] = part
+    return found
 
 
-def _with_places(observations: Observations, centre: torch.Tensor) -> torch.Tensor:
-    senses, steps = observations.senses.double(), observations.locations.double() - centre
-    products = (senses.unsqueeze(-1) * steps.unsqueeze(-2)).flatten(start_dim=1)
-    squares = (steps.unsqueeze(-1) * steps.unsqueeze(-2)).flatten(start_dim=1)
-    variances = observations.location_sds.double().square()
-    # What is absent has an infinite deviation, and is passed over; its product would be NaN.
-    present = torch.where(torch.isinf(variances), torch.zeros_like(variances), variances)
-    return torch.cat([senses, products, steps, present, squares], dim=1)
+def _of_all_near(queries: np.ndarray, sds: np.ndarray, near: Observations, limit: float) -> Moments:
+    locations = near.locations.detach().double().numpy()
+    deviations = near.location_sds.detach().double().numpy()
+    log_affinity, _ = log_affinities_of_all(queries, sds, locations, deviations, limit)
+    greatest = log_affinity.max(axis=1, keepdims=True)
+    weights = np.exp(log_affinity - np.where(np.isfinite(greatest), greatest, 0.0))
+    total = weights.sum(axis=1, keepdims=True)
+    weights /= np.where(total > 0, total, 1.0)
+    # What is absent has an infinite deviation and no weight.
+    variances = np.square(np.where(np.isfinite(deviations), deviations, 0.0))
+    steps = locations - queries[:, None]
+    step = (weights[:, :, None] * steps).sum(axis=1)
+    centred = steps - step[:, None]
+    # A row of weights for the mean, and one for each axis: one product with senses for all.
+    rows = np.concatenate([weights[:, None], weights[:, None] * centred.swapaxes(1, 2)], axis=1)
+    dim, width = locations.shape[1], near.senses.shape[1]
+    sums = np.zeros((len(queries), 1 + dim, width))
+    room = max(1, _SENSES // width)
+    for start in range(0, len(locations), room):
+        part = slice(start, start + room)
+        sums += rows[:, :, part] @ near.senses[part].detach().double().numpy()
+    return Moments(sums[:, 0], step, weights @ variances, rows[:, 1:] @ centred, sums[:, 1:])
 
 
-def plane(
-    whole: Read, places: torch.Tensor, sds: torch.Tensor, ridge: float, centre: torch.Tensor
-) -> torch.Tensor:
+Part = tuple[np.ndarray, np.ndarray, Moments]
+"""Which places a part has read, logarithms of the sums of their weights, and moments."""
+
+
+def plane(parts: Sequence[Part], number: int, sds: np.ndarray, ridge: float) -> np.ndarray:
     """Read the plane through all parts.
 
     Parameters
     ----------
-    whole : Read
-        Of `moments`, joined.
-    places, sds : torch.Tensor of shape (n_queries, dim)
-        In metres.
+    parts : sequence of Part
+        One at least.
+    number : int
+        How many places there are in all.
+    sds : numpy.ndarray of shape (number, dim)
+        Of the queries, in metres.
     ridge : float
-    centre : torch.Tensor of shape (dim,)
 
     Returns
     -------
-    torch.Tensor of float64, of shape (n_queries, sensory_dim)
+    numpy.ndarray of float64, of shape (number, sensory_dim)
+        Zero where no part has anything.
     """
-    dim = places.shape[1]
-    width = (whole.mean.shape[1] - 2 * dim - dim * dim) // (1 + dim)
-    sizes = [width, width * dim, dim, dim, dim * dim]
-    senses, products, mean, variances, squares = whole.mean.double().split(sizes, dim=1)
-    covariance = squares.unflatten(1, (dim, dim)) - mean.unsqueeze(2) * mean.unsqueeze(1)
-    together = products.unflatten(1, (width, dim)) - senses.unsqueeze(2) * mean.unsqueeze(1)
-    held_back = ridge * (sds.double().square() + variances)
-    # Where nothing is known all of this is zero, and so is the plane.
-    slopes = torch.linalg.solve(
-        covariance + torch.diag_embed(held_back), mean - (places.double() - centre)
-    )
-    found = senses - (together @ slopes.unsqueeze(2)).squeeze(2)
-    return torch.where(whole.known.unsqueeze(1), found, 0.0)
+    total = np.full(number, -np.inf)
+    for rows, log_weight, _ in parts:
+        total[rows] = np.logaddexp(total[rows], log_weight)
+    total = np.where(np.isfinite(total), total, 0.0)
+    shares = [np.exp(log_weight - total[rows]) for rows, log_weight, _ in parts]
+    whole = Moments.zeros(number, *parts[0][2].products.shape[1:])
+    for share, (rows, _, own) in zip(shares, parts, strict=True):
+        whole.mean[rows] += share[:, None] * own.mean
+        whole.step[rows] += share[:, None] * own.step
+        whole.variances[rows] += share[:, None] * own.variances
+    for share, (rows, _, own) in zip(shares, parts, strict=True):
+        weight = share[:, None, None]
+        step = (own.step - whole.step[rows])[:, :, None]
+        sense = (own.mean - whole.mean[rows])[:, None]
+        whole.covariance[rows] += weight * (own.covariance + step * step.swapaxes(1, 2))
+        whole.products[rows] += weight * (own.products + step * sense)
+    held_back = ridge * (np.square(sds.astype(np.float64)) + whole.variances)
+    ridges = held_back[:, :, None] * np.eye(sds.shape[1])
+    slopes = np.linalg.solve(whole.covariance + ridges, whole.step[:, :, None])
+    found: np.ndarray = whole.mean - (slopes.swapaxes(1, 2) @ whole.products)[:, 0]
+    return found

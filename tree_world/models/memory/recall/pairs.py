@@ -59,6 +59,8 @@ _LEVELS = 256  # steps of weight, each √e times the next, in which the least w
 _Reach = Callable[[np.ndarray, np.ndarray], float]
 """How far from a box observations can matter, in metres: (low corner, high corner)."""
 
+_ALONE = np.arange(2)  # edges of a box that is alone
+
 
 def reach_of_weight(
     nearby: Nearby,
@@ -117,6 +119,8 @@ class _Candidates:
     @property
     def numbers(self) -> np.ndarray:
         """How many observations each group of queries may read."""
+        if len(self.boxes) == len(self.groups) == 1:
+            return self.edges[1:]
         ends = np.concatenate([[0], np.cumsum(np.diff(self.edges)[self.boxes])])
         return np.diff(ends[self.box_edges])
 
@@ -149,6 +153,11 @@ class _Candidates:
     ) -> Iterator[_Candidates]:
         """Find what is within reach of groups, of as many at a time as the limit allows."""
         groups = Groups.of_neighbours(places, together)
+        if len(groups) == 1:  # as in a step of a life, where each call counts
+            low, high = places.min(axis=0), places.max(axis=0)
+            rows = nearby.rows(low, high, reach(low, high))
+            yield cls(groups, _ALONE[:-1], _ALONE, rows, np.array([0, len(rows)]))
+            return
         own, starts, last_of_all = places[groups.rows], groups.edges[:-1], len(groups.edges) - 2
         low, high = np.minimum.reduceat(own, starts), np.maximum.reduceat(own, starts)
         found: list[np.ndarray] = []

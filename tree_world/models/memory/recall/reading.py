@@ -39,7 +39,7 @@ __all__ = ["read"]
 
 
 @dataclass(frozen=True)
-class _Timely:
+class Timely:
     """What is of the times asked for: all that a read may look at.
 
     Attributes
@@ -56,7 +56,7 @@ class _Timely:
     @classmethod
     def as_asked(
         cls, times: np.ndarray | None, options: ReadOptions, observations: Observations
-    ) -> _Timely:
+    ) -> Timely:
         if times is None or len(times) != len(observations):
             given = "none were" if times is None else f"{len(times)} were"
             name = "not_before" if options.not_since is None else "not_since"
@@ -181,7 +181,7 @@ def read_outside_autocast(
     differentiable = torch.is_grad_enabled() and any(array.requires_grad for array in arrays)
     timely = None
     if options.by_time:
-        timely = _Timely.as_asked(times, options, observations)
+        timely = Timely.as_asked(times, options, observations)
         nearby = None if nearby is None else timely.among(nearby)
         if differentiable or not _by_index_alone(observations, options, nearby):
             observations, timely = timely.of(observations), None
@@ -211,7 +211,7 @@ def _read(
     observations: Observations,
     options: ReadOptions,
     nearby: Nearby | None,
-    timely: _Timely | None,
+    timely: Timely | None,
     differentiable: bool,
 ) -> Read:
     sds = query_sds

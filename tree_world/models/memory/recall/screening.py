@@ -65,7 +65,7 @@ class Groups:
         """
         num_places = len(places)
         if num_places <= most:
-            return cls(np.arange(num_places), np.unique([0, num_places]))
+            return cls(np.arange(num_places), np.array([0, num_places] if num_places else [0]))
         num_strips = math.ceil(math.sqrt(math.ceil(num_places / most)))
         # Whole groups in every strip but the last, so that hardly any is smaller than it may be.
         per_strip = most * max(1, math.ceil(num_places / num_strips / most))
@@ -200,6 +200,9 @@ def in_parallel(
     """
     threads = torch.get_num_threads() if multiplications >= PARALLEL_FROM else 1
     threads = max(1, min(threads, number, most_threads or threads))
+    if threads == 1:
+        work(0, 1)
+        return
     pool = _pool(os.getpid())
     others = [pool.submit(work, first, threads) for first in range(1, threads)]
     try:

@@ -1,0 +1,91 @@
+"""What shards send each other and get: observations, witnesses and reads, as arrays of NumPy.
+
+Dask sends these as they are.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from tree_world.models.memory.types import Observations, Read, Witnesses
+
+
+class Held(NamedTuple):
+    """Observations with their names, and witnesses of others, as arrays.
+
+    Attributes
+    ----------
+    locations, location_sds : numpy.ndarray of shape (n, dim)
+        In metres; one row of deviations may stand for all.
+    senses : numpy.ndarray of shape (n, embed_dim)
+    ids, written_at : numpy.ndarray of int64, of shape (n,)
+    times : numpy.ndarray of float64, of shape (n,), or None
+        None where they are the clock.
+    witnesses : tuple of arrays, optional
+        Places, deviations, senses, limits.
+    """
+
+    locations: np.ndarray
+    location_sds: np.ndarray
+    senses: np.ndarray
+    ids: np.ndarray
+    written_at: np.ndarray
+    times: np.ndarray | None
+    witnesses: tuple[np.ndarray, ...] | None = None
+
+
+def rows_of(held: Held, rows: np.ndarray) -> Held:
+    """Take some observations, with all witnesses; deviations that are all alike stay one row.
+
+    Parameters
+    ----------
+    held : Held
+    rows : numpy.ndarray of int
+
+    Returns
+    -------
+    Held
+    """
+    return Held(
+        held.locations[rows],
+        held.location_sds if len(held.location_sds) == 1 else held.location_sds[rows],
+        held.senses[rows],
+        held.ids[rows],
+        held.written_at[rows],
+        None if held.times is None else held.times[rows],
+        held.witnesses,
+    )
+
+
+def arrays_of(read: Read, support: bool) -> tuple[np.ndarray, ...]:
+    """Take a read apart: mean, known and log weight, and support if it is asked for."""
+    names = ["mean", "known", "log_weight"]
+    if support:
+        names += ["effective_sample_size", "spread", "nearest_distance"]
+    return tuple(getattr(read, name).numpy() for name in names)
+
+
+def from_box(places: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Distances of places from a box, in metres."""
+    gaps = np.maximum(np.maximum(low - places, places - high), 0.0)
+    return np.asarray(np.sqrt(np.square(gaps).sum(axis=-1)))
+
+
+def arrays_of_witnesses(witnesses: Witnesses) -> tuple[np.ndarray, ...]:
+    """Take witnesses apart: places, deviations, senses, limits."""
+    own = witnesses.observations
+    arrays = (own.locations, own.location_sds, own.senses)
+    return (*(each.numpy() for each in arrays), witnesses.limits)
+
+
+def as_witnesses(arrays: tuple[np.ndarray, ...]) -> tuple[Observations, np.ndarray]:
+    """Put together what `arrays_of_witnesses` gave: observations, and their limits."""
+    return Observations(*(as_tensor(each) for each in arrays[:3])), np.array(arrays[3])
+
+
+def as_tensor(array: np.ndarray) -> torch.Tensor:
+    """Make a tensor of what came over the wire, which may be read-only."""
+    return torch.from_numpy(array if array.flags.writeable else array.copy())
