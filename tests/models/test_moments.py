@@ -127,7 +127,7 @@ def test_many_senses_and_pairs_are_taken_by_parts(monkeypatch):
     places, senses = 20 * generator.normal(size=(90, 2)), generator.normal(size=(90, 3))
     given_all = (
         *(20 * generator.normal(size=(12, 2)), np.full((12, 2), 5.0), places),
-        *(np.full((90, 2), 5.0), senses, ReadOptions(order="linear")),
+        *(np.full((90, 2), 5.0), senses, ReadOptions(30.0, order="linear")),
     )
     (whole,) = parts_of(np.zeros(90), *given_all)
     monkeypatch.setattr(module, "_ROOM", 100)
