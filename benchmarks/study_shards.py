@@ -57,10 +57,20 @@ def cluster(workers: int = 2) -> Iterator[Any]:
     own: Any = distributed.LocalCluster
     connect: Any = distributed.Client
     with (
-        own(n_workers=workers, threads_per_worker=1, dashboard_address=None) as processes,
+        own(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as processes,
         connect(processes, direct_to_workers=True, set_as_default=False) as client,
     ):
         yield client
+
+
+def wait_for_workers(client: Any, number: int) -> None:
+    """Wait until so many are there; where a nanny does not start one again, start another."""
+    for _ in range(5):
+        with contextlib.suppress(TimeoutError):
+            client.wait_for_workers(number, timeout=30)
+            return
+        client.cluster.scale(len(client.cluster.worker_spec) + 1)
+    client.wait_for_workers(number, timeout=30)
 
 
 def spread_of(size: int) -> float:
@@ -303,7 +313,7 @@ def _kills(first: int, number: int) -> dict[str, Any]:
             memory.checkpoint()
             held = memory.observations().ids
             for turn in range(first, first + number):
-                client.wait_for_workers(2, timeout=60)
+                wait_for_workers(client, 2)
                 places = 100 * torch.randn(1000, 2, generator=generator)
                 act = _ACTS[turn % len(_ACTS)]
                 address = chances.choice([p.address for p in memory._whole.fleet.places.values()])

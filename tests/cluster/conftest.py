@@ -8,7 +8,7 @@ distributed = pytest.importorskip("distributed")
 @pytest.fixture(scope="session")
 def client():
     """Two workers, each a process that is started again when it is killed."""
-    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
         yield client
 
@@ -17,7 +17,7 @@ def client():
 def here():
     """Two workers that are threads of this process."""
     cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
     )
     with cluster, distributed.Client(cluster, set_as_default=False) as client:
         yield client

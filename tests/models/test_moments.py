@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.models import oracle
-from tree_world.models.memory.recall.moments import Moments, moments, plane
+from tree_world.models.memory.recall.moments import moments, plane
 from tree_world.models.memory.recall.pairs import Nearby
 from tree_world.models.memory.types import Observations, ReadOptions
 
@@ -40,12 +40,12 @@ def parts_of(number_of, queries, query_sds, places, sds, senses, options, times=
             given_times,
         )
         counts = own if times is None else own & (times < options.not_since)
-        weights = []
-        for place, sd in zip(queries, query_sds, strict=True):
+        for number, (place, sd) in enumerate(zip(queries, query_sds, strict=True)):
             rows, _ = oracle.within(place, places[counts], options.match_threshold)
             log_k = oracle.log_affinities(place, sd, places[counts][rows], sds[counts][rows])
-            weights.append(np.logaddexp.reduce(log_k) if len(rows) else -np.inf)
-        found.append((everyone, np.array(weights), read))
+            weight = np.logaddexp.reduce(log_k) if len(rows) else -np.inf
+            assert read.log_weight[number] == pytest.approx(weight, abs=1e-9)
+        found.append((everyone, read))
     return found
 
 
@@ -85,10 +85,7 @@ def test_parts_that_were_not_asked_have_no_share():
     given_all = queries, query_sds, places, sds, senses, options
     (whole,) = parts_of(np.zeros(50), *given_all)
     # One part has read the first three places, the other the rest.
-    halves = [
-        (rows, whole[1][rows], Moments(*(each[rows] for each in whole[2])))
-        for rows in (np.arange(3), np.arange(3, 6))
-    ]
+    halves = [(rows, whole[1].take(rows)) for rows in (np.arange(3), np.arange(3, 6))]
     together = plane(halves, 6, query_sds, options.ridge)
     np.testing.assert_allclose(together, plane([whole], 6, query_sds, options.ridge), rtol=1e-12)
 
@@ -116,7 +113,8 @@ def test_nothing_is_zero():
     where, sds = torch.zeros(4, 2), torch.ones(4, 2)
     empty = nearby_of(np.empty((0, 2)), np.ones((1, 2)))
     own = moments(where, sds, nobody, ReadOptions(order="linear"), empty)
-    parts = [(np.arange(4), np.full(4, -np.inf), own)]
+    assert np.isneginf(own.log_weight).all()
+    parts = [(np.arange(4), own)]
     assert (plane(parts, 4, sds.numpy(), 0.1) == 0).all()
 
 
@@ -134,5 +132,5 @@ def test_many_senses_and_pairs_are_taken_by_parts(monkeypatch):
     monkeypatch.setattr(module, "_SENSES", 30)
     monkeypatch.setattr(module, "group_size", lambda *_: 12)
     (by_parts,) = parts_of(np.zeros(90), *given_all)
-    for one, other in zip(whole[2], by_parts[2], strict=True):
+    for one, other in zip(whole[1], by_parts[1], strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)

@@ -102,7 +102,7 @@ class Fleet:
             own_cluster: Any = LocalCluster
             workers = max(1, min(number, os.cpu_count() or 1))
             self.cluster = address = own_cluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None
+                n_workers=workers, threads_per_worker=1, dashboard_address=":0"
             )
         if self.owned:
             address = connect(address, set_as_default=False, direct_to_workers=True)

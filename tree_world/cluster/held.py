@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from tree_world.models.memory.types import Observations, Read, Witnesses
+from tree_world.models.memory.recall.moments import Moments
+from tree_world.models.memory.types import Observations, Read, ReadOptions, Witnesses
 
 
 class Held(NamedTuple):
@@ -60,12 +61,36 @@ def rows_of(held: Held, rows: np.ndarray) -> Held:
     )
 
 
-def arrays_of(read: Read, support: bool) -> tuple[np.ndarray, ...]:
-    """Take a read apart: mean, known and log weight, and support if it is asked for."""
-    names = ["mean", "known", "log_weight"]
-    if support:
-        names += ["effective_sample_size", "spread", "nearest_distance"]
-    return tuple(getattr(read, name).numpy() for name in names)
+class Answer(NamedTuple):
+    """What a shard has read, where anything matches.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray of int, of shape (n,)
+        Numbers of these places among those that were asked for.
+    arrays : tuple of numpy.ndarray
+        Of these: mean and log weight; effective sample size, spread and nearest distance if support
+        was asked for.
+    moments : Moments or None
+        Of those of them that others are asked for as well, but for means, for a locally linear
+        read.
+    """
+
+    rows: np.ndarray
+    arrays: tuple[np.ndarray, ...]
+    moments: Moments | None
+
+    @classmethod
+    def of(cls, read: Read, how: ReadOptions) -> Answer:
+        """Take a read apart."""
+        rows = np.flatnonzero(read.known.numpy())
+        return cls(rows, tuple(getattr(read, one).numpy()[rows] for one in names_of(how)), None)
+
+
+def names_of(how: ReadOptions) -> list[str]:
+    """Name what is told of a read, beside whether it is known."""
+    names = ["mean", "log_weight"]
+    return names + ["effective_sample_size", "spread", "nearest_distance"] * how.support
 
 
 def from_box(places: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

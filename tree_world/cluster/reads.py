@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from tree_world.cluster.held import arrays_of
+from tree_world.cluster.held import names_of
 from tree_world.cluster.whole import Whole, as_one_row
 from tree_world.models.memory.kernel.affinity import limit_squared
 from tree_world.models.memory.recall.kriging import MOST, NEAREST, NUGGET, Kriging, evidence
 from tree_world.models.memory.recall.moments import Part, plane
 from tree_world.models.memory.types import Read, ReadOptions
-
-_SUPPORT = ("effective_sample_size", "spread", "nearest_distance")
 
 
 def recalled(whole: Whole, places: torch.Tensor, sds: torch.Tensor, how: ReadOptions) -> Read:
@@ -61,19 +59,8 @@ class _Reading:
         self.variances = sds.double().square().numpy()
         number = len(places)
         width = whole.common.embed_dim if how.mean else 0
-        common = whole.common
-        blank = torch.full((number,), torch.nan, dtype=common.dtype)
-        self.answer = Read(
-            torch.zeros((number, width), dtype=common.dtype),
-            torch.zeros(number, dtype=torch.bool),
-            torch.zeros(number, dtype=common.dtype) if how.support else blank,
-            torch.full_like(blank, torch.inf) if how.support else blank.clone(),
-            torch.full_like(blank, torch.inf) if how.support else blank.clone(),
-            torch.full((number,), -torch.inf, dtype=torch.float64),
-            how.order,
-        )
-        if how.support and not how.mean:
-            self.answer.spread[:] = torch.nan
+        blank = _unknown(number, width, how, whole.common.dtype)
+        self.answer = dataclasses.replace(blank, order=how.order)
 
     def read(self) -> None:
         """Ask until all is answered."""
@@ -129,58 +116,56 @@ class _Reading:
         if known.any() and len(places):
             parts.append(self._of(places))
         of_planes: list[Part] = []
-        for shard, (read, moments) in answers.items():
+        for shard, answer in answers.items():
             alone, others = shares[shard]
-            self._set(alone, [each[: len(alone)] for each in read])
-            if len(others):
-                where = np.searchsorted(places, others)
-                own_parts = [each[len(alone) :] for each in read]
-                parts.append(_spread(len(places), where, own_parts))
-                if moments is not None:
-                    mean, _, log_weight = own_parts[:3]
-                    of_planes.append((where, log_weight, moments._replace(mean=mean)))
-        if not parts:
+            own = answer.rows < len(alone)
+            self._set(alone[answer.rows[own]], [each[own] for each in answer.arrays])
+            where = np.searchsorted(places, others[answer.rows[~own] - len(alone)])
+            arrays = [each[~own] for each in answer.arrays]
+            parts.append(self._spread(len(places), where, arrays))
+            if answer.moments is not None:
+                of_planes.append((where, answer.moments._replace(mean=arrays[0])))
+        if not parts or len(places) == 0:
             return
         joined = Read.joined(parts)
         if of_planes:
             sds = self.sds.numpy()[places]
             mean = torch.from_numpy(plane(of_planes, len(places), sds, self.how.ridge))
             joined = dataclasses.replace(joined, mean=mean.to(joined.mean.dtype))
-        self._set(places, list(arrays_of(joined, self.how.support)))
-
-    def _names(self) -> tuple[str, ...]:
-        names = ("mean", "known", "log_weight")
-        return (*names, *_SUPPORT) if self.how.support else names
+        found = np.flatnonzero(joined.known.numpy())
+        names = names_of(self.how)
+        self._set(places[found], [getattr(joined, name).numpy()[found] for name in names])
 
     def _set(self, rows: np.ndarray, arrays: list[np.ndarray]) -> None:
-        for name, values in zip(self._names(), arrays, strict=True):
+        """Note what is read at places where anything matches."""
+        self.answer.known.numpy()[rows] = True
+        for name, values in zip(names_of(self.how), arrays, strict=True):
             getattr(self.answer, name).numpy()[rows] = values
 
     def _of(self, rows: np.ndarray) -> Read:
         where = torch.from_numpy(rows)
         return dataclasses.replace(self.answer.mapped(lambda own: own[where]), order="constant")
 
+    def _spread(self, number: int, rows: np.ndarray, arrays: list[np.ndarray]) -> Read:
+        """Put what a shard has read where it belongs, among places where it has nothing."""
+        own = _unknown(number, arrays[0].shape[1], self.how, self.whole.common.dtype)
+        own.known.numpy()[rows] = True
+        for name, values in zip(names_of(self.how), arrays, strict=True):
+            getattr(own, name).numpy()[rows] = values
+        return own
 
-def _spread(number: int, rows: np.ndarray, arrays: list[np.ndarray]) -> Read:
-    """Put what a shard has read where it belongs, among places that it was not asked for."""
-    mean, known, log_weight, *support = arrays
-    whole_mean = np.zeros((number, mean.shape[1]), dtype=mean.dtype)
-    whole_known = np.zeros(number, dtype=np.bool_)
-    whole_weight = np.full(number, -np.inf)
-    whole_mean[rows], whole_known[rows], whole_weight[rows] = mean, known, log_weight
-    rest = []
-    for values in support or [np.full(len(rows), np.nan)] * 3:
-        own = np.full(number, np.nan, dtype=values.dtype)
-        own[rows] = values
-        rest.append(torch.from_numpy(own))
-    size, spread, nearest = rest
+
+def _unknown(number: int, width: int, how: ReadOptions, dtype: torch.dtype) -> Read:
+    """Make what is read where nothing matches."""
+    blank = torch.full((number,), torch.nan, dtype=dtype)
+    far = torch.full_like(blank, torch.inf)
     return Read(
-        torch.from_numpy(whole_mean),
-        torch.from_numpy(whole_known),
-        size,
-        spread,
-        nearest,
-        torch.from_numpy(whole_weight),
+        torch.zeros((number, width), dtype=dtype),
+        torch.zeros(number, dtype=torch.bool),
+        torch.zeros_like(blank) if how.support else blank,
+        (far if how.mean else blank).clone() if how.support else blank.clone(),
+        far if how.support else blank.clone(),
+        torch.full((number,), -torch.inf, dtype=torch.float64),
     )
 
 

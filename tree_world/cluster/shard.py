@@ -16,8 +16,8 @@ import scipy.spatial
 import torch
 
 from tree_world.cluster.held import (
+    Answer,
     Held,
-    arrays_of,
     arrays_of_witnesses,
     as_tensor,
     as_witnesses,
@@ -378,7 +378,7 @@ class Shard:
         sds: np.ndarray,
         how: ReadOptions,
         shared: int,
-    ) -> tuple[tuple[np.ndarray, ...], Moments | None]:
+    ) -> Answer:
         """Read some places.
 
         Parameters
@@ -387,34 +387,40 @@ class Shard:
             One row of deviations may stand for all.
         how : ReadOptions
         shared : int
-            How many of them, at the end, other shards are asked for as well.
+            How many of them, at the end, other shards are asked for as well: of these a locally
+            linear read gives moments, and what else is asked for as a locally constant one.
 
         Returns
         -------
-        read : tuple of numpy.ndarray
-            See `arrays_of`; for a locally linear read those that are shared are as constant.
-        moments : Moments or None
-            Of those, for a locally linear read, but for means, which are in the former.
+        Answer
         """
         where = as_tensor(places)
         deviations = as_tensor(np.broadcast_to(sds, places.shape))
         if how.order != "linear" or shared == 0 or not how.mean:
-            return arrays_of(self.memory.recalled(where, deviations, how), how.support), None
+            return Answer.of(self.memory.recalled(where, deviations, how), how)
         alone = len(places) - shared
-        constant = dataclasses.replace(how, order="constant", ridge=ReadOptions().ridge)
-        reads = [self.memory.recalled(where[alone:], deviations[alone:], constant)]
-        if alone:
-            first = self.memory.recalled(where[:alone], deviations[:alone], how)
-            reads = [dataclasses.replace(first, order="constant"), *reads]
-        parts = [arrays_of(read, how.support) for read in reads]
         store = self.memory.store
         times = store.times[: store.used] if how.by_time else None
         given = store.observations(), how, store.nearby, times
         found = moments(where[alone:], deviations[alone:], *given)
-        joint = tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+        known = np.flatnonzero(np.isfinite(found.log_weight))
         # As they are centred, they may be as precise as senses are.
-        rest = (each.astype(joint[0].dtype) for each in found[1:])
-        return joint, Moments(np.empty((shared, 0)), *rest)
+        kind = torch.empty(0, dtype=self.common.dtype).numpy().dtype
+        own = Moments(found.log_weight, *(each.astype(kind) for each in found[1:])).take(known)
+        answers = [Answer(known, (own.mean, own.log_weight), None)]
+        if how.support:
+            constant = dataclasses.replace(how, order="constant", ridge=ReadOptions().ridge)
+            answers = [
+                Answer.of(self.memory.recalled(where[alone:], deviations[alone:], constant), how)
+            ]
+        rows = answers[0].rows + alone
+        if alone:
+            first = self.memory.recalled(where[:alone], deviations[:alone], how)
+            answers.insert(0, Answer.of(first, how))
+            rows = np.concatenate([answers[0].rows, rows])
+        arrays = zip(*(answer.arrays for answer in answers), strict=True)
+        rest = own._replace(mean=own.mean[:, :0])  # which is in the arrays
+        return Answer(rows, tuple(map(np.concatenate, arrays)), rest)
 
     @reading
     def nearest(

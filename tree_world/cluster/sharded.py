@@ -122,7 +122,7 @@ class ShardedMemory:
     --------
     >>> import torch
     >>> from distributed import Client
-    >>> here = Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=None)
+    >>> here = Client(processes=False, n_workers=2, threads_per_worker=1, dashboard_address=":0")
     >>> with here, ShardedMemory(2, 3, num_shards=2, client=here) as memory:
     ...     ids = memory.write([[0.0, 0.0], [100.0, 0.0]], 5.0, torch.eye(3)[:2])
     ...     memory.read([[50.0, 0.0]], 5.0)

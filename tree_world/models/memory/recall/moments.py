@@ -21,7 +21,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from tree_world.models.memory.kernel.affinity import limit_squared, log_affinities_of_all
+from tree_world.models.memory.kernel.affinity import (
+    LOG_TWO_PI,
+    limit_squared,
+    log_affinities_of_all,
+)
 from tree_world.models.memory.recall.pairs import Nearby, reach_of_weight
 from tree_world.models.memory.recall.plan import group_size
 from tree_world.models.memory.recall.reading import Timely
@@ -37,6 +41,8 @@ class Moments(NamedTuple):
 
     Attributes
     ----------
+    log_weight : numpy.ndarray of shape (n_queries,)
+        Logarithm of the sum of all weights; −∞ where nothing matches.
     mean : numpy.ndarray of shape (n_queries, sensory_dim)
         Of senses.
     step, variances : numpy.ndarray of shape (n_queries, dim)
@@ -47,6 +53,7 @@ class Moments(NamedTuple):
         Covariances of steps with senses.
     """
 
+    log_weight: np.ndarray
     mean: np.ndarray
     step: np.ndarray
     variances: np.ndarray
@@ -57,7 +64,12 @@ class Moments(NamedTuple):
     def zeros(cls, number: int, dim: int, width: int) -> Moments:
         """Moments of nothing, in double precision."""
         shapes = (width,), (dim,), (dim,), (dim, dim), (dim, width)
-        return cls(*(np.zeros((number, *shape)) for shape in shapes))
+        nowhere = np.full(number, -np.inf)
+        return cls(nowhere, *(np.zeros((number, *shape)) for shape in shapes))
+
+    def take(self, rows: np.ndarray) -> Moments:
+        """Take those of some of the places."""
+        return Moments(*(each[rows] for each in self))
 
 
 def moments(
@@ -120,8 +132,13 @@ def _of_all_near(queries: np.ndarray, sds: np.ndarray, near: Observations, limit
     deviations = near.location_sds.detach().double().numpy()
     log_affinity, _ = log_affinities_of_all(queries, sds, locations, deviations, limit)
     greatest = log_affinity.max(axis=1, keepdims=True)
-    weights = np.exp(log_affinity - np.where(np.isfinite(greatest), greatest, 0.0))
+    greatest = np.where(np.isfinite(greatest), greatest, 0.0)
+    weights = np.exp(log_affinity - greatest)
     total = weights.sum(axis=1, keepdims=True)
+    known = (total > 0)[:, 0]
+    log_weight = np.full(len(queries), -np.inf)
+    constant = 0.5 * locations.shape[1] * LOG_TWO_PI
+    log_weight[known] = (np.log(total[known]) + greatest[known])[:, 0] - constant
     weights /= np.where(total > 0, total, 1.0)
     # What is absent has an infinite deviation and no weight.
     variances = np.square(np.where(np.isfinite(deviations), deviations, 0.0))
@@ -136,11 +153,12 @@ def _of_all_near(queries: np.ndarray, sds: np.ndarray, near: Observations, limit
     for start in range(0, len(locations), room):
         part = slice(start, start + room)
         sums += rows[:, :, part] @ near.senses[part].detach().double().numpy()
-    return Moments(sums[:, 0], step, weights @ variances, rows[:, 1:] @ centred, sums[:, 1:])
+    covariance, spread = rows[:, 1:] @ centred, weights @ variances
+    return Moments(log_weight, sums[:, 0], step, spread, covariance, sums[:, 1:])
 
 
-Part = tuple[np.ndarray, np.ndarray, Moments]
-"""Which places a part has read, logarithms of the sums of their weights, and moments."""
+Part = tuple[np.ndarray, Moments]
+"""Which places a part has read, and their moments."""
 
 
 def plane(parts: Sequence[Part], number: int, sds: np.ndarray, ridge: float) -> np.ndarray:
@@ -162,16 +180,16 @@ def plane(parts: Sequence[Part], number: int, sds: np.ndarray, ridge: float) -> 
         Zero where no part has anything.
     """
     total = np.full(number, -np.inf)
-    for rows, log_weight, _ in parts:
-        total[rows] = np.logaddexp(total[rows], log_weight)
+    for rows, own in parts:
+        total[rows] = np.logaddexp(total[rows], own.log_weight)
     total = np.where(np.isfinite(total), total, 0.0)
-    shares = [np.exp(log_weight - total[rows]) for rows, log_weight, _ in parts]
-    whole = Moments.zeros(number, *parts[0][2].products.shape[1:])
-    for share, (rows, _, own) in zip(shares, parts, strict=True):
+    shares = [np.exp(own.log_weight - total[rows]) for rows, own in parts]
+    whole = Moments.zeros(number, *parts[0][1].products.shape[1:])
+    for share, (rows, own) in zip(shares, parts, strict=True):
         whole.mean[rows] += share[:, None] * own.mean
         whole.step[rows] += share[:, None] * own.step
         whole.variances[rows] += share[:, None] * own.variances
-    for share, (rows, _, own) in zip(shares, parts, strict=True):
+    for share, (rows, own) in zip(shares, parts, strict=True):
         weight = share[:, None, None]
         step = (own.step - whole.step[rows])[:, :, None]
         sense = (own.mean - whole.mean[rows])[:, None]
