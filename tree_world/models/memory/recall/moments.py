@@ -14,26 +14,25 @@ and means as any means are.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse
 import torch
 
 from tree_world.models.memory.kernel.affinity import (
+    LEAST_VARIANCE,
     LOG_TWO_PI,
     limit_squared,
-    log_affinities_of_all,
+    log_affinities_of_pairs,
 )
 from tree_world.models.memory.recall.pairs import Nearby, reach_of_weight
-from tree_world.models.memory.recall.plan import group_size
 from tree_world.models.memory.recall.reading import Timely
-from tree_world.models.memory.recall.screening import Groups
 from tree_world.models.memory.types import Observations, ReadOptions
 
-_ROOM = 2**21  # pairs whose weights are held at a time
-_SENSES = 2**22  # numbers of senses that are held in double precision at a time
+_SENSES = 2**25  # numbers of senses that are held in double precision at a time
+_ROOM = 2**18  # pairs that are weighed at a time, beside those of one place
 
 
 class Moments(NamedTuple):
@@ -106,55 +105,79 @@ def moments(
     if options.by_time:
         nearby = Timely.as_asked(times, options, observations).among(nearby)
     limit = limit_squared(options.match_threshold, observations.locations.dtype)
-    of_weight = reach_of_weight(nearby, np.square(own_sds), observations, options.tail, False)
-
-    def reach(low: np.ndarray, high: np.ndarray) -> float:
-        return of_weight(low, high) if options.match_threshold is None else options.match_threshold
-
-    locations = observations.locations.detach().numpy()
-    together = group_size(queries, locations, reach(queries[0], queries[0]))
-    for group in Groups.of_neighbours(queries, together):
-        low, high = queries[group].min(axis=0), queries[group].max(axis=0)
-        rows = np.sort(nearby.rows(low, high, reach(low, high)))
-        if len(rows) == 0:
-            continue
-        near = observations.take(torch.from_numpy(rows))
-        for some in np.array_split(group, math.ceil(len(group) * len(rows) / _ROOM)):
-            if len(some):
-                own = _of_all_near(queries[some], own_sds[some], near, limit)
-                for whole, part in zip(found, own, strict=True):
-                    whole[some] = part
+    reach = reach_of_weight(nearby, np.square(own_sds), observations, options.tail, False)
+    threshold, first = options.match_threshold, 0
+    rows: list[np.ndarray] = []
+    for last, place in enumerate(queries):
+        rows.append(
+            nearby.rows(place, place, reach(place, place) if threshold is None else threshold)
+        )
+        if last == len(queries) - 1 or sum(map(len, rows)) > _ROOM:
+            part = slice(first, last + 1)
+            own = _of_pairs(queries[part], own_sds[part], observations, rows, limit)
+            for whole, its in zip(found, own, strict=True):
+                whole[part] = its
+            rows, first = [], last + 1
     return found
 
 
-def _of_all_near(queries: np.ndarray, sds: np.ndarray, near: Observations, limit: float) -> Moments:
-    locations = near.locations.detach().double().numpy()
-    deviations = near.location_sds.detach().double().numpy()
-    log_affinity, _ = log_affinities_of_all(queries, sds, locations, deviations, limit)
-    greatest = log_affinity.max(axis=1, keepdims=True)
-    greatest = np.where(np.isfinite(greatest), greatest, 0.0)
-    weights = np.exp(log_affinity - greatest)
-    total = weights.sum(axis=1, keepdims=True)
-    known = (total > 0)[:, 0]
-    log_weight = np.full(len(queries), -np.inf)
-    constant = 0.5 * locations.shape[1] * LOG_TWO_PI
-    log_weight[known] = (np.log(total[known]) + greatest[known])[:, 0] - constant
-    weights /= np.where(total > 0, total, 1.0)
-    # What is absent has an infinite deviation and no weight.
-    variances = np.square(np.where(np.isfinite(deviations), deviations, 0.0))
-    steps = locations - queries[:, None]
-    step = (weights[:, :, None] * steps).sum(axis=1)
-    centred = steps - step[:, None]
-    # A row of weights for the mean, and one for each axis: one product with senses for all.
-    rows = np.concatenate([weights[:, None], weights[:, None] * centred.swapaxes(1, 2)], axis=1)
-    dim, width = locations.shape[1], near.senses.shape[1]
-    sums = np.zeros((len(queries), 1 + dim, width))
-    room = max(1, _SENSES // width)
-    for start in range(0, len(locations), room):
-        part = slice(start, start + room)
-        sums += rows[:, :, part] @ near.senses[part].detach().double().numpy()
-    covariance, spread = rows[:, 1:] @ centred, weights @ variances
-    return Moments(log_weight, sums[:, 0], step, spread, covariance, sums[:, 1:])
+def _of_pairs(
+    queries: np.ndarray,
+    sds: np.ndarray,
+    observations: Observations,
+    rows: list[np.ndarray],
+    limit: float,
+) -> Moments:
+    """Moments of what is in some rows for each place."""
+    number, dim = queries.shape
+    found = Moments.zeros(number, dim, observations.senses.shape[1])
+    used, other = np.unique(np.concatenate(rows), return_inverse=True)
+    one = np.repeat(np.arange(number), list(map(len, rows)))
+    near = observations.take(torch.from_numpy(used))
+    locations, deviations = (
+        each.detach().double().numpy() for each in (near.locations, near.location_sds)
+    )
+    variances = np.maximum(np.square(np.concatenate([sds, deviations])), LEAST_VARIANCE)
+    everywhere = np.concatenate([queries, locations])
+    logs = log_affinities_of_pairs(everywhere, variances, one, number + other, limit)
+    matches = logs > -np.inf
+    one, other, logs = one[matches], other[matches], logs[matches]
+    if len(one) == 0:
+        return found
+    starts = np.flatnonzero(np.diff(one, prepend=-1))
+    known = one[starts]
+
+    def total(values: np.ndarray) -> np.ndarray:
+        sums = np.zeros((number, *values.shape[1:]))
+        sums[known] = np.add.reduceat(values, starts)
+        return sums
+
+    greatest = np.zeros(number)
+    greatest[known] = np.maximum.reduceat(logs, starts)
+    weights = np.exp(logs - greatest[one])
+    sums = total(weights)
+    weights /= sums[one]
+    steps = locations[other] - queries[one]
+    step = total(weights[:, None] * steps)
+    centred = steps - step[one]
+    weighted = weights[:, None] * centred
+    senses = near.senses.detach().split(max(1, _SENSES // len(used)), dim=1)
+    edges = np.searchsorted(one, np.arange(number + 1))
+
+    def average(shares: np.ndarray) -> np.ndarray:
+        matrix = scipy.sparse.csr_array((shares, other, edges), shape=(number, len(used)))
+        return np.concatenate([matrix @ some.double().numpy() for some in senses], axis=1)
+
+    constant = 0.5 * dim * LOG_TWO_PI
+    found.log_weight[known] = np.log(sums[known]) + greatest[known] - constant
+    return Moments(
+        found.log_weight,
+        average(weights),
+        step,
+        total(weights[:, None] * variances[number + other]),
+        total(weighted[:, :, None] * centred[:, None]),
+        np.stack([average(shares) for shares in weighted.T], axis=1),
+    )
 
 
 Part = tuple[np.ndarray, Moments]
