@@ -93,12 +93,6 @@ def names_of(how: ReadOptions) -> list[str]:
     return names + ["effective_sample_size", "spread", "nearest_distance"] * how.support
 
 
-def from_box(places: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Distances of places from a box, in metres."""
-    gaps = np.maximum(np.maximum(low - places, places - high), 0.0)
-    return np.asarray(np.sqrt(np.square(gaps).sum(axis=-1)))
-
-
 def arrays_of_witnesses(witnesses: Witnesses) -> tuple[np.ndarray, ...]:
     """Take witnesses apart: places, deviations, senses, limits."""
     own = witnesses.observations

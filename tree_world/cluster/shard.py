@@ -21,11 +21,10 @@ from tree_world.cluster.held import (
     arrays_of_witnesses,
     as_tensor,
     as_witnesses,
-    from_box,
     rows_of,
 )
 from tree_world.cluster.regions import along_curve
-from tree_world.cluster.summaries import Boxes, Summary
+from tree_world.cluster.summaries import Boxes, Summary, squares_from_boxes
 from tree_world.models.memory.changes import changing, reading
 from tree_world.models.memory.drawing import log_total_weight, query_of, ready_scores
 from tree_world.models.memory.forget.report import PruneReport
@@ -141,13 +140,15 @@ class Shard:
 
     @reading
     def halo(self, low: np.ndarray, high: np.ndarray, distance: float) -> Held:
-        """Copy what is near a box: observations twice as far as witnesses."""
+        """Copy what is near some boxes: observations twice as far as witnesses."""
         store = self.memory.store
-        slots = store.index.near_box(low, high, 2 * distance)
+        # Rather a little more than a little less: who counts for whom is decided later.
+        most = np.square(np.array([1.0, 2.0]) * distance) * (1 + 1e-5)
+        slots = np.sort(store.index.near_box(low.min(axis=0), high.max(axis=0), 2.1 * distance))
         places = store.locations[torch.from_numpy(slots)].double().numpy()
-        slots = np.sort(slots[from_box(places, low, high) <= 2 * distance])
+        slots = slots[squares_from_boxes(places, low, high) <= most[1]]
         gone = store.witnesses.observations.locations.double().numpy()
-        rows = np.flatnonzero(from_box(gone, low, high) <= distance)
+        rows = np.flatnonzero(squares_from_boxes(gone, low, high) <= most[0])
         return self._copied(slots, arrays_of_witnesses(store.witnesses.take(rows)))
 
     @reading

@@ -16,6 +16,7 @@ import scipy.special
 from tree_world.cluster.regions import END
 
 _BOXES = 64  # around the observations of a shard, or some more
+_TOGETHER = 4096  # places that are compared with boxes at a time
 _IN_A_BOX = 16  # observations, so that there are fewer boxes than observations
 
 
@@ -93,8 +94,7 @@ class Summary(NamedTuple):
         found = np.asarray(np.square(self.gaps(places)).sum(axis=1))
         near = np.flatnonzero(found <= most)
         if len(near) and len(self.numbers) > 1:
-            by_axis = np.stack(list(self._squares_by_axis(places[near])))
-            found[near] = by_axis.sum(axis=0).min(axis=1)
+            found[near] = squares_from_boxes(places[near], self.low, self.high)
         return found
 
     def greatest_log_weight(self, places: np.ndarray, variances: np.ndarray) -> np.ndarray:
@@ -112,16 +112,42 @@ class Summary(NamedTuple):
         if self.size == 0:
             return np.full(len(places), -np.inf)
         doubled = np.zeros((1, 1))
-        for axis, squares in enumerate(self._squares_by_axis(places)):
+        for axis, squares in enumerate(_by_axis(places, self.low, self.high)):
             own = variances[:, axis, None]
             doubled = doubled + squares / (own + np.square(self.greatest_sds))
             doubled = doubled + np.log(2 * np.pi * (own + np.square(self.least_sds)))
         return np.asarray(scipy.special.logsumexp(np.log(self.numbers) - doubled / 2, axis=1))
 
-    def _squares_by_axis(self, places: np.ndarray) -> Iterator[np.ndarray]:
-        for low, high, own in zip(self.low.T, self.high.T, places.T, strict=True):
-            gaps = np.maximum(low - own[:, None], own[:, None] - high)
-            yield np.square(np.maximum(gaps, 0.0))
+
+def squares_from_boxes(places: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Square the distances of places from the nearest of some boxes.
+
+    Parameters
+    ----------
+    places : numpy.ndarray of shape (n, dim)
+    low, high : numpy.ndarray of shape (n_boxes, dim)
+        Their corners; there is one box at least.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n,)
+        Zero within a box.
+    """
+    found = np.empty(len(places))
+    for start in range(0, len(places), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        squares = np.zeros((1, 1))
+        for of_axis in _by_axis(places[part], low, high):
+            squares = squares + of_axis
+        found[part] = squares.min(axis=1)
+    return found
+
+
+def _by_axis(places: np.ndarray, low: np.ndarray, high: np.ndarray) -> Iterator[np.ndarray]:
+    """Squares of the distances of all places from all boxes, along each axis."""
+    for least, greatest, own in zip(low.T, high.T, places.T, strict=True):
+        gaps = np.maximum(least - own[:, None], own[:, None] - greatest)
+        yield np.square(np.maximum(gaps, 0.0))
 
 
 def _leaves(node: Any) -> Iterator[np.ndarray]:

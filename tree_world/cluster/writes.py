@@ -86,18 +86,22 @@ def halos(whole: Whole, shard: int, threshold: float) -> Held:
     Returns
     -------
     Held
-        Observations of others within twice that of its box, and witnesses within it.
+        Observations of others within twice that of its boxes, and witnesses within it.
     """
-    low, high = whole.summaries[shard].box
+    box = whole.summaries[shard]
     near = []
     for other, own in enumerate(whole.summaries):
-        gaps = np.maximum(np.maximum(low - own.high, own.low - high), 0.0)
-        # Witnesses may lie beyond the box of what is left.
-        if other != shard and (
-            own.witnesses or (np.square(gaps).sum(axis=1) <= 4 * threshold**2).any()
-        ):
+        if other == shard:
+            continue
+        gaps = (
+            np.maximum(np.maximum(low - box.high, box.low - high), 0.0)
+            for low, high in zip(own.low, own.high, strict=True)
+        )
+        is_near = any((np.square(each).sum(axis=1) <= 4.1 * threshold**2).any() for each in gaps)
+        # Witnesses may lie beyond the boxes of what is left.
+        if own.witnesses or is_near:
             near.append(other)
-    given = low, high, threshold
+    given = box.low, box.high, threshold
     answers = list(whole.ask(dict.fromkeys(near, ("halo", *given))).values())
     if not answers:
         answers = list(whole.ask({shard: ("held", 0, 0)}).values())

@@ -183,10 +183,13 @@ def _pruning(
         observations, witnesses = snapshot.observations, snapshot.witnesses
         number = len(observations)
         together, everyone, fixed = observations, witnesses, None
+        aside = np.zeros(len(witnesses), dtype=np.bool_)
         if halo is not None:
             together = observations.followed_by(halo.observations)
             fixed = np.arange(len(together)) >= number
-            everyone = _joined(witnesses, halo.witnesses)
+            aside = _far_from(observations, witnesses, how.match_threshold)
+            concerned = witnesses.take(np.flatnonzero(~aside))
+            everyone = _joined(concerned, halo.witnesses)
         pruned = prune(
             together,
             how.max_error_to_prune,
@@ -199,7 +202,8 @@ def _pruning(
             memory_limit=how.memory_limit,
             stop=stop,
         )
-        kept, held = pruned.kept[:number], pruned.witnesses_kept[: len(witnesses)]
+        kept, held = pruned.kept[:number], aside.copy()
+        held[~aside] = pruned.witnesses_kept[: int((~aside).sum())]
         origins, gone = np.flatnonzero(kept), np.flatnonzero(~kept)
         still = witnesses.take(np.flatnonzero(held))
         limits = np.full(number, how.max_error_to_prune)
@@ -217,6 +221,20 @@ def _pruning(
         return Replacement(left, origins, times, everyone.take(latest), False), report
 
     return work
+
+
+def _far_from(
+    observations: Observations, witnesses: Witnesses, threshold: float | None
+) -> np.ndarray:
+    """Tell which witnesses are so far from all observations that none of these can spoil them."""
+    if threshold is None or len(observations) == 0:
+        return np.full(len(witnesses), threshold is not None)
+    places, gone = (
+        one.locations.detach().cpu().double().numpy()
+        for one in (observations, witnesses.observations)
+    )
+    nearest, _ = scipy.spatial.cKDTree(places).query(gone)
+    return np.asarray(nearest > threshold * (1 + 1e-6))
 
 
 def _joined(first: Witnesses, second: Witnesses) -> Witnesses:
