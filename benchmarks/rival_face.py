@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from benchmarks.rival_problem import Problem
 
-THREADS = 2  # of each way
+THREADS = 1  # of each way, as whoever lives has other work for the other processors
 FAINT = 1.0  # sum of weights below which a read without a threshold looks farther than its reach
 
 Array: TypeAlias = npt.NDArray[Any]
