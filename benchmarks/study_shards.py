@@ -11,7 +11,7 @@ import contextlib
 import math
 import os
 import random
-import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -63,14 +63,58 @@ def cluster(workers: int = 2) -> Iterator[Any]:
         yield client
 
 
-def wait_for_workers(client: Any, number: int) -> None:
-    """Wait until so many are there; where a nanny does not start one again, start another."""
-    for _ in range(5):
-        with contextlib.suppress(TimeoutError):
-            client.wait_for_workers(number, timeout=30)
-            return
-        client.cluster.scale(len(client.cluster.worker_spec) + 1)
-    client.wait_for_workers(number, timeout=30)
+class Mortals:
+    """Workers that are started again by whoever kills them, as nannies sometimes do not.
+
+    Parameters
+    ----------
+    number : int
+        How many there are to be.
+    """
+
+    def __init__(self, number: int) -> None:
+        import distributed
+
+        own: Any = distributed.LocalCluster
+        connect: Any = distributed.Client
+        self.number, self.alive = number, list[subprocess.Popen[bytes]]()
+        self.cluster = own(n_workers=0, dashboard_address=":0")
+        self.client = connect(self.cluster, direct_to_workers=True, set_as_default=False)
+
+    def all_there(self) -> None:
+        """Start as many as are missing, and wait for them."""
+        self.alive = [process for process in self.alive if process.poll() is None]
+        command = [
+            sys.executable,
+            "-m",
+            "distributed.cli.dask_worker",
+            self.cluster.scheduler_address,
+        ]
+        command += ["--no-nanny", "--nthreads=1", "--no-dashboard"]
+        while len(self.alive) < self.number:
+            self.alive.append(subprocess.Popen(command, stderr=subprocess.DEVNULL))
+        wanted = {process.pid for process in self.alive}
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if wanted <= set(self.client.run(os.getpid, on_error="ignore").values()):
+                    return
+            time.sleep(0.2)
+        raise TimeoutError("workers did not start within a minute.")
+
+    def kill_soon(self, chances: random.Random) -> threading.Timer:
+        """Kill one of them within the next moment."""
+        victim = chances.choice(self.alive)
+        timer = threading.Timer(chances.uniform(0, 0.15), victim.kill)
+        timer.start()
+        return timer
+
+    def close(self) -> None:
+        """End them all."""
+        self.client.close()
+        for process in self.alive:
+            process.kill()
+        self.cluster.close()
 
 
 def spread_of(size: int) -> float:
@@ -298,29 +342,32 @@ def kills(part: Part, number: int = 100) -> dict[str, Any]:
     }
 
 
+def _ids_of(memory: ShardedMemory) -> torch.Tensor:
+    """Whatever is there; a death that is met with here was that of the call before."""
+    with contextlib.suppress(WritesLost):
+        return memory.observations().ids
+    return memory.observations().ids
+
+
 def _kills(first: int, number: int) -> dict[str, Any]:
     outcomes: Counter[str] = Counter()
     lost = unclear = 0
     longest = 0.0
     chances = random.Random(first)
     generator = torch.Generator().manual_seed(first)
-    with cluster() as client, tempfile.TemporaryDirectory() as folder:
-        memory = ShardedMemory(
-            2, 8, max_memory_size=20_000, num_shards=4, client=client, folder=Path(folder) / "own"
-        )
-        with memory:
+    with contextlib.closing(Mortals(2)) as workers, tempfile.TemporaryDirectory() as folder:
+        workers.all_there()
+        choices: dict[str, Any] = {"client": workers.client, "folder": Path(folder) / "own"}
+        with ShardedMemory(2, 8, max_memory_size=20_000, num_shards=4, **choices) as memory:
             memory.write(100 * torch.randn(2000, 2, generator=generator), SD, torch.ones(2000, 8))
             memory.checkpoint()
-            held = memory.observations().ids
+            held = _ids_of(memory)
             for turn in range(first, first + number):
-                wait_for_workers(client, 2)
+                workers.all_there()
                 places = 100 * torch.randn(1000, 2, generator=generator)
                 act = _ACTS[turn % len(_ACTS)]
-                address = chances.choice([p.address for p in memory._whole.fleet.places.values()])
-                pid = client.run(os.getpid, workers=[address])[address]
-                timer = threading.Timer(chances.uniform(0, 0.15), os.kill, (pid, signal.SIGKILL))
                 begun = time.perf_counter()
-                timer.start()
+                timer = workers.kill_soon(chances)
                 try:
                     if act == "write":
                         memory.write(places, SD, torch.ones(1000, 8))
@@ -329,7 +376,7 @@ def _kills(first: int, number: int) -> dict[str, Any]:
                             memory.read(places, SD, THRESHOLD)
                     else:
                         memory.checkpoint()
-                        held = memory.observations().ids
+                        held = _ids_of(memory)
                     outcomes[f"{act}: answered"] += 1
                 except WritesLost:
                     outcomes[f"{act}: told what is lost"] += 1
@@ -337,10 +384,8 @@ def _kills(first: int, number: int) -> dict[str, Any]:
                     print(f"{act}: {error!r}", flush=True)
                     unclear += 1
                 timer.join()
-                with contextlib.suppress(WritesLost):
-                    memory.read(places[:1], SD, THRESHOLD)
+                there = _ids_of(memory)
                 longest = max(longest, time.perf_counter() - begun)
-                there = memory.observations().ids
                 # What had to make room is the oldest of all, and is not lost.
                 still = held[held >= there.min()] if len(there) == 20_000 else held
                 lost += int((~torch.isin(still, there)).sum())
@@ -417,7 +462,7 @@ def _calls(batches: int) -> dict[str, Any]:
         holders = memory._whole.those_with_any()
         places = np.zeros((BATCH // SHARDS, 2), np.float32) + 1e6  # where nothing is to be read
         sds, how = np.full((1, 2), SD, np.float32), ReadOptions(THRESHOLD)
-        request = "recall", places, sds, how, 0, None
+        request = "recall", places, sds, how, 0
         memory._whole.ask(dict.fromkeys(holders, request))
         before = seconds_of(client)
         rounds = 10 * batches
