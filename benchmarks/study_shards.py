@@ -280,18 +280,19 @@ def _halo(size: int) -> dict[str, Any]:
     places = spread_of(size) * torch.randn(size, 2, generator=generator)
     senses = _field(places) + 0.02 * torch.randn(size, 16, generator=generator)
     how = Prune(TOLERANCE, THRESHOLD)
-    one = Memory(2, 16, max_memory_size=size)
-    one.write(places[:100], SD, senses[:100])
-    one.forget(how)  # so that it is compiled
+    first = Memory(2, 16, max_memory_size=size)
+    first.write(places, SD, senses)
+    first.forget(how)  # so that it is compiled
     one = Memory(2, 16, max_memory_size=size)
     one.write(places, SD, senses)
     before = seconds_of(None)
     report = one.prune(TOLERANCE, THRESHOLD)
     own_seconds = seconds_of(None) - before
-    with (
-        cluster() as client,
-        ShardedMemory(2, 16, max_memory_size=size, num_shards=SHARDS, client=client) as memory,
-    ):
+    choices: dict[str, Any] = {"max_memory_size": size, "num_shards": SHARDS}
+    with cluster() as client, ShardedMemory(2, 16, client=client, **choices) as memory:
+        with ShardedMemory(2, 16, client=client, **choices) as other:  # so that it is compiled
+            other.write(places, SD, senses)
+            other.prune(TOLERANCE, THRESHOLD)
         memory.write(places, SD, senses)
         everything = memory.observations()
         whole, around = memory._whole, []
