@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import torch
 
@@ -224,8 +223,11 @@ def _shards(size: int, width: int, batches: int, storage: str | None) -> dict[st
         for written in observations(size, width):
             memory.write(*written)
         found = _read(memory, size, batches, client)
-        held = [summary.size for summary in memory._whole.summaries]
-        return {**found, "sizes": sorted(held), "total_seconds": time.perf_counter() - begun}
+        return {
+            **found,
+            "sizes": sorted(memory.sizes),
+            "total_seconds": time.perf_counter() - begun,
+        }
 
 
 def _read(
@@ -295,11 +297,6 @@ def _halo(size: int) -> dict[str, Any]:
             other.prune(TOLERANCE, THRESHOLD)
         memory.write(places, SD, senses)
         everything = memory.observations()
-        whole, around = memory._whole, []
-        from tree_world.cluster.writes import halos
-
-        for shard in whole.those_with_any():
-            around.append(len(halos(whole, shard, THRESHOLD).ids))
         memory.read(places[:10], SD, THRESHOLD)
         before = seconds_of(client)
         shards = memory.prune(TOLERANCE, THRESHOLD)
@@ -311,7 +308,6 @@ def _halo(size: int) -> dict[str, Any]:
     return {
         "tolerance": TOLERANCE,
         "threshold": THRESHOLD,
-        "share_in_halos": sum(around) / size,
         "one": {"seconds": own_seconds, "kept": report.num_kept},
         "shards": {"seconds": seconds, "kept": shards.num_kept},
         "above_tolerance": above,
@@ -453,23 +449,22 @@ def _alone(size: int, batches: int) -> dict[str, Any]:
 
 
 def _calls(batches: int) -> dict[str, Any]:
-    """Measure what a call of a shard costs, beside what the shard does."""
+    """Measure what a call of a shard costs that has hardly anything to do."""
     with (
         cluster() as client,
         ShardedMemory(2, SHORTER, max_memory_size=4000, num_shards=SHARDS, client=client) as memory,
     ):
         for written in observations(4000, SHORTER):
             memory.write(*written)
-        holders = memory._whole.those_with_any()
-        places = np.zeros((BATCH // SHARDS, 2), np.float32) + 1e6  # where nothing is to be read
-        sds, how = np.full((1, 2), SD, np.float32), ReadOptions(THRESHOLD)
-        request = "recall", places, sds, how, 0
-        memory._whole.ask(dict.fromkeys(holders, request))
+        # Hardly anything to read, of all shards.
+        few = memory.observations().locations[:: 4000 // 64]
+        memory.read(few, SD, THRESHOLD)
+        _count_bytes()
+        client.run(_count_bytes)
         before = seconds_of(client)
-        rounds = 10 * batches
-        for _ in range(rounds):
-            memory._whole.ask(dict.fromkeys(holders, request))
-        return {"seconds": (seconds_of(client) - before) / rounds / len(holders)}
+        for _ in range(10 * batches):
+            memory.read(few, SD, THRESHOLD)
+        return {"seconds": (seconds_of(client) - before) / bytes_of(client)["calls"]}
 
 
 def _on_disk(size: int, batches: int) -> dict[str, Any]:
@@ -491,8 +486,7 @@ def _on_disk(size: int, batches: int) -> dict[str, Any]:
         filled = time.perf_counter() - begun
         found = _read(memory, size, batches, client)
         found.pop("first")
-        held = [summary.size for summary in memory._whole.summaries]
-        return {**found, "sizes": sorted(held), "seconds_to_fill": filled}
+        return {**found, "sizes": sorted(memory.sizes), "seconds_to_fill": filled}
 
 
 # --- all ------------------------------------------------------------------------------------------

@@ -255,8 +255,6 @@ def test_a_short_form_is_confirmed_or_not(project, capsys):
 
 NEVER_RUN = [
     (study_sequences, "long"),  # takes five hours of two processors
-    (study_seeds, "lives"),  # waits for two idle processors
-    *((study_shards, name) for name in study_shards.STUDIES),
 ]
 
 STORED_STUDIES = [
@@ -264,8 +262,7 @@ STORED_STUDIES = [
     for module in (
         *(study_day, study_forgetting, study_frames, study_ground, study_learning),
         *(study_living, study_omniscient, study_rivals, study_scale, study_sequences),
-        *(study_shards, study_space),
-        study_where,
+        *(study_seeds, study_shards, study_space, study_where),
     )
     for name in module.STUDIES
     if (module, name) not in NEVER_RUN

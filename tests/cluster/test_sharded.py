@@ -71,7 +71,7 @@ def make(here):
 
 def test_shards_are_even_and_all_is_there(both):
     one, shards = both
-    sizes = [summary.size for summary in shards._whole.summaries]
+    sizes = shards.sizes
     assert sum(sizes) == len(shards) == SIZE
     assert max(sizes) <= 2 * SIZE / 8
     assert min(sizes) > 0

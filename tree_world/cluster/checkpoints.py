@@ -47,7 +47,21 @@ class Checkpoint:
     max_memory_size: int
 
     def paths_of(self, folder: Path, low: int, high: int, end: int) -> list[str]:
-        """Files with what is in a stretch of the curve, which ends at `end`."""
+        """Name the files with what is in a stretch of the curve.
+
+        Parameters
+        ----------
+        folder : pathlib.Path
+            Where they are.
+        low, high : int
+            The stretch.
+        end : int
+            Of the whole curve.
+
+        Returns
+        -------
+        list of str
+        """
         ends = [*self.first[1:], end]
         return [
             str(folder / file)

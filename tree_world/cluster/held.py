@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from tree_world.models.memory.recall.moments import Moments
+from tree_world.models.memory.store.slots import Store
 from tree_world.models.memory.types import Observations, Read, ReadOptions, Witnesses
 
 
@@ -59,6 +60,17 @@ def rows_of(held: Held, rows: np.ndarray) -> Held:
         None if held.times is None else held.times[rows],
         held.witnesses,
     )
+
+
+def copied(
+    store: Store, slots: np.ndarray, witnesses: tuple[np.ndarray, ...] | None = None
+) -> Held:
+    """Copy what is in some slots of a store, with witnesses that are taken apart."""
+    where = torch.from_numpy(slots)
+    arrays = (store.locations[where], store.location_sds[where], store.senses[where])
+    names = store.ids[slots], store.written_at[slots], store.times[slots]
+    places, sds, senses = (each.numpy() for each in arrays)
+    return Held(places, sds, senses, *names, witnesses)
 
 
 class Answer(NamedTuple):

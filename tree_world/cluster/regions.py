@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+__all__ = ["along_curve"]
+
 _BITS = 62  # of a number on the curve
 _AXES = 3  # that the curve goes along; regions are slabs along others
 _FINER = 16  # squares of the grid in a cell of the index, on each axis
@@ -39,7 +41,7 @@ def along_curve(places: np.ndarray, cell_size: float) -> np.ndarray:
 
     Examples
     --------
-    >>> square = [[0.1, 0.1], [0.1, 1.1], [1.1, 1.1], [1.1, 0.1]]
+    >>> square = [[0.1, 0.1], [1.1, 0.1], [1.1, 1.1], [0.1, 1.1]]
     >>> np.abs(np.diff(along_curve(np.array(square), 16.0)))  # once around
     array([1, 1, 1])
     """

@@ -21,28 +21,26 @@ from tree_world.cluster.held import (
     arrays_of_witnesses,
     as_tensor,
     as_witnesses,
+    copied,
     rows_of,
 )
 from tree_world.cluster.regions import along_curve
+from tree_world.cluster.searched import Searched
 from tree_world.cluster.summaries import Boxes, Summary, squares_from_boxes
 from tree_world.models.memory.changes import changing, reading
-from tree_world.models.memory.drawing import log_total_weight, query_of, ready_scores
 from tree_world.models.memory.forget.report import PruneReport
 from tree_world.models.memory.forgetting import Halo, prune_beside
 from tree_world.models.memory.kernel.affinity import limit_squared
 from tree_world.models.memory.memory import Memory
-from tree_world.models.memory.options import DrawOptions, Prune
+from tree_world.models.memory.options import Prune
 from tree_world.models.memory.recall.moments import Moments, moments
 from tree_world.models.memory.saving import load, write_state
-from tree_world.models.memory.search.exact import exact_log_weights
-from tree_world.models.memory.search.places import best_distinct_slots
-from tree_world.models.memory.search.query import Query
 from tree_world.models.memory.types import Merging, Observations, ReadOptions, Witnesses
 
 _NEIGHBOURS = 1024  # places whose nearest observations are looked for at a time
 
 
-class Shard:
+class Shard(Searched):
     """A memory that is a part of a larger one.
 
     Parameters
@@ -56,14 +54,9 @@ class Shard:
     """
 
     def __init__(self, dims: tuple[int, int], capacity: int, choices: dict[str, Any]) -> None:
-        self.memory = Memory(*dims, max_memory_size=capacity, **choices)
+        super().__init__(Memory(*dims, max_memory_size=capacity, **choices))
         self.boxes = Boxes(dims[0])
         self.last: tuple[int, tuple[bool, Any]] = -1, (True, None)
-
-    @property
-    def common(self) -> Any:
-        """What the memory is made of."""
-        return self.memory.common
 
     def do(self, number: int, name: str, *given: Any) -> tuple[bool, Any]:
         """Do one of what follows, once.
@@ -136,7 +129,7 @@ class Shard:
         """Copy what is in a stretch of the curve, with witnesses that are there."""
         slots, gone = self._in_region(low, high)
         witnesses = self.memory.store.witnesses.take(gone)
-        return self._copied(slots, arrays_of_witnesses(witnesses))
+        return copied(self.memory.store, slots, arrays_of_witnesses(witnesses))
 
     @reading
     def halo(self, low: np.ndarray, high: np.ndarray, distance: float) -> Held:
@@ -149,7 +142,7 @@ class Shard:
         slots = slots[squares_from_boxes(places, low, high) <= most[1]]
         gone = store.witnesses.observations.locations.double().numpy()
         rows = np.flatnonzero(squares_from_boxes(gone, low, high) <= most[0])
-        return self._copied(slots, arrays_of_witnesses(store.witnesses.take(rows)))
+        return copied(self.memory.store, slots, arrays_of_witnesses(store.witnesses.take(rows)))
 
     @reading
     def has(self, ids: np.ndarray) -> np.ndarray:
@@ -181,7 +174,7 @@ class Shard:
         """Places and senses of some that count by their times, evenly spread over their ages."""
         slots = self._timely(how)
         rows = np.unique(np.linspace(0, max(len(slots) - 1, 0), min(number, len(slots))).round())
-        own = self._copied(slots[rows.astype(np.int64)])
+        own = copied(self.memory.store, slots[rows.astype(np.int64)])
         return own.locations, own.senses
 
     @reading
@@ -210,14 +203,6 @@ class Shard:
 
         gone = np.flatnonzero(within(store.witnesses.observations.locations))
         return slots[within(store.locations[torch.from_numpy(slots)])], gone
-
-    def _copied(self, slots: np.ndarray, witnesses: tuple[np.ndarray, ...] | None = None) -> Held:
-        store = self.memory.store
-        where = torch.from_numpy(slots)
-        arrays = (store.locations[where], store.location_sds[where], store.senses[where])
-        names = store.ids[slots], store.written_at[slots], store.times[slots]
-        places, sds, senses = (each.numpy() for each in arrays)
-        return Held(places, sds, senses, *names, witnesses)
 
     # --- changes ---------------------------------------------------------------------------------
 
@@ -253,7 +238,19 @@ class Shard:
     def agreeing(
         self, place: np.ndarray, sd: np.ndarray, sense: np.ndarray, how: Merging
     ) -> float | None:
-        """How far away the nearest is with which an observation would be merged."""
+        """How far away the nearest is with which an observation would be merged.
+
+        Parameters
+        ----------
+        place, sd : numpy.ndarray of shape (dim,)
+        sense : numpy.ndarray of shape (embed_dim,)
+        how : Merging
+
+        Returns
+        -------
+        float or None
+            The square of a number of combined deviations; None if there is none.
+        """
         here, own, sensed = (each.astype(np.float64) for each in (place, sd, sense))
         found = self.memory.store.agreeing(here, own, sensed, how)
         return None if found is None else found[1]
@@ -263,6 +260,13 @@ class Shard:
         self, held: Held, how: Merging, low: int, high: int
     ) -> tuple[np.ndarray, Held, Summary]:
         """Take in observations, or merge each with what is like it.
+
+        Parameters
+        ----------
+        held : Held
+        how : Merging
+        low, high : int
+            The region of this shard.
 
         Returns
         -------
@@ -289,7 +293,7 @@ class Shard:
             store.clock = int(held.written_at[row]) + 1
             found.append(merged)
         away = np.setdiff1d(store.slots_by_age(), self._in_region(low, high)[0])
-        elsewhere = self._copied(away)
+        elsewhere = copied(self.memory.store, away)
         if len(away):
             store.delete(store.ids[away])
         names = np.setdiff1d(found, elsewhere.ids)
@@ -334,6 +338,11 @@ class Shard:
     def prune(self, how: Prune, halo: Held) -> tuple[PruneReport, np.ndarray, Summary]:
         """Prune what is here, beside what is around it.
 
+        Parameters
+        ----------
+        how : Prune
+        halo : Held
+
         Returns
         -------
         report : PruneReport
@@ -360,7 +369,20 @@ class Shard:
 
     @changing
     def restore(self, paths: list[str], low: int, high: int, without: np.ndarray) -> Summary:
-        """Take in what files hold of a stretch of the curve, but for what has some ids."""
+        """Take in what files hold of a stretch of the curve.
+
+        Parameters
+        ----------
+        paths : list of str
+        low, high : int
+            The stretch.
+        without : numpy.ndarray of int64
+            Ids of what is not taken in.
+
+        Returns
+        -------
+        Summary
+        """
         for path in paths:
             other = Shard.__new__(Shard)
             other.memory = Memory.of(load(Path(path), torch.device("cpu")), 0)
@@ -429,6 +451,13 @@ class Shard:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Find the nearest observations that count by their times.
 
+        Parameters
+        ----------
+        places : numpy.ndarray of shape (n, dim)
+        number : int
+            How many for each place.
+        how : ReadOptions
+
         Returns
         -------
         squares : numpy.ndarray of shape (n, k)
@@ -454,7 +483,7 @@ class Shard:
     @reading
     def contents(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Places and senses of what has some ids."""
-        own = self._copied(self.memory.store.slots_of(ids))
+        own = copied(self.memory.store, self.memory.store.slots_of(ids))
         return own.locations, own.senses
 
     @reading
@@ -464,88 +493,3 @@ class Shard:
         reach = float(np.sqrt(limit_squared(radius, self.common.dtype)))
         slots = store.neighbours(place, reach)
         return store.ids[slots], store.written_at[slots]
-
-    # --- searching -------------------------------------------------------------------------------
-
-    def _query(
-        self, key: np.ndarray, place: np.ndarray | None, sd: np.ndarray | None, how: DrawOptions
-    ) -> Query:
-        where, deviations = (None if each is None else as_tensor(each) for each in (place, sd))
-        return query_of(self.common, as_tensor(key), where, deviations, how)
-
-    @reading
-    def log_total(
-        self, key: np.ndarray, place: np.ndarray | None, sd: np.ndarray | None, how: DrawOptions
-    ) -> float:
-        """Logarithm of the sum of the weights of what is here."""
-        query = self._query(key, place, sd, how)
-        return log_total_weight(self.common, self.memory.store, query)
-
-    def draw(
-        self,
-        key: np.ndarray,
-        place: np.ndarray | None,
-        sd: np.ndarray | None,
-        how: DrawOptions,
-        seed: int,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw places, ids, and logarithms of their shares of the weight of what is here."""
-        found = self.memory.draw(place, sd, key, how=how, seed=seed)
-        return found.places.numpy(), found.ids.numpy(), found.log_probabilities.numpy()
-
-    @reading
-    def perturbed(
-        self,
-        key: np.ndarray,
-        place: np.ndarray | None,
-        sd: np.ndarray | None,
-        how: DrawOptions,
-        seed: int,
-    ) -> tuple[np.ndarray, ...]:
-        """Draw without replacement: the greatest perturbed logarithms of weights.
-
-        Returns
-        -------
-        perturbed, log_weights : numpy.ndarray of shape (n,)
-            At most as many as are to be drawn.
-        places, sds : numpy.ndarray of shape (n, dim)
-        ids : numpy.ndarray of int64, of shape (n,)
-        """
-        store, generator = self.memory.store, np.random.default_rng(seed)
-        weights = exact_log_weights(store, self._query(key, place, sd, how))
-        perturbed = weights + generator.gumbel(size=len(weights))
-        possible = np.flatnonzero(np.isfinite(weights))
-        best = possible[np.argsort(-perturbed[possible])[: how.num_samples]]
-        own = self._copied(best)
-        return perturbed[best], weights[best], own.locations, own.location_sds, own.ids
-
-    @reading
-    def best(
-        self, key: np.ndarray, number: int, separation: float, struck: np.ndarray
-    ) -> tuple[np.ndarray, ...]:
-        """Find the best distinct places that are not near some others.
-
-        Parameters
-        ----------
-        key : numpy.ndarray of shape (embed_dim,)
-        number : int
-        separation : float
-            In metres.
-        struck : numpy.ndarray of float64, of shape (n_others, dim)
-
-        Returns
-        -------
-        scores : numpy.ndarray of shape (n,)
-        places, sds : numpy.ndarray of shape (n, dim)
-        ids : numpy.ndarray of int64, of shape (n,)
-        """
-        store = self.memory.store
-        scores = ready_scores(self.common, store, key)
-        if scores is None:
-            scores = exact_log_weights(store, Query(key, 1.0))
-        for place in struck:
-            scores[store.neighbours(place, separation)] = -np.inf
-        known = scores.copy()
-        slots = best_distinct_slots(store, key, number, separation, scores)
-        own = self._copied(slots)
-        return known[slots], own.locations, own.location_sds, own.ids

@@ -170,7 +170,7 @@ class ShardedMemory:
     def __repr__(self) -> str:
         whole = self._whole
         common = whole.common
-        sizes = ", ".join(str(summary.size) for summary in whole.summaries)
+        sizes = ", ".join(map(str, self.sizes))
         return (
             f"<{type(self).__name__}({common.location_dim}, {common.sensory_dim}): {len(self)} of "
             f"at most {whole.capacity} observations in shards of {sizes}>"
@@ -180,6 +180,11 @@ class ShardedMemory:
     def num_shards(self) -> int:
         """Among how many shards it is divided."""
         return len(self._whole.summaries)
+
+    @property
+    def sizes(self) -> list[int]:
+        """How many observations each shard holds."""
+        return [summary.size for summary in self._whole.summaries]
 
     # --- what is stored --------------------------------------------------------------------------
 
