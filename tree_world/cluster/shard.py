@@ -426,16 +426,18 @@ class Shard(Searched):
         times = store.times[: store.used] if how.by_time else None
         given = store.observations(), how, store.nearby, times
         found = moments(where[alone:], deviations[alone:], *given)
-        known = np.flatnonzero(np.isfinite(found.log_weight))
         # As they are centred, they may be as precise as senses are.
         kind = torch.empty(0, dtype=self.common.dtype).numpy().dtype
-        own = Moments(found.log_weight, *(each.astype(kind) for each in found[1:])).take(known)
-        answers = [Answer(known, (own.mean, own.log_weight), None)]
+        found = Moments(found.log_weight, *(each.astype(kind) for each in found[1:]))
         if how.support:
             constant = dataclasses.replace(how, order="constant", ridge=ReadOptions().ridge)
-            answers = [
-                Answer.of(self.memory.recalled(where[alone:], deviations[alone:], constant), how)
-            ]
+            read = self.memory.recalled(where[alone:], deviations[alone:], constant)
+            answers = [Answer.of(read, how)]
+            own = found.take(answers[0].rows)
+        else:
+            known = np.flatnonzero(np.isfinite(found.log_weight))
+            own = found.take(known)
+            answers = [Answer(known, (own.mean, own.log_weight), None)]
         rows = answers[0].rows + alone
         if alone:
             first = self.memory.recalled(where[:alone], deviations[:alone], how)
