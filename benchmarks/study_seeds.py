@@ -117,7 +117,9 @@ def drives() -> DriveClassifier:
 
 
 def _same_bits(short: dict[str, Any], stored: dict[str, Any]) -> list[str]:
-    """Hold that all turns give the same bits, in each of the two."""
+    """Hold that lives are as long, and that all turns give the same bits, in each of the two."""
+    if short["steps"] != stored["steps"]:
+        return [f"lives have {short['steps']} steps, and {stored['steps']} in what is stored"]
     counts = [len(found["bits"]) for found in (short, stored)]
     return [] if counts == [1, 1] else [f"there are {counts} different bits, not one and one"]
 
