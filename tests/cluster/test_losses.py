@@ -175,3 +175,119 @@ def test_dask_is_asked_for_by_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ModuleNotFoundError, match=r"tree-world\[cluster\]"):
         ShardedMemory(2, DIM)
+
+
+# --- what is noted, and what comes back ----------------------------------------------------------
+
+
+def dies(memory, *shards):
+    """As if the workers of some shards had died."""
+    whole = memory._whole
+    with whole.lock:
+        whole._restore(set(shards))
+
+
+def told(memory):
+    """Ids that the next call says are lost."""
+    try:
+        memory.read(torch.zeros(1, 2), 5.0, 30.0)
+    except WritesLost as lost:
+        return lost.ids
+    return torch.empty(0, dtype=torch.int64)
+
+
+def some(number, seed, kinds=1):
+    """Places and senses of few kinds, so that much is merged."""
+    generator = torch.Generator().manual_seed(seed)
+    places = 100 * torch.randn(number, 2, generator=generator)
+    return places, 5.0, torch.eye(DIM)[torch.randint(kinds, (number,), generator=generator)]
+
+
+@pytest.fixture
+def small(here, tmp_path):
+    """Two shards with a thousand observations, and their checkpoint."""
+    with ShardedMemory(
+        2, DIM, max_memory_size=1000, num_shards=2, client=here, folder=tmp_path / "own"
+    ) as memory:
+        memory.write(*some(1000, 0, kinds=DIM))
+        memory.checkpoint()
+        yield memory
+
+
+def test_what_had_to_make_room_does_not_come_back(small):
+    ids = small.write(*some(600, 1))
+    dies(small, 0)
+    lost = told(small)
+    there = small.observations().ids
+    assert len(small) == len(there) <= 1000
+    assert there.min() >= 600
+    assert torch.equal(torch.sort(lost).values, ids[~torch.isin(ids, there)])
+
+
+def test_what_was_pruned_is_not_called_lost(small):
+    ids = small.write(*some(300, 1))
+    small.prune(0.5, 30.0)
+    gone = ids[~torch.isin(ids, small.observations().ids)]
+    assert len(gone) > 10
+    dies(small, 0, 1)
+    lost = told(small)
+    assert not torch.isin(gone, lost).any()
+    assert torch.isin(ids, torch.cat([lost, gone])).all()
+
+
+@pytest.mark.parametrize("turn", [3, 40])
+def test_a_death_in_the_middle_of_merging_is_told(here, tmp_path, monkeypatch, turn):
+    with ShardedMemory(
+        2, DIM, max_memory_size=2000, num_shards=2, client=here, folder=tmp_path / "own"
+    ) as memory:
+        memory.write(*some(600, 0, kinds=DIM))
+        memory.checkpoint()
+        whole, turns = memory._whole, []
+        ask = whole.ask
+
+        def dying(requests):
+            if any(request[0] == "merge" for request in requests.values()):
+                turns.append(requests)
+                if len(turns) == turn:
+                    whole._restore({whole.regions.shards[0]})
+            return ask(requests)
+
+        monkeypatch.setattr(whole, "ask", dying)
+        with pytest.raises(WritesLost) as caught:
+            memory.write(*some(400, 1, kinds=DIM), update=True, merge_distance=2.0)
+        monkeypatch.undo()
+        assert len(turns) >= turn
+        ids = caught.value.answer
+        missing = ids[~torch.isin(ids, memory.observations().ids)]
+        assert torch.isin(missing, caught.value.ids).all()
+
+
+def test_what_merging_has_drawn_across_a_border_is_there_once(here, tmp_path):
+    with ShardedMemory(
+        2, DIM, max_memory_size=4000, num_shards=2, client=here, folder=tmp_path / "own"
+    ) as memory:
+        memory.write(*some(600, 0))
+        memory.checkpoint()
+        before = memory.observations().ids
+        memory.write(*some(400, 1), update=True)
+        whole = memory._whole
+        assert sum(map(len, whole.moved)) > 3
+        for shard in (0, 1, 0):
+            dies(memory, shard)
+            lost, there = told(memory), memory.observations().ids
+            assert len(there) == len(there.unique()) == len(memory)
+            assert torch.isin(before, there).all()
+            # One that is told and is there was in the checkpoint: what came to it is lost.
+            assert torch.isin(lost[torch.isin(lost, there)], before).all()
+
+
+def test_a_shard_that_refuses_leaves_the_others_known(here):
+    with ShardedMemory(2, DIM, max_memory_size=2000, num_shards=8, client=here) as memory:
+        memory.write(*some(500, 0))
+        places = torch.zeros(2000, 2)
+        places[::5] = 300 * torch.randn(400, 2, generator=torch.Generator().manual_seed(1))
+        with contextlib.suppress(ValueError):
+            memory.write(places, 5.0, torch.ones(2000, DIM))
+        held = memory.observations()
+        assert len(memory) == len(held.ids)
+        assert memory.recall(held.locations, 5.0, 5.0).known.all()

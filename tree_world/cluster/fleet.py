@@ -41,7 +41,8 @@ class WritesLost(RuntimeError):
     Attributes
     ----------
     ids : torch.Tensor of int64, of shape (n,)
-        Observations that were written since, and are lost. Empty if no folder was given for
+        Observations that were written since, and are lost. One with which others were merged is
+        there as the checkpoint has it, if that has it. Empty if no folder was given for
         checkpoints, as then it is not noted what is written where.
     number : int
         How many are lost.

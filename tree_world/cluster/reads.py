@@ -256,8 +256,9 @@ def _contents(whole: Whole, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     holders = whole.those_with_any()
     has = whole.ask(dict.fromkeys(holders, ("has", ids)))
     own = {shard: np.flatnonzero(mask) for shard, mask in has.items() if mask.any()}
-    there = np.empty((len(ids), whole.common.location_dim))
-    senses = np.empty((len(ids), whole.common.sensory_dim))
+    # What is lost in between stays not a number.
+    there = np.full((len(ids), whole.common.location_dim), np.nan)
+    senses = np.full((len(ids), whole.common.sensory_dim), np.nan)
     requests = {shard: ("contents", ids[rows]) for shard, rows in own.items()}
     for shard, (places, values) in whole.ask(requests).items():
         there[own[shard]] = places

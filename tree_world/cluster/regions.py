@@ -123,8 +123,9 @@ def next_move(
     """Say what would spread observations more evenly.
 
     As long as a shard has no region, one that holds more than half as much again as its share is
-    split. When all have one, and one holds more than twice its share, there always are two
-    neighbours that together hold less than that: they become one.
+    split. When all have one, and one holds more than twice its share, two neighbours that together
+    hold less than half as much again as a share become one, so that there is a shard without a
+    region. With less than five shards there may be no such two, and none holds five shares.
 
     Parameters
     ----------

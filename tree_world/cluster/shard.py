@@ -258,7 +258,7 @@ class Shard(Searched):
     @changing
     def merge(
         self, held: Held, how: Merging, low: int, high: int
-    ) -> tuple[np.ndarray, Held, Summary]:
+    ) -> tuple[np.ndarray, np.ndarray, Held, Summary]:
         """Take in observations, or merge each with what is like it.
 
         Parameters
@@ -271,6 +271,8 @@ class Shard(Searched):
         Returns
         -------
         ids : numpy.ndarray of int64
+        codes : numpy.ndarray of int64
+            Where these are now, on the curve.
         elsewhere : Held
             What was drawn out of this region on the way, and is no longer here.
         summary : Summary
@@ -292,13 +294,15 @@ class Shard(Searched):
                 store.next_id = merged + 1
             store.clock = int(held.written_at[row]) + 1
             found.append(merged)
+        slots = store.slots_of(np.array(found, dtype=np.int64))
+        codes = along_curve(store.locations[torch.from_numpy(slots)].numpy(), store.cell_size)
         away = np.setdiff1d(store.slots_by_age(), self._in_region(low, high)[0])
         elsewhere = copied(self.memory.store, away)
         if len(away):
             store.delete(store.ids[away])
         names = np.setdiff1d(found, elsewhere.ids)
         summary = self._noted(len(found) + len(away), store.slots_of(names))
-        return np.array(found, dtype=np.int64), elsewhere, summary
+        return np.array(found, dtype=np.int64), codes, elsewhere, summary
 
     @changing
     def drop(self, ids: np.ndarray) -> Summary:
@@ -368,7 +372,15 @@ class Shard(Searched):
         return Path(path).stat().st_size
 
     @changing
-    def restore(self, paths: list[str], low: int, high: int, without: np.ndarray) -> Summary:
+    def restore(
+        self,
+        paths: list[str],
+        low: int,
+        high: int,
+        without: np.ndarray,
+        evicted: int,
+        only: np.ndarray | None = None,
+    ) -> Summary:
         """Take in what files hold of a stretch of the curve.
 
         Parameters
@@ -378,6 +390,10 @@ class Shard(Searched):
             The stretch.
         without : numpy.ndarray of int64
             Ids of what is not taken in.
+        evicted : int
+            Neither is what was written no later than this.
+        only : numpy.ndarray of int64, optional
+            Ids, of which it takes in those that are not here, and no witnesses.
 
         Returns
         -------
@@ -387,8 +403,11 @@ class Shard(Searched):
             other = Shard.__new__(Shard)
             other.memory = Memory.of(load(Path(path), torch.device("cpu")), 0)
             own = other.held(low, high)
-            if len(own.ids) and len(without):
-                own = rows_of(own, np.flatnonzero(~np.isin(own.ids, without)))
+            counts = ~np.isin(own.ids, without) & (own.written_at > evicted)
+            if only is not None:
+                counts &= np.isin(own.ids, only) & ~np.isin(own.ids, self._ids())
+                own = own._replace(witnesses=None)
+            own = rows_of(own, np.flatnonzero(counts))
             self._put(own)
         return self._summary()
 

@@ -87,8 +87,10 @@ class ShardedMemory:
 
     When a worker dies, its shards are made anew on others, from the last checkpoint in `folder`. If
     anything was written to them since, the call that meets with this raises `WritesLost`, which
-    names it, when all else is done. What was forgotten since may be there again, but for what was
-    deleted by its id, or had to make room.
+    names it, when all else is done. What was pruned since may be there again, and a promise of
+    pruning holds again once all is pruned once more. What was deleted by its id, or had to make
+    room, does not come back. A worker is held to be dead when the scheduler no longer sees it, or
+    when connections to it break again and again, though it may only be cut off.
 
     Use it in a ``with`` block, or call `close`: that ends the shards, and what is in them.
 
@@ -264,7 +266,6 @@ class ShardedMemory:
                 whole.put(part, codes[rows])
             else:
                 ids[first + rows] = merged(whole, part, codes[rows], merging)
-            whole.note_written(ids[first + rows], codes[rows])
             whole.make_room()
             whole.spread_out()
         return torch.from_numpy(ids)
@@ -322,8 +323,9 @@ class ShardedMemory:
             target = -(-how.target_size * size // max(everything, 1))
             own = dataclasses.replace(how, target_size=target, max_witnesses=None)
             halo = halos(whole, shard, how.match_threshold)
-            report, _, summary = whole.ask({shard: ("prune", own, halo)})[shard]
+            report, gone, summary = whole.ask({shard: ("prune", own, halo)})[shard]
             whole.summaries[shard] = summary
+            whole.pruned.append(gone)
             reports.append(report)
         forget_witnesses(whole, whole.capacity - len(self) if most is None else most)
         whole.spread_out()

@@ -8,7 +8,7 @@ import shutil
 import threading
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import filelock
 import numpy as np
@@ -30,6 +30,29 @@ _FEWEST = 128  # observations, of which no shard is split
 _TRIES = 8  # times that shards are restored for one call
 
 Numbers = np.ndarray
+_NOBODY = np.empty(0, dtype=np.int64)
+
+
+class Written(NamedTuple):
+    """What was written, or merged with, and where it is now, on the curve.
+
+    Attributes
+    ----------
+    ids, codes, written_at : numpy.ndarray of int64, of shape (n,)
+    """
+
+    ids: Numbers
+    codes: Numbers
+    written_at: Numbers
+
+    @classmethod
+    def joined(cls, parts: list[Written]) -> Written:
+        """Join several; of what is in more than one the last counts."""
+        nothing = Written(*np.empty((3, 0), dtype=np.int64))
+        ids, codes, written_at = map(np.concatenate, zip(nothing, *parts, strict=True))
+        _, last = np.unique(ids[::-1], return_index=True)
+        rows = len(ids) - 1 - last
+        return cls(ids[rows], codes[rows], written_at[rows])
 
 
 class Whole:
@@ -84,8 +107,11 @@ class Whole:
                 ) from error
         self.regions = Regions([0], [0])
         self.summaries = [Summary.of_nothing(common.location_dim)] * num_shards
-        self.written: list[tuple[Numbers, Numbers]] = []  # ids and codes since the checkpoint
+        self.written: list[Written] = []  # since the checkpoint
         self.dropped: list[Numbers] = []  # ids that were deleted by name since
+        self.pruned: list[Numbers] = []  # and those that went by pruning
+        self.moved: list[Numbers] = []  # and those that merging has drawn across a border
+        self.evicted = -1  # what was written no later than this had to make room
         self.lost: list[tuple[Numbers, int, list[int]]] = []
         self.folders: dict[int, Path] = {}
         self.fleet = Fleet(client, num_shards)
@@ -151,6 +177,13 @@ class Whole:
         ConnectionError
             If workers die faster than shards are restored.
         """
+        answers, error = self._asked(requests)
+        if error is not None:
+            raise error
+        return answers
+
+    def _asked(self, requests: dict[int, Request]) -> tuple[dict[int, Any], Exception | None]:
+        """Ask shards; beside their answers comes the first error that one of them has raised."""
         answers: dict[int, Any] = {}
         waiting = requests
         for _ in range(_TRIES):
@@ -159,19 +192,22 @@ class Whole:
             for shard in self._restore(lost):
                 answers.pop(shard, None)  # what it had done is lost, too
             if errors:
-                raise next(iter(errors.values()))
+                return answers, next(iter(errors.values()))
             waiting = {shard: requests[shard] for shard in requests if shard not in answers}
             if not waiting:
-                return answers
+                return answers, None
         raise ConnectionError(
             f"workers of the shards {sorted(waiting)} died {_TRIES} times during one call: look at "
             "their logs; they may lack memory. Then load the last checkpoint."
         )
 
     def tell(self, requests: dict[int, Request]) -> None:
-        """Ask for changes, and note what shards hold then."""
-        for shard, summary in self.ask(requests).items():
+        """Ask for changes, and note what shards hold then, though one of them fails."""
+        answers, error = self._asked(requests)
+        for shard, summary in answers.items():
             self.summaries[shard] = summary
+        if error is not None:
+            raise error
 
     # --- losses ----------------------------------------------------------------------------------
 
@@ -189,37 +225,64 @@ class Whole:
             _LOG.warning("restoring the shards %s, as their worker has died", sorted(missing))
             shards = sorted(missing)
             self.fleet.start(shards, {shard: self._given(shard) for shard in shards})
-            found, errors, others = self.fleet.ask({s: self._from_checkpoint(s) for s in shards})
+            requests = {shard: self._from_checkpoint(shard, missing) for shard in shards}
+            found, errors, others = self.fleet.ask(requests)
             if errors:
                 raise next(iter(errors.values()))
+            before = len(self.lost)
             for shard, summary in found.items():
                 self._note_lost(shard, summary)
-            missing = others
-            restored |= others
+            names = np.concatenate([_NOBODY, *(ids for ids, _, _ in self.lost[before:])])
+            missing = others | self._take_back(names, others)
+            restored |= missing
         return restored
 
-    def _from_checkpoint(self, shard: int) -> Request:
+    def _take_back(self, ids: Numbers, dead: set[int]) -> set[int]:
+        """Let the others have what merging has drawn from them to a shard that has died.
+
+        Returns
+        -------
+        set of int
+            Shards whose worker has died meanwhile.
+        """
+        back = np.intersect1d(ids, np.concatenate([_NOBODY, *self.moved]))
+        if self.checkpoint is None or self.folder is None or len(back) == 0:
+            return set()
+        requests: dict[int, Request] = {}
+        for shard in set(self.regions.shards) - dead:
+            low, high = self.regions.of(shard)
+            paths = self.checkpoint.paths_of(self.folder, low, high, END)
+            without = np.concatenate([_NOBODY, *self.dropped])
+            requests[shard] = "restore", paths, low, high, without, self.evicted, back
+        found, errors, others = self.fleet.ask(requests)
+        if errors:
+            raise next(iter(errors.values()))
+        for shard, summary in found.items():
+            self.summaries[shard] = summary
+        return others
+
+    def _from_checkpoint(self, shard: int, missing: set[int]) -> Request:
         low, high = self.regions.of(shard)
         if self.checkpoint is None or self.folder is None:
             return ("summary",)
         paths = self.checkpoint.paths_of(self.folder, low, high, END)
-        without = np.concatenate([*self.dropped, np.empty(0, dtype=np.int64)])
-        return "restore", paths, low, high, without
+        # Neither what was deleted since, nor what merging has drawn to shards that are there.
+        since = Written.joined(self.written)
+        elsewhere = since.ids[~np.isin(self.regions.shard_of(since.codes), list(missing))]
+        without = np.concatenate([*self.dropped, elsewhere])
+        return "restore", paths, low, high, without, self.evicted
 
     def _note_lost(self, shard: int, summary: Summary) -> None:
         low, high = self.regions.of(shard)
         number = self.summaries[shard].size
         ids = np.empty(0, dtype=np.int64)
         if self.folder is not None:
-            own = [names[(low <= at) & (at < high)] for names, at in self.written]
-            ids = np.unique(np.concatenate([*own, ids]))
-            ids = np.setdiff1d(ids, np.concatenate([*self.dropped, ids[:0]]))
+            since = Written.joined(self.written)
+            here = (low <= since.codes) & (since.codes < high)
+            gone = np.concatenate([*self.dropped, *self.pruned, ids])
+            ids = np.setdiff1d(since.ids[here & (since.written_at > self.evicted)], gone)
             number = len(ids)
-            kept = [~((low <= at) & (at < high)) for _, at in self.written]
-            self.written = [
-                (names[left], at[left])
-                for (names, at), left in zip(self.written, kept, strict=True)
-            ]
+            self.written = [Written(*(each[~here] for each in since))]
         self.summaries[shard] = summary
         self.lost.append((ids, number, [shard]))
 
@@ -252,18 +315,22 @@ class Whole:
         """Tell where on the curve places are."""
         return along_curve(places, self.common.cell_size)
 
-    def note_written(self, ids: Numbers, codes: Numbers) -> None:
+    def note_written(self, ids: Numbers, codes: Numbers, written_at: Numbers) -> None:
         """Note what would be lost if a worker died now."""
         if self.folder is not None:
-            self.written.append((ids, codes))
+            self.written.append(Written(ids, codes, written_at))
 
     def put(self, held: Held, codes: Numbers) -> None:
-        """Send observations to whose they are."""
+        """Send observations to whose they are, and note those that have come."""
         whose = self.regions.shard_of(codes)
-        requests: dict[int, Request] = {}
-        for shard in np.unique(whose).tolist():
-            requests[shard] = "put", rows_of(held, np.flatnonzero(whose == shard))
-        self.tell(requests)
+        rows = {shard: np.flatnonzero(whose == shard) for shard in np.unique(whose).tolist()}
+        requests = {shard: ("put", rows_of(held, own)) for shard, own in rows.items()}
+        answers, error = self._asked(requests)
+        for shard, summary in answers.items():
+            self.summaries[shard], own = summary, rows[shard]
+            self.note_written(held.ids[own], codes[own], held.written_at[own])
+        if error is not None:
+            raise error
 
     def make_room(self) -> None:
         """Let the oldest of all go, if there are more than there may be."""
@@ -271,11 +338,13 @@ class Whole:
             holders = self.those_with_any()
             oldest = min(holders, key=lambda shard: self.summaries[shard].oldest)
             if excess == 1:
-                self.tell({oldest: ("drop_until", self.summaries[oldest].oldest)})
+                self.evicted = self.summaries[oldest].oldest
+                self.tell({oldest: ("drop_until", self.evicted)})
                 continue
             offers = self.ask(dict.fromkeys(holders, ("oldest", excess)))
             last = int(np.sort(np.concatenate(list(offers.values())))[excess - 1])
             touched = [shard for shard, own in offers.items() if own[0] <= last]
+            self.evicted = last
             self.tell(dict.fromkeys(touched, ("drop_until", last)))
 
     def spread_out(self) -> None:
@@ -351,7 +420,7 @@ class Whole:
         """Write a checkpoint to the folder of this memory."""
         assert self.folder is not None
         self.checkpoint = self.save(self.folder)
-        self.written, self.dropped = [], []
+        self.written, self.dropped, self.pruned, self.moved = [], [], [], []
 
     def fill(self, folder: Path) -> None:
         """Take in what a checkpoint holds; this must be empty."""
@@ -366,14 +435,14 @@ class Whole:
         for shard in self.regions.shards:
             low, high = self.regions.of(shard)
             paths = found.paths_of(folder, low, high, END)
-            requests[shard] = "restore", paths, low, high, nothing
+            requests[shard] = "restore", paths, low, high, nothing, -1
         if len(found.files) <= number:
             self.tell(requests)
         else:  # as fewer shards have to divide it anew, one region after the other
             for path, low, high in zip(
                 found.files, found.first, [*found.first[1:], END], strict=True
             ):
-                request = "restore", [str(folder / path)], low, high, nothing
+                request = "restore", [str(folder / path)], low, high, nothing, -1
                 whose = int(self.regions.shard_of(np.array([low]))[0])
                 self.tell({whose: request})
                 self.spread_out()

@@ -37,10 +37,12 @@ def merged(whole: Whole, held: Held, codes: np.ndarray, how: Merging) -> np.ndar
         for shard, rows in requests.items():
             low, high = whole.regions.of(shard)
             asked[shard] = "merge", rows_of(held, np.array(rows)), how, low, high
-        for shard, (names, elsewhere, summary) in whole.ask(asked).items():
+        for shard, (names, at, elsewhere, summary) in whole.ask(asked).items():
             ids[requests[shard]] = names
             whole.summaries[shard] = summary
+            whole.note_written(names, at, held.written_at[requests[shard]])
             if len(elsewhere.ids):  # merging has drawn it across a border
+                whole.moved.append(elsewhere.ids)
                 whole.put(elsewhere, whole.codes(elsewhere.locations))
 
     home = whole.regions.shard_of(codes).tolist()
