@@ -45,6 +45,8 @@ function namesOf(data) {
 const anchorOfName = (name) => `lib-${name.toLowerCase().replace(/[._]+/g, "-").replace(/^-|-$/g, "")}`;
 const shortened = (text) => (text.length <= MOST ? text : `${text.slice(0, text.lastIndexOf(" ", MOST))} …`);
 
+// What is for tests, and imports: names are found in the reference, and where they are used.
+const UNSEARCHED = /^\s*(?:# repeats|import|from) .*\n?/gm;
 const NUMBERED = { figure: "Figure", table: "Table" };
 const PROSE = ["paragraph", "admonitionTitle", "summary", "tableCell", "definitionTerm", "cardTitle"];
 
@@ -79,7 +81,7 @@ function entriesOf(entry, data) {
     } else if (node.type === "hungCells") {
       node.children.forEach((cell) => collect(cell)); // what was computed belongs to the section
     } else if (node.type === "code") {
-      if (node.visibility !== "remove") add(into ?? section, "code", (node.value ?? "").replace(/^\s*# repeats .*\n?/gm, "")); // which is for tests
+      if (node.visibility !== "remove") add(into ?? section, "code", (node.value ?? "").replace(UNSEARCHED, ""));
     } else if (node.type === "math") {
       add(into ?? section, "text", plain(node));
     } else if (node.type === "outputs" || node.type === "comment") {

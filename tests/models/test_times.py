@@ -121,7 +121,9 @@ def test_reads_by_attention_leave_out_what_is_not_older(threshold):
 def test_any_number_may_be_older(number, not_since, threshold, method, order, deleted):
     whole, few = both(max(number, 1), not_since, deleted=deleted)
     places = given_observations(5, seed=1)[0]
-    options = {"match_threshold": threshold, "method": method, "order": order}
+    # What either leaves out differs, and planes through few observations tell.
+    how = ReadOptions(threshold, method=method, order=order, tail=1e-12)
+    options = {"how": how}
     found = whole.recall(places, 4.0, not_since=not_since, **options)
     agree(found, few.recall(places, 4.0, **options))
 

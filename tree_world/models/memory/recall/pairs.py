@@ -74,6 +74,23 @@ def reach_of_weight(
     Whatever lies within a doubling distance of the box bounds the best affinity from below, and the
     deviations bound that of all that is farther than R from above, by
     :math:`-R^2 / 2 v - \frac12 \sum_i \log v_i`, of as many observations as there are.
+
+    Parameters
+    ----------
+    nearby : Nearby
+        Finds observations.
+    variances : numpy.ndarray of shape (n_queries, dim)
+        In square metres.
+    observations : Observations
+    tail : float
+        Share of the weight.
+    with_nearest : bool
+        Whether the nearest observation must be found, however little it weighs.
+
+    Returns
+    -------
+    callable
+        Takes two corners of a box of queries, and gives a distance in metres.
     """
     arrays = (observations.locations, observations.location_sds)
     locations, sds = (array.detach().numpy() for array in arrays)

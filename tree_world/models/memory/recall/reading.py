@@ -57,6 +57,7 @@ class Timely:
     def as_asked(
         cls, times: np.ndarray | None, options: ReadOptions, observations: Observations
     ) -> Timely:
+        """Take what options ask for; raise ValueError if times are missing."""
         if times is None or len(times) != len(observations):
             given = "none were" if times is None else f"{len(times)} were"
             name = "not_before" if options.not_since is None else "not_since"
@@ -72,6 +73,7 @@ class Timely:
         return np.asarray((self.not_before <= times) & (times < self.not_since))
 
     def any(self) -> bool:
+        """Say whether there is anything."""
         return bool(self.counts(self.times).any())
 
     def among(self, nearby: Nearby) -> Nearby:
@@ -87,6 +89,14 @@ class Timely:
         """Give what is not timely infinite deviations, which every read passes over.
 
         So of all arrays deviations alone are copied.
+
+        Parameters
+        ----------
+        observations : Observations
+
+        Returns
+        -------
+        Observations
         """
         others = torch.from_numpy(~self.counts(self.times))
         if not bool(others.any()):
