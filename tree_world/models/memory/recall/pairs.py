@@ -78,19 +78,12 @@ def reach_of_weight(
     Parameters
     ----------
     nearby : Nearby
-        Finds observations.
     variances : numpy.ndarray of shape (n_queries, dim)
         In square metres.
     observations : Observations
     tail : float
-        Share of the weight.
     with_nearest : bool
-        Whether the nearest observation must be found, however little it weighs.
-
-    Returns
-    -------
-    callable
-        Takes two corners of a box of queries, and gives a distance in metres.
+        Whether the nearest must be found, however little it weighs.
     """
     arrays = (observations.locations, observations.location_sds)
     locations, sds = (array.detach().numpy() for array in arrays)
