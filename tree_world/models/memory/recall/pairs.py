@@ -79,7 +79,6 @@ def reach_of_weight(
     ----------
     nearby : Nearby
     variances : numpy.ndarray of shape (n_queries, dim)
-        In square metres.
     observations : Observations
     tail : float
     with_nearest : bool
